@@ -1,0 +1,39 @@
+"""What routes are given: the parts of this process, opened once when it starts."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from api.live import Live
+from api.schemas import NoQuery
+from api.views import Views
+from config.settings import Settings
+from edits.links import Links
+from edits.repository import EditRepository
+from edits.service import EditService
+from edits.storage import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    settings: Settings
+    repository: EditRepository
+    storage: Storage
+    links: Links
+    service: EditService
+    live: Live
+    views: Views
+
+
+async def parts_of(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+async def _no_query(query: Annotated[NoQuery, Query()]) -> None:
+    """Refuses parameters that the call does not have."""
+
+
+Served = Annotated[Parts, Depends(parts_of)]
+no_query = Depends(_no_query)

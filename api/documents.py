@@ -1,0 +1,77 @@
+"""The description of the API in OpenAPI, as it really answers: problems as problem+json, bodies that routes read themselves."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from api import errors
+from api.schemas import EditRequest, ProblemView
+
+_REF: Final = "#/components/schemas/{model}"
+
+DESCRIPTION: Final = (
+    "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked on "
+    "behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
+    "Every error is `application/problem+json` (RFC 9457): decide by its `code`."
+)
+
+
+def answers(model: Any, described: dict[int, str], *codes: str) -> dict[int | str, dict[str, Any]]:
+    """`responses` of a route: other statuses that show `model`, and the problems it may answer, by their codes."""
+    responses: dict[int | str, dict[str, Any]] = {
+        status: {"model": model, "description": text} for status, text in described.items()
+    }
+    return responses | problems(*codes)
+
+
+def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int, list[str]] = defaultdict(list)
+    for code in codes:
+        by_status[errors.CODES[code].status].append(code)
+    return {
+        status: {"model": ProblemView, "description": ", ".join(f"`{code}`: {errors.CODES[code].title}" for code in named)}
+        for status, named in sorted(by_status.items())
+    }
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """`openapi_extra` of a route that reads its body itself."""
+    schema = {"$ref": _REF.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def pictures(description: str) -> dict[str, Any]:
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")}
+    return {"description": description, "content": content}
+
+
+def install(app: FastAPI) -> None:
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(generate)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend its description
+
+
+def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    described = generate()
+    schemas = described["components"]["schemas"]
+    request = EditRequest.model_json_schema(ref_template=_REF)
+    schemas.update(request.pop("$defs", {}))
+    schemas[EditRequest.__name__] = request
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            for status, response in operation["responses"].items():
+                if status >= "400" and "application/json" in response.get("content", {}):
+                    response["content"] = {errors.MEDIA_TYPE: response["content"]["application/json"]}
+    described["x-problems"] = {
+        code: {"status": kind.status, "title": kind.title, "retryable": kind.retryable}
+        for code, kind in errors.CODES.items()
+    }
+    return described

@@ -1,0 +1,203 @@
+"""One table from what can go wrong to what is answered. Every error leaves as `application/problem+json` with a code of the contract."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from api.schemas import FieldProblem, ProblemView
+from edits import errors
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+SHOWN = 100
+"""Faults of one body that are listed; a body with more of them is beyond help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    status: int
+    title: str
+    retryable: bool = False
+    retry_after: int | None = None
+
+
+CODES: dict[str, Kind] = {
+    "malformed": Kind(400, "The body is not JSON"),
+    "bad_cursor": Kind(400, "The cursor is not one of ours"),
+    "unauthorized": Kind(401, "A valid key is needed"),
+    "not_found": Kind(404, "There is nothing here"),
+    "method_not_allowed": Kind(405, "This address does not take this method"),
+    "idempotency_in_progress": Kind(409, "The same key is being worked on", retryable=True, retry_after=1),
+    "not_finished": Kind(409, "The edit has not ended yet", retryable=True),
+    "not_succeeded": Kind(409, "The edit has no result"),
+    "too_late": Kind(409, "The edit is past the point where this is possible"),
+    "gone": Kind(410, "It was here and is no longer kept"),
+    "body_too_large": Kind(413, "The body is too large"),
+    "image_too_large": Kind(413, "The picture is too large"),
+    "unsupported_type": Kind(415, "This type of content is not taken"),
+    "range_not_satisfiable": Kind(416, "The picture has no such bytes"),
+    "invalid": Kind(422, "The request is not valid"),
+    "idempotency_key_reused": Kind(422, "The key was used for another request"),
+    "image_unreadable": Kind(422, "The picture cannot be read"),
+    "input_unreachable": Kind(422, "The provider could not fetch the picture"),
+    "queue_full": Kind(503, "As many edits wait as may", retryable=True, retry_after=10),
+    "unavailable": Kind(503, "The service cannot answer now", retryable=True, retry_after=2),
+    "accept_unknown": Kind(503, "The edit may have been accepted", retryable=True, retry_after=1),
+    "draining": Kind(503, "This process is ending", retryable=True, retry_after=1),
+}
+
+DOMAIN: dict[type[errors.EditsError], str] = {
+    errors.NotFound: "not_found",
+    errors.Gone: "gone",
+    errors.NotFinished: "not_finished",
+    errors.NotSucceeded: "not_succeeded",
+    errors.TooLate: "too_late",
+    errors.BadCursor: "bad_cursor",
+    errors.IdempotencyKeyReused: "idempotency_key_reused",
+    errors.QueueFull: "queue_full",
+    errors.AcceptUnknown: "accept_unknown",
+    errors.Unavailable: "unavailable",
+}
+
+# pydantic's names of faults, in words that stay the same whatever reads the body.
+FAULTS: dict[str, str] = {
+    "missing": "required",
+    "extra_forbidden": "unknown_field",
+    "too_long": "too_long",
+    "string_too_long": "too_long",
+    "too_short": "too_short",
+    "string_too_short": "too_short",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "multiple_of": "not_a_multiple",
+    "literal_error": "not_allowed",
+    "enum": "not_allowed",
+}
+
+
+class Problem(Exception):
+    """An answer that the API itself decides on. `code` is one of `CODES`."""
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        faults: Iterable[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.faults = list(faults)
+        self.headers = dict(headers or {})
+        self.retry_after = retry_after
+
+
+def answer(problem: Problem, *, path: str, request_id: str) -> Response:
+    kind = CODES[problem.code]
+    view = ProblemView(
+        type=f"/docs#{problem.code}",
+        title=kind.title,
+        status=kind.status,
+        detail=problem.detail,
+        instance=path,
+        code=problem.code,
+        request_id=request_id,
+        retryable=kind.retryable,
+        errors=problem.faults[:SHOWN],
+    )
+    headers = dict(problem.headers)
+    retry_after = problem.retry_after if problem.retry_after is not None else kind.retry_after
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    return Response(view.model_dump_json(), kind.status, headers, MEDIA_TYPE)
+
+
+def of_domain(exc: errors.EditsError) -> Problem:
+    if isinstance(exc, errors.InputRefused):
+        fault = FieldProblem(pointer=exc.pointer, code=exc.code, message=str(exc))
+        return Problem(exc.code, str(exc), faults=[fault])
+    retry_after = exc.retry_after if isinstance(exc, errors.QueueFull) else None
+    return Problem(DOMAIN[type(exc)], str(exc), retry_after=retry_after)
+
+
+def of_validation(exc: ValidationError) -> Problem:
+    """A body that is no JSON is malformed; one that is JSON but not what is asked for is invalid, each fault named."""
+    found = exc.errors(include_url=False, include_context=False, include_input=False)
+    if found[0]["type"] == "json_invalid":
+        return Problem("malformed", found[0]["msg"].removeprefix("Invalid JSON: ").capitalize())
+    return _invalid(FieldProblem(pointer=_pointer(f["loc"]), code=_fault(f["type"]), message=f["msg"]) for f in found)
+
+
+def of_parameters(exc: RequestValidationError) -> Problem:
+    return _invalid(
+        FieldProblem(pointer=":".join(str(part) for part in f["loc"][:2]), code=_fault(f["type"]), message=f["msg"])
+        for f in exc.errors()
+    )
+
+
+def install(app: FastAPI, allowed: "Allowed") -> None:
+    """Make `app` answer every error as a problem."""
+
+    async def on_problem(request: Request, exc: Exception) -> Response:
+        return _answer(request, exc if isinstance(exc, Problem) else _known(exc, request, allowed))
+
+    for kind in (Problem, errors.EditsError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_problem)
+
+
+class Allowed:
+    """Which methods an address takes: the router names only those of the first route that fits."""
+
+    def __init__(self, routes: Iterable[tuple[re.Pattern[str], frozenset[str]]]) -> None:
+        self._routes = list(routes)
+
+    def at(self, path: str) -> str:
+        methods = {method for pattern, named in self._routes if pattern.match(path) for method in named}
+        return ", ".join(sorted(methods))
+
+
+def _known(exc: Exception, request: Request, allowed: Allowed) -> Problem:
+    if isinstance(exc, errors.EditsError):
+        return of_domain(exc)
+    if isinstance(exc, RequestValidationError):
+        return of_parameters(exc)
+    if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods = allowed.at(request.url.path)
+        return Problem("method_not_allowed", f"This address takes {methods}", headers={"Allow": methods})
+    if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.NOT_FOUND:
+        return Problem("not_found", f"There is nothing at {request.url.path}; see /docs")
+    raise exc
+
+
+def _answer(request: Request, problem: Problem) -> Response:
+    kind = CODES[problem.code]
+    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("request.refused", code=problem.code, path=request.url.path, detail=problem.detail)
+    return answer(problem, path=request.url.path, request_id=request.state.request_id)
+
+
+def _invalid(faults: Iterable[FieldProblem]) -> Problem:
+    listed = list(faults)
+    first = listed[0]
+    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
+    return Problem("invalid", f"{first.pointer or 'the body'}: {first.message}{more}", faults=listed)
+
+
+def _pointer(loc: tuple[int | str, ...]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc if part != "[key]")
+
+
+def _fault(pydantic_type: str) -> str:
+    return FAULTS.get(pydantic_type, "wrong_type" if pydantic_type.endswith("_type") else "invalid")

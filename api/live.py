@@ -1,0 +1,104 @@
+"""Waiting for edits to end: one subscription a process, many waiters. A message only says "look": the record is read anyway."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from edits.errors import Unavailable
+from edits.models import Edit
+from edits.repository import EditRepository
+
+log = structlog.get_logger()
+
+UNHEARD: Final = 1.0
+"""Seconds between looks while the subscription is down; also between tries to have it back."""
+
+HEARD: Final = 10.0
+"""Seconds between looks while it is up: pub/sub may lose a message without telling."""
+
+
+class Live:
+    def __init__(self, repository: EditRepository) -> None:
+        self._repository = repository
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._ending = asyncio.Event()
+        self.listening = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        listener = asyncio.create_task(self._listen(), name="live")
+        try:
+            yield
+        finally:
+            listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listener
+
+    @property
+    def draining(self) -> bool:
+        return self._ending.is_set()
+
+    def drain(self) -> None:
+        """The process is about to end: whoever waits is answered now."""
+        self._ending.set()
+        self._wake_all()
+
+    async def until_ended(self, edit: Edit, look: Callable[[], Awaitable[Edit]], *, seconds: float) -> Edit:
+        """The edit once it has ended, or as it stands after `seconds`, or as last seen when Redis goes away meanwhile."""
+        until = asyncio.get_running_loop().time() + seconds
+        with self._told_about(edit.id) as told:
+            while not edit.status.is_final and not self._ending.is_set():
+                left = until - asyncio.get_running_loop().time()
+                if left <= 0:
+                    break
+                try:
+                    edit = await look()
+                except Unavailable:
+                    break
+                if not edit.status.is_final:
+                    await self._pause(told, min(left, HEARD if self.listening else UNHEARD))
+        return edit
+
+    async def _pause(self, told: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), seconds)
+        told.clear()
+
+    @contextlib.contextmanager
+    def _told_about(self, edit_id: str) -> "contextlib.AbstractContextManager[asyncio.Event]":
+        told = asyncio.Event()
+        self._waiting[edit_id].add(told)
+        try:
+            yield told
+        finally:
+            self._waiting[edit_id].discard(told)
+            if not self._waiting[edit_id]:
+                del self._waiting[edit_id]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async for edit_id in self._repository.ended():
+                    self._hear(edit_id)
+            except Unavailable:
+                log.info("live.lost")
+            self.listening = False
+            self._wake_all()
+            await asyncio.sleep(UNHEARD)
+
+    def _hear(self, edit_id: str) -> None:
+        if edit_id:
+            for told in self._waiting.get(edit_id, ()):
+                told.set()
+        else:  # listening has just begun: what ended before was not heard
+            self.listening = True
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiters in self._waiting.values():
+            for told in waiters:
+                told.set()

@@ -1,0 +1,44 @@
+"""Where the provider calls back. A callback is only a hint to look now: nothing in it is believed but the name of the task."""
+
+import json
+from typing import Final
+
+import structlog
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import body
+from api.dependencies import Served, no_query
+from api.documents import problems
+from api.errors import Problem
+from qubico.errors import Unreadable
+from qubico.schemas import parse_task
+
+log = structlog.get_logger()
+
+router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[no_query])
+
+MAX_BYTES: Final = 1024 * 1024
+
+
+@router.post(
+    "/qubico/{token}",
+    operation_id="receive_qubico_callback",
+    summary="The provider says that something happened to a task",
+    response_class=Response,
+    responses={200: {"description": "Noted."}} | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
+)
+async def receive(token: str, request: Request, parts: Served) -> Response:
+    """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
+    attempt = parts.service.attempt_of(token)
+    task_id = _task_id(await body.read(request, max_bytes=MAX_BYTES))
+    await parts.service.called_back(attempt, task_id=task_id)
+    log.info("callback.received", edit_id=attempt.edit_id, attempt=attempt.number)
+    return Response(status_code=200)
+
+
+def _task_id(raw: bytes) -> str:
+    try:
+        return parse_task(json.loads(raw)).task_id
+    except (ValueError, RecursionError, Unreadable) as exc:
+        raise Problem("malformed", "There is no task in this body.") from exc

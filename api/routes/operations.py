@@ -1,0 +1,127 @@
+"""For whoever runs the system: does this process live, can it accept, what do the counters say."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BeforeValidator, Field
+from starlette.responses import Response
+
+from api import auth
+from api.dependencies import Parts, Served, no_query
+from api.documents import answers, problems
+from api.schemas import HealthView, NoQuery, PartView, ReadyView
+from edits import stats
+from edits.backends import StorageError
+from edits.errors import Unavailable
+
+router = APIRouter(tags=["operations"])
+
+LOOK_FOR: Final = 1.5
+"""Seconds for each part: the answer is out within two."""
+
+
+def _named_is_true(value: Any) -> Any:
+    return True if value == "" else value
+
+
+class ReadyQuery(NoQuery):
+    verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
+        default=False, description="Every part; needs the operator's key."
+    )
+
+
+class MetricsQuery(NoQuery):
+    scope: Literal["process", "cluster"] | None = Field(
+        default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
+    )
+
+
+@router.get(
+    "/healthz",
+    operation_id="is_alive",
+    summary="This process lives",
+    response_model=HealthView,
+    dependencies=[no_query],
+    responses=problems("invalid"),
+)
+async def healthz() -> HealthView:
+    return HealthView()
+
+
+@router.get(
+    "/readyz",
+    operation_id="is_ready",
+    summary="Whether this process can accept edits",
+    response_model=ReadyView,
+    responses=answers(ReadyView, {503: "It cannot: Redis is unusable, or the process is ending."}, "unauthorized", "invalid"),
+)
+async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts: Served) -> Response:
+    if query.verbose:
+        auth.check(request)
+        looks = await asyncio.gather(_redis(parts), _storage(parts), _provider(parts))
+        shown = dict(zip(("redis", "storage", "provider"), looks, strict=True)) | {"process": _process(parts)}
+    else:
+        shown = {"redis": await _redis(parts), "process": _process(parts)}
+    states = {part.status for part in shown.values()}
+    overall = next((state for state in ("down", "degraded") if state in states), "ok")
+    if shown["redis"].status != "down" and shown["process"].status != "down":
+        overall = "degraded" if overall != "ok" else "ok"
+    view = ReadyView(status=overall, parts=shown if query.verbose else None)
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if overall == "down" else {})
+    return Response(view.model_dump_json(), 503 if overall == "down" else 200, headers, "application/json")
+
+
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    summary="Counters for Prometheus",
+    response_class=Response,
+    responses={200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
+    | problems("unauthorized", "invalid", "unavailable"),
+)
+async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, parts: Served) -> Response:
+    if not auth.is_local(request, parts.settings):
+        auth.check(request)
+    text = await stats.render(parts.repository, scope=query.scope)
+    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+async def _redis(parts: Parts) -> PartView:
+    return await _look(parts.repository.ping(), bad="down")
+
+
+async def _storage(parts: Parts) -> PartView:
+    # Without storage an edit with an address is still accepted, bought and followed; its copy waits.
+    return await _look(parts.storage.check(), bad="degraded")
+
+
+async def _provider(parts: Parts) -> PartView:
+    try:
+        async with asyncio.timeout(LOOK_FOR):
+            gate = await parts.repository.gate()
+    except (Unavailable, TimeoutError):
+        return PartView(status="degraded", detail="not known while Redis does not answer")
+    if gate.reason is None:
+        return PartView(status="ok")
+    return PartView(status="degraded", detail=f"{gate.reason}: {gate.message}" if gate.message else gate.reason)
+
+
+def _process(parts: Parts) -> PartView:
+    if parts.live.draining:
+        return PartView(status="down", detail="draining: it ends when what it has begun is answered")
+    if not parts.live.listening:
+        return PartView(status="degraded", detail="not told of ends: whoever waits is answered up to a second late")
+    return PartView(status="ok")
+
+
+async def _look(looking: Awaitable[None], *, bad: Literal["degraded", "down"]) -> PartView:
+    try:
+        async with asyncio.timeout(LOOK_FOR):
+            await looking
+    except TimeoutError:
+        return PartView(status=bad, detail=f"no answer within {LOOK_FOR:g} s")
+    except (Unavailable, StorageError) as exc:
+        return PartView(status=bad, detail=str(exc))
+    return PartView(status="ok")

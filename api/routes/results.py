@@ -1,0 +1,141 @@
+"""Pictures: results and uploads with a key, and any object by a signed link without one."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from api import auth, downloads
+from api.dependencies import Parts, Served, no_query
+from api.documents import pictures, problems
+from api.downloads import Picture
+from api.schemas import AddressView, ResultQuery
+from edits.backends import ObjectMissing, StorageError
+from edits.errors import Gone, NotFound, Unavailable
+from edits.links import LinkExpired, LinkInvalid
+
+edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"])
+objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
+
+_BYTES: Final = {
+    200: pictures("The picture, or with `?redirect=false` `{url, expires_at}` as JSON."),
+    206: pictures("The range asked for."),
+    304: {"description": "The picture is the one named in If-None-Match."},
+    307: {"description": "A fresh signed address; never answered to X-API-Key."},
+}
+_PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable", "invalid", "unavailable")
+
+
+@edits.head(
+    "/result",
+    operation_id="head_edit_result",
+    summary="The headers of an edit's result",
+    response_class=Response,
+    responses={200: _BYTES[200]} | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
+)
+@edits.get(
+    "/result",
+    operation_id="get_edit_result",
+    summary="The result of an edit",
+    response_class=Response,
+    responses=_BYTES | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
+)
+async def result(
+    edit_id: str,
+    query: Annotated[ResultQuery, Query()],
+    request: Request,
+    parts: Served,
+    key_sent_in: auth.Authenticated,
+) -> Response:
+    found = await parts.service.result(edit_id)
+    picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
+    return await _picture(request, parts, picture, query=query, key_sent_in=key_sent_in)
+
+
+@edits.head(
+    "/input",
+    operation_id="head_edit_input",
+    summary="The headers of an uploaded picture",
+    response_class=Response,
+    responses={200: _BYTES[200]} | problems(*_PROBLEMS),
+)
+@edits.get(
+    "/input",
+    operation_id="get_edit_input",
+    summary="The uploaded picture",
+    response_class=Response,
+    responses=_BYTES | problems(*_PROBLEMS),
+)
+async def uploaded(
+    edit_id: str,
+    query: Annotated[ResultQuery, Query()],
+    request: Request,
+    parts: Served,
+    key_sent_in: auth.Authenticated,
+) -> Response:
+    picture = await _stored(parts, await parts.service.input_key(edit_id))
+    return await _picture(request, parts, picture, query=query, key_sent_in=key_sent_in)
+
+
+@objects.head(
+    "/{token}/{filename}",
+    operation_id="head_object",
+    summary="The headers of a picture by its signed link",
+    response_class=Response,
+    responses={200: _BYTES[200]} | problems("not_found", "gone", "invalid", "unavailable"),
+    dependencies=[no_query],
+)
+@objects.get(
+    "/{token}/{filename}",
+    operation_id="get_object",
+    summary="A picture by its signed link",
+    response_class=Response,
+    responses={status: _BYTES[status] for status in (200, 206, 304)}
+    | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
+    dependencies=[no_query],
+)
+async def linked(token: str, filename: str, request: Request, parts: Served) -> Response:
+    """No key is needed: the link itself says what may be read, and until when."""
+    try:
+        key = parts.links.verify(token, now=datetime.now(UTC))
+    except LinkExpired as exc:
+        raise Gone("This link has expired; a fresh one is in the edit.") from exc
+    except LinkInvalid as exc:
+        raise NotFound("This is no link of ours.") from exc
+    if filename != key.rpartition("/")[2]:
+        raise NotFound("This is no link of ours.")
+    return await _sent(request, parts, await _stored(parts, key))
+
+
+async def _picture(
+    request: Request, parts: Parts, picture: Picture, *, query: ResultQuery, key_sent_in: auth.KeySentIn
+) -> Response:
+    if not query.redirect:
+        address = await parts.views.address(picture.key)
+        view = AddressView(url=address.url, expires_at=address.expires_at)
+        return Response(view.model_dump_json(), 200, {"Cache-Control": "private"}, "application/json")
+    elsewhere = not parts.settings.storage_url.startswith("file:")
+    if elsewhere and request.method == "GET" and key_sent_in is auth.KeySentIn.AUTHORIZATION:
+        address = await parts.views.address(picture.key)
+        return RedirectResponse(address.url, 307, {"Cache-Control": "private, no-store"})
+    return await _sent(request, parts, picture)
+
+
+async def _stored(parts: Parts, key: str) -> Picture:
+    try:
+        info = await parts.storage.head(key)
+    except StorageError as exc:
+        raise Unavailable(str(exc)) from exc
+    if info is None:
+        raise Gone("The picture is no longer kept.")
+    return Picture(key=key, size=info.size, content_type=info.content_type, mark=info.etag)
+
+
+async def _sent(request: Request, parts: Parts, picture: Picture) -> Response:
+    try:
+        return await downloads.serve(request, parts.storage, picture)
+    except ObjectMissing as exc:
+        raise Gone("The picture is no longer kept.") from exc
+    except StorageError as exc:
+        raise Unavailable(str(exc)) from exc

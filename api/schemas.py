@@ -1,0 +1,245 @@
+"""What comes in and what goes out over HTTP. Strict in: unknown fields, numbers in quotes and `true` for 1 are refused."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError
+
+from edits import addresses
+from edits.models import CostState, EditStatus, ErrorKind, Priority, Wait
+
+MAX_AREA = 1_048_576
+MAX_SEED = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly."""
+
+_COPY_LATER = "only `provider` is available in this version: the address is passed on; `copy` is not there yet"
+
+
+def _only_provider(value: Any) -> Any:
+    if value == "copy":
+        raise PydanticCustomError("literal_error", _COPY_LATER)
+    return value
+
+
+Side = Annotated[int, Field(ge=128, le=2048, multiple_of=8)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Value = Annotated[str, StringConstraints(max_length=512)]
+
+
+class EditRequest(BaseModel):
+    """One edit: a picture and what to do with it."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [{"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}],
+        },
+    )
+
+    prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field(
+        description="What to do with the picture; 1 to 4000 characters after trimming."
+    )
+    image: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="`https://…` or `http://…` (passed on to the provider), or `data:image/png|jpeg|webp;base64,…`."
+    )
+    image_fetch: Annotated[Literal["provider"], BeforeValidator(_only_provider)] = Field(
+        default="provider", description="Who fetches an address."
+    )
+    width: Side | None = Field(default=None, description="With `height`, or neither; the area is at most 1,048,576.")
+    height: Side | None = Field(default=None, description="With `width`, or neither.", validate_default=True)
+    steps: int = Field(default=28, ge=1, le=40)
+    seed: int = Field(default=-1, ge=-1, le=MAX_SEED, description="-1: one is drawn below 2^31 and shown.")
+    priority: Priority = Priority.STANDARD
+    expires_in: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
+        default=None, description="Seconds: not submitted by then, the edit fails as `expired` and nothing is bought."
+    )
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        default=None, description="Yours; the list can be filtered by it."
+    )
+    metadata: Annotated[dict[Key, Value], Field(max_length=16)] = Field(default_factory=dict)
+
+    @field_validator("image")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        fault = None if value[:5].lower() == "data:" else addresses.fault(value)
+        if fault:
+            raise PydanticCustomError("address", "{fault}", {"fault": fault})
+        return value
+
+    @field_validator("height")
+    @classmethod
+    def _fits_the_width(cls, height: int | None, info: Any) -> int | None:
+        if "width" not in info.data:  # it has a fault of its own
+            return height
+        width = info.data["width"]
+        if (width is None) != (height is None):
+            raise PydanticCustomError("missing", "width and height go together: send both or neither")
+        if width and height and width * height > MAX_AREA:
+            message = "width × height may be up to 1048576, this is {area}"
+            raise PydanticCustomError("less_than_equal", message, {"area": width * height})
+        return height
+
+
+def _by_comma(value: Any) -> Any:
+    """`a,b` and `a&…=b` alike."""
+    if not isinstance(value, list):
+        return value
+    return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
+
+
+class NoQuery(BaseModel):
+    """A call without parameters; a misspelt one must not pass in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ListQuery(NoQuery):
+    status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
+        default=[], max_length=7, description="One or several, by comma."
+    )
+    created_after: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    created_before: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    external_id: str | None = Field(default=None, min_length=1, max_length=128)
+    ids: Annotated[list[str], BeforeValidator(_by_comma)] = Field(
+        default=[], max_length=200, description="Up to 200, by comma; those that are not there are left out."
+    )
+    limit: int = Field(default=20, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before.")
+
+
+class ResultQuery(NoQuery):
+    redirect: bool = Field(default=True, description="`false`: the address of the picture as JSON.")
+
+
+class View(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class InputView(View):
+    prompt: str
+    image: str = Field(description="The address as sent; an upload is shown as a link to `…/input`.")
+    width: int | None
+    height: int | None
+    steps: int
+    seed: int
+
+
+class WaitingView(View):
+    for_: Wait = Field(alias="for")
+    since: datetime | None
+
+
+class ProviderView(View):
+    task_id: str
+    status: str | None
+    tasks_bought: int
+
+
+class ResultView(View):
+    url: str
+    download_url: str | None = Field(description="Needs no key, is new at each read; null in lists.")
+    download_expires_at: datetime | None
+    content_type: str
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+
+
+class ErrorView(View):
+    kind: ErrorKind
+    message: str
+    retryable: bool
+    provider_code: int | None
+
+
+class CostView(View):
+    units: int
+    usd: str = Field(examples=["0.02"])
+    state: CostState
+
+
+class LinksView(View):
+    self_: str = Field(alias="self")
+    result: str
+    timeline: str
+    cancel: str
+
+
+class EditView(View):
+    id: str = Field(examples=["edit_01JD3Q9V6T0000000000000000"])
+    status: EditStatus
+    livemode: bool = Field(description="false: done by the sandbox, nothing was bought.")
+    tenant: str
+    external_id: str | None
+    priority: Priority
+    attempt: int
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+    input: InputView
+    waiting: WaitingView | None
+    queue: None = None
+    provider: ProviderView | None = Field(description="null until the provider has a task for the edit.")
+    result: ResultView | None
+    error: ErrorView | None
+    cost: CostView
+    batch_id: None = None
+    metadata: dict[str, str]
+    links: LinksView
+
+
+class PageView(View):
+    data: list[EditView]
+    next_cursor: str | None
+
+
+class EventView(View):
+    seq: int
+    at: datetime
+    type: str
+    wait: Wait | None = Field(description="What `duration_ms` before this event were spent on.")
+    duration_ms: int
+    data: dict[str, Any]
+
+
+class AddressView(View):
+    url: str
+    expires_at: datetime
+
+
+class HealthView(View):
+    status: Literal["ok"] = "ok"
+
+
+class PartView(View):
+    status: Literal["ok", "degraded", "down"]
+    detail: str | None = None
+
+
+class ReadyView(View):
+    status: Literal["ok", "degraded", "down"]
+    parts: dict[str, PartView] | None = Field(default=None, description="Only with `?verbose` and the operator's key.")
+
+
+class FieldProblem(View):
+    pointer: str = Field(description="JSON pointer into the body, or `query:name`, `header:name`.", examples=["/width"])
+    code: str
+    message: str
+
+
+class ProblemView(View):
+    """RFC 9457. `code` is what to decide by; `retryable` says that the same request may succeed later."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    retryable: bool
+    errors: list[FieldProblem]

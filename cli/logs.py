@@ -1,0 +1,63 @@
+"""The log files of a supervisor's parts: bounded, and read on for the lines a person should see.
+
+Parts write to their files themselves, so nothing they say is lost when the supervisor dies.
+"""
+
+import json
+import shutil
+from collections import deque
+from pathlib import Path
+from typing import IO, Any
+
+LOG_LIMIT = 10 * 1024 * 1024  # bytes a part's log may reach before it becomes `.log.1`
+WORTH_SEEING = frozenset({"warning", "error", "critical"})
+
+
+class PartLog:
+    """One part's log file."""
+
+    def __init__(self, path: Path, *, limit: int = LOG_LIMIT) -> None:
+        self.path = path
+        self._limit = limit
+        self._seen = path.stat().st_size if path.exists() else 0
+
+    def open(self) -> IO[bytes]:
+        """For the part to append to."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.path.open("ab")
+
+    def tail(self, lines: int = 10) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open(errors="replace") as log:
+            return [line.rstrip() for line in deque(log, maxlen=lines)]
+
+    def news(self) -> list[str]:
+        """Warnings and errors (structured lines only) written since the last call."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as log:
+            log.seek(self._seen)
+            fresh = log.read(self._limit)
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._seen += len(whole)
+        return [told for line in whole.splitlines() if (told := _told(line)) is not None]
+
+    def bound(self) -> None:
+        """Moves a log over its limit aside; its writer appends, so it goes on in the emptied file."""
+        if self.path.exists() and self.path.stat().st_size > self._limit:
+            shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
+            with self.path.open("r+b") as log:
+                log.truncate(0)
+            self._seen = 0
+
+
+def _told(line: bytes) -> str | None:
+    try:
+        said: Any = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("level") not in WORTH_SEEING:
+        return None
+    extra = " ".join(f"{key}={value}" for key, value in said.items() if key in {"edit_id", "step", "error", "reason"})
+    return f"{said['level']}: {said.get('event', '')} {extra}".rstrip()

@@ -1,0 +1,52 @@
+"""Where things are printed: data on stdout, progress and notes on stderr, no colour off a terminal or with NO_COLOR."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine
+from typing import IO, Any, Literal
+
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from cli.errors import Stop
+
+WIDE = 400  # columns off a terminal: a table in a pipe is for grep, so nothing may be cut or wrapped
+
+
+def console(stream: IO[str]) -> Console:
+    """A console made anew for each use, as tests and callers swap the streams."""
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(
+        file=stream, color_system=colours, highlight=False, soft_wrap=True, width=None if stream.isatty() else WIDE
+    )
+
+
+def data(what: RenderableType) -> None:
+    console(sys.stdout).print(what)
+
+
+def data_json(what: Any) -> None:
+    sys.stdout.write(json.dumps(what, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def note(message: str, *, style: str = "") -> None:
+    """One line for people, on stderr; the text is never read as markup."""
+    console(sys.stderr).print(Text(message, style=style))
+
+
+def stop(error: Stop) -> typer.Exit:
+    """Shows why the program ends and gives the exit to raise."""
+    note(f"retouch: {error}", style="red")
+    return typer.Exit(error.exit_code)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """The one door from a command into async code: what it raises becomes a message and an exit code."""
+    try:
+        asyncio.run(work)
+    except Stop as error:
+        raise stop(error) from error

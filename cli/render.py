@@ -1,0 +1,91 @@
+"""Edits, timelines and settings as tables for people; nothing is decided here."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cli.explain import duration
+from cli.views import Edit, Event
+from config.settings import Row
+
+COLOURS = {"succeeded": "green", "failed": "red", "canceled": "yellow"}
+SHOWN_PROMPT = 48  # characters of a prompt in a list
+
+
+def edit_card(edit: Edit) -> Table:
+    """One edit, a line for each thing worth knowing."""
+    card = Table(box=None, show_header=False, pad_edge=False)
+    card.add_column(style="bold")
+    card.add_column(overflow="fold")
+    for name, value in _lines(edit):
+        card.add_row(name, value)
+    return card
+
+
+def _lines(edit: Edit) -> Iterable[tuple[str, Text]]:
+    yield "id", Text(edit.id)
+    yield "status", _status(edit)
+    if edit.waiting:
+        yield "waiting for", Text(edit.waiting.name)
+    yield "prompt", Text(edit.input.prompt)
+    yield "created", Text(f"{edit.created_at:%Y-%m-%d %H:%M:%S} UTC")
+    if edit.finished_at:
+        yield "took", Text(duration(edit.finished_at - edit.created_at))
+    if edit.result:
+        yield "result", Text(f"{edit.result.url} ({edit.result.content_type}, {edit.result.bytes:,} bytes)")
+    if edit.error:
+        yield "error", Text(f"{edit.error.kind}: {edit.error.message}")
+    yield "cost", Text(f"${edit.cost.usd} {edit.cost.state}{'' if edit.livemode else ' (sandbox: nothing was bought)'}")
+
+
+def edit_list(edits: Sequence[Edit]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("id", "status", "waiting for", "created (UTC)"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("prompt", no_wrap=True, overflow="ellipsis")
+    for edit in edits:
+        waiting = edit.waiting.name if edit.waiting else ""
+        prompt = edit.input.prompt.replace("\n", " ")
+        shown = prompt if len(prompt) <= SHOWN_PROMPT else f"{prompt[: SHOWN_PROMPT - 1]}…"
+        table.add_row(edit.id, _status(edit), waiting, f"{edit.created_at:%m-%d %H:%M:%S}", Text(shown))
+    return table
+
+
+def spans(events: Iterable[Event]) -> list[tuple[str, timedelta]]:
+    """How long the edit spent on each wait, in the order in which they first came."""
+    spent: dict[str, int] = defaultdict(int)
+    for event in events:
+        if event.duration_ms:
+            spent[event.wait or event.type] += event.duration_ms
+    return [(wait, timedelta(milliseconds=milliseconds)) for wait, milliseconds in spent.items()]
+
+
+def where_time_went(events: Iterable[Event]) -> Table:
+    went = spans(events)
+    whole = sum((span for _, span in went), timedelta())
+    table = Table(title="Where the time went", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("wait")
+    table.add_column("seconds", justify="right")
+    table.add_column("share", justify="right")
+    for wait, span in went:
+        table.add_row(wait, f"{span.total_seconds():.2f}", f"{span / whole:.0%}")
+    table.add_section()
+    table.add_row("in all", f"{whole.total_seconds():.2f}", "100%")
+    return table
+
+
+def settings_table(rows: Iterable[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "value", "source", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(Text(row.name), Text(row.value), Text(row.source), Text(row.meaning))
+    return table
+
+
+def _status(edit: Edit) -> Text:
+    return Text(edit.status, style=COLOURS.get(edit.status, ""))

@@ -1,0 +1,103 @@
+"""What the API shows, as far as the program reads it: tolerant, since the API may add fields and words."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ENDED = frozenset({"succeeded", "failed", "canceled"})
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Waiting(Shown):
+    name: str = Field(alias="for")
+    since: datetime | None = None
+
+
+class Input(Shown):
+    prompt: str = ""
+    image: str = ""
+
+
+class Provider(Shown):
+    task_id: str | None = None
+    status: str | None = None
+    tasks_bought: int = 0
+
+
+class Result(Shown):
+    url: str
+    content_type: str
+    bytes: int
+    sha256: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Failure(Shown):
+    kind: str
+    message: str
+    retryable: bool = False
+
+
+class Cost(Shown):
+    usd: str = "0"
+    state: str = ""
+
+
+class Edit(Shown):
+    id: str
+    status: str
+    livemode: bool = True
+    attempt: int = 1
+    created_at: datetime
+    finished_at: datetime | None = None
+    input: Input = Input()
+    waiting: Waiting | None = None
+    provider: Provider | None = None
+    result: Result | None = None
+    error: Failure | None = None
+    cost: Cost = Cost()
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+
+class Event(Shown):
+    """`wait` names what the `duration_ms` before it were spent on."""
+
+    seq: int
+    at: datetime
+    type: str
+    wait: str | None = None
+    duration_ms: int = 0
+
+
+class FieldProblem(Shown):
+    pointer: str = ""
+    message: str = ""
+
+
+class Problem(Shown):
+    """The body of an error answer."""
+
+    title: str
+    detail: str = ""
+    code: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+
+    def __str__(self) -> str:
+        said = [f"{self.title}: {self.detail}" if self.detail else self.title]
+        return "\n".join([*said, *(f"  {error.pointer}: {error.message}" for error in self.errors)])
+
+
+def edit(raw: Any) -> Edit:
+    return Edit.model_validate(raw)
+
+
+def timeline(raw: Any) -> list[Event]:
+    return [Event.model_validate(event) for event in raw]

@@ -1,0 +1,62 @@
+"""The settings as text for people: `.env.example`, and what production starts from. Written from the tree."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from config.tree import Entry, entries
+
+_WIDTH = 110
+_HEAD = """\
+Settings of Retouch. Copy what you change into `.env`; the environment beats it. Empty counts as not set.
+Durations: 90s 15m 2h 30d or ISO 8601. Sizes: 20MiB or bytes. Lists: by comma or as JSON.
+Names marked (file) may also be given as NAME_FILE=/path, a file that holds the value.
+Names of the storage's own client (AWS_*, GOOGLE_*, AZURE_*) may stand here too.
+"""
+_PRODUCTION_HEAD = """\
+A production system. Fill in every line that is not commented out; `retouch config` then shows what holds.
+Secrets: openssl rand -hex 32. Names marked (file) may be given as NAME_FILE=/run/secrets/… instead.
+"""
+# What production refuses to start without, with an example where a shape says more than nothing.
+_PRODUCTION = {
+    "RETOUCH_ENV": "production",
+    "RETOUCH_SECRET_KEY": "",
+    "RETOUCH_API__HOST": "0.0.0.0",  # noqa: S104 -- text for a container behind its proxy
+    "RETOUCH_API__ADMIN_KEY": "",
+    "RETOUCH_PUBLIC_URL": "https://retouch.example.com",
+    "RETOUCH_REDIS_URL": "rediss://:password@redis.example.com:6379/0",
+    "RETOUCH_STORAGE_URL": "s3://bucket/prefix",
+    "RETOUCH_QUBICO__BASE_URL": "",
+    "RETOUCH_QUBICO__API_KEY": "",
+    "RETOUCH_FLOWER__PASSWORD": "",
+}
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting, commented out, with its default and meaning."""
+    return _text(_HEAD, {})
+
+
+def production_template() -> str:
+    """The same for production: what it needs stands open, the rest commented out."""
+    return _text(_PRODUCTION_HEAD, _PRODUCTION)
+
+
+def _text(head: str, chosen: dict[str, str]) -> str:
+    return "\n".join([*_comment(head), *(line for entry in entries() for line in _lines(entry, chosen))]) + "\n"
+
+
+def _lines(entry: Entry, chosen: dict[str, str]) -> Iterator[str]:
+    yield ""
+    worked_out = entry.shown_default if entry.shown_default != entry.default else ""
+    notes = [entry.meaning, *([f"default: {worked_out}"] if worked_out else [])]
+    yield from _comment("; ".join(notes) + (" (file)" if entry.from_file else ""))
+    if entry.name in chosen:
+        yield f"{entry.name}={chosen[entry.name]}"
+    else:
+        yield f"#{entry.name}={'' if worked_out else entry.default or ''}"
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for part in text.splitlines() for line in textwrap.wrap(part, _WIDTH, break_on_hyphens=False)]

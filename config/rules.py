@@ -1,0 +1,110 @@
+"""Rules between settings: defaults that follow from others, pairs that belong together, and what production refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from config import addresses
+from config.errors import Fault
+from config.leases import Leases
+from config.values import join_host
+
+# The values that could be parsed, by name. A name that is missing here had a fault of its own, so no rule speaks of it.
+Values = Mapping[str, Any]
+
+WORKED_OUT = ("RETOUCH_PUBLIC_URL", "RETOUCH_BROKER_URL", "RETOUCH_STORAGE_URL", "RETOUCH_QUBICO__WEBHOOKS")
+_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, never listened on
+
+
+def worked_out(values: dict[str, Any]) -> None:
+    """Fill in the defaults that depend on other settings."""
+    if {"RETOUCH_API__HOST", "RETOUCH_API__PORT"} <= values.keys():
+        _default(values, "RETOUCH_PUBLIC_URL", _own_url(values["RETOUCH_API__HOST"], values["RETOUCH_API__PORT"]))
+    if values.get("RETOUCH_REDIS_URL"):
+        _default(values, "RETOUCH_BROKER_URL", addresses.broker_beside(values["RETOUCH_REDIS_URL"]))
+    if "RETOUCH_DATA_DIR" in values:
+        data_dir: Path = values["RETOUCH_DATA_DIR"]
+        _default(values, "RETOUCH_STORAGE_URL", (data_dir / "objects").as_uri())
+    if values.get("RETOUCH_PUBLIC_URL"):
+        _default(values, "RETOUCH_QUBICO__WEBHOOKS", values["RETOUCH_PUBLIC_URL"].startswith("https://"))
+
+
+def faults(values: Values, sources: Mapping[str, str]) -> Iterator[Fault]:
+    for name, problem in _problems(values):
+        yield Fault(name, sources.get(name, "not set" if values.get(name) is None else "default"), problem)
+
+
+def production_faults(values: Values, sources: Mapping[str, str]) -> Iterator[Fault]:
+    if values.get("RETOUCH_ENV") != "production":
+        return
+    for name, problem in (*_missing_in_production(values), *_unfit_for_production(values)):
+        yield Fault(name, sources.get(name, "not set" if values.get(name) is None else "default"), problem)
+
+
+def _default(values: dict[str, Any], name: str, value: Any) -> None:
+    if name in values and values[name] is None:
+        values[name] = value
+
+
+def _own_url(host: str, port: int) -> str:
+    # A wildcard is where we listen, not where anybody reaches us.
+    return f"http://{join_host(_WILDCARDS.get(host, host), port)}"
+
+
+def _problems(values: Values) -> Iterator[tuple[str, str]]:
+    pair = ("RETOUCH_QUBICO__BASE_URL", "RETOUCH_QUBICO__API_KEY")
+    for name, other in (pair, pair[::-1]):
+        if {name, other} <= values.keys() and values[name] is None and values[other] is not None:
+            yield name, f"{other} is set, and one is no use without the other; set both or neither"
+    redis_url, broker_url = values.get("RETOUCH_REDIS_URL"), values.get("RETOUCH_BROKER_URL")
+    if redis_url and broker_url and addresses.parse_redis(redis_url).same_database(addresses.parse_redis(broker_url)):
+        problem = "the same database as RETOUCH_REDIS_URL, and a broker may be emptied; give it another database"
+        yield "RETOUCH_BROKER_URL", problem
+    if broker_url and not redis_url and "RETOUCH_REDIS_URL" in values:
+        yield "RETOUCH_BROKER_URL", "set without RETOUCH_REDIS_URL; set that too, or neither"
+    hot, retention = values.get("RETOUCH_EDITS__HOT"), values.get("RETOUCH_EDITS__RETENTION")
+    if hot and retention and hot > retention:
+        yield "RETOUCH_EDITS__HOT", "longer than RETOUCH_EDITS__RETENTION; edits leave Redis before their files go"
+    quiet = values.get("RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD")
+    if quiet:
+        for name, problem in Leases().contradictions(unknown_quiet_period=quiet):
+            is_setting = name == "unknown_quiet_period"
+            yield "RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD" if is_setting else f"leases.{name}", problem
+
+
+def _missing_in_production(values: Values) -> Iterator[tuple[str, str]]:
+    needed = {
+        "RETOUCH_REDIS_URL": "production has no embedded Redis; set the address of yours",
+        "RETOUCH_SECRET_KEY": "production needs it; set 32 random bytes or more: openssl rand -hex 32",
+        "RETOUCH_API__ADMIN_KEY": "production needs it; set the operator's key: openssl rand -hex 32",
+        "RETOUCH_QUBICO__BASE_URL": "production has no sandbox of its own; set the provider's address",
+        "RETOUCH_QUBICO__API_KEY": "production needs it; set the provider's key",
+        "RETOUCH_FLOWER__PASSWORD": "production needs it; set Flower's password",
+    }
+    for name, problem in needed.items():
+        if name in values and values[name] is None:
+            yield name, problem
+
+
+def _unfit_for_production(values: Values) -> Iterator[tuple[str, str]]:
+    storage_url = values.get("RETOUCH_STORAGE_URL") or ""
+    if storage_url.startswith("file:") and values.get("RETOUCH_STORAGE_SHARED") is False:
+        yield (
+            "RETOUCH_STORAGE_URL",
+            (
+                "production does not keep results on one machine's disk; use s3://, gs:// or az://, "
+                "or set RETOUCH_STORAGE_SHARED=true when every process sees this folder"
+            ),
+        )
+    if values.get("RETOUCH_WEBHOOKS__ALLOW_PRIVATE"):
+        yield "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "is for development only; remove it in production"
+    public_url = values.get("RETOUCH_PUBLIC_URL") or "https:"
+    if not public_url.startswith("https:"):
+        yield "RETOUCH_PUBLIC_URL", f"production is reached over https; {public_url} is not, set an https:// address"
+    base_url, port = values.get("RETOUCH_QUBICO__BASE_URL"), values.get("RETOUCH_SANDBOX__PORT")
+    said = values.get("RETOUCH_QUBICO__SANDBOX", True)
+    if base_url and port and not said and addresses.looks_like_sandbox(base_url, port=port):
+        problem = f"{base_url} is a sandbox; set the provider's address, or RETOUCH_QUBICO__SANDBOX=true to mean it"
+        yield "RETOUCH_QUBICO__BASE_URL", problem

@@ -1,0 +1,130 @@
+"""Where settings come from: the environment over `.env` over what a running `up` made. Nothing is interpreted here."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from config.errors import Fault
+from config.tree import PREFIX, Entry, entries
+
+_KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
+# Names for the project's own tests (which server, which account); no process reads them.
+_RESERVED = PREFIX + "TEST_"
+_STORAGE_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
+_LARGEST_SECRET_FILE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One setting as it was written, and where."""
+
+    text: str
+    source: str
+
+
+@dataclass(slots=True)
+class Reading:
+    """All that was written, and what was wrong with how."""
+
+    raw: dict[str, Raw] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    unknown: list[Fault] = field(default_factory=list)
+    storage: dict[str, str] = field(default_factory=dict)
+
+
+def read(environ: Mapping[str, str], dotenv: Path | None, beneath: Iterable[tuple[str, Mapping[str, str]]]) -> Reading:
+    reading = Reading()
+    layers = [("environment", dict(environ)), *_dotenv_layer(dotenv, reading), *beneath]
+    for source, layer in layers:
+        _note_unknown(source, layer, reading)
+        for name, text in layer.items():
+            if name.startswith(_STORAGE_PREFIXES):
+                reading.storage.setdefault(name, text)
+        for entry in entries():
+            # An empty variable is how compose files and shells say "not set".
+            found = _find(entry, source, layer, reading)
+            if found is not None and entry.name not in reading.raw:
+                reading.raw[entry.name] = found
+    return reading
+
+
+def _dotenv_layer(path: Path | None, reading: Reading) -> list[tuple[str, dict[str, str]]]:
+    if path is None:
+        return []
+    layer: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for binding in parse_stream(stream):
+                if binding.error:
+                    problem = f"line {binding.original.line} is not NAME=value; correct or remove it"
+                    reading.faults.append(Fault(str(path), ".env", problem))
+                elif binding.key:
+                    layer[binding.key] = binding.value or ""
+    except FileNotFoundError:
+        return []
+    except (OSError, UnicodeDecodeError) as exc:
+        reading.faults.append(
+            Fault(str(path), ".env", f"cannot be read ({_reason(exc)}); make it a readable text file")
+        )
+    return [(".env", layer)]
+
+
+def _find(entry: Entry, source: str, layer: Mapping[str, str], reading: Reading) -> Raw | None:
+    text = layer.get(entry.name, "")
+    text = text if entry.secret else text.strip()
+    file_name = f"{entry.name}_FILE"
+    path = layer.get(file_name, "").strip() if entry.from_file else ""
+    if text and path:
+        problem = f"{file_name} is set as well; keep one of the two"
+        reading.faults.append(Fault(entry.name, source, problem))
+        return None
+    if not path:
+        return Raw(text, source) if text else None
+    if entry.name in reading.raw:  # a stronger source has it, so this file is not opened
+        return None
+    try:
+        return Raw(_secret_file(Path(path)), f"file {path}")
+    except (OSError, ValueError) as exc:
+        reading.faults.append(Fault(file_name, source, f"{path}: {_reason(exc)}; write the secret into this file"))
+        return None
+
+
+def _secret_file(path: Path) -> str:
+    with path.expanduser().open("rb") as stream:
+        content = stream.read(_LARGEST_SECRET_FILE + 1)
+    if len(content) > _LARGEST_SECRET_FILE:
+        raise ValueError("the file is larger than 64 KiB")
+    text = content.decode("utf-8").strip("\r\n")
+    if not text.strip():
+        raise ValueError("the file is empty")
+    return text
+
+
+def _reason(exc: Exception) -> str:
+    match exc:
+        case FileNotFoundError():
+            return "there is no such file"
+        case UnicodeDecodeError():
+            return "not UTF-8 text"
+        case OSError():
+            return (exc.strerror or "it cannot be read").lower()
+    return str(exc)
+
+
+def _note_unknown(source: str, layer: Mapping[str, str], reading: Reading) -> None:
+    known = {entry.name for entry in entries()} | {f"{entry.name}_FILE" for entry in entries() if entry.from_file}
+    for name, text in sorted(layer.items()):
+        if not name.startswith(PREFIX) or name in known or name.startswith(_RESERVED):
+            continue
+        if _KUBERNETES.search(name) or (name.endswith("_PORT") and _KUBERNETES_PORT.match(text)):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"did you mean {near[0]}?" if near else "remove it, or see .env.example for the names there are"
+        reading.unknown.append(Fault(name, source, f"there is no such setting; {hint}"))

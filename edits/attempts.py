@@ -1,0 +1,45 @@
+"""Attempt tokens: the name of one purchase outside, so that the provider's own records tell whose task it is.
+
+A token is `{namespace}.{edit_id}.{attempt}.{mac}`; only a token whose MAC verifies is believed.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+_PURPOSE = b"retouch attempt token\0"
+_MAC_BYTES = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    edit_id: str
+    number: int
+
+
+class Tokens:
+    """Signs with `secret`; verifies with it or with `previous`, the secret before the last rotation."""
+
+    def __init__(self, namespace: str, secret: str, previous: str | None = None) -> None:
+        self._namespace = namespace
+        self._secrets = [s.encode() for s in (secret, previous) if s]
+
+    def sign(self, attempt: Attempt) -> str:
+        body = f"{self._namespace}.{attempt.edit_id}.{attempt.number}"
+        return f"{body}.{_mac(self._secrets[0], body)}"
+
+    def verify(self, token: str) -> Attempt | None:
+        """The attempt that `token` names, or None if we did not sign it for this namespace."""
+        body, _, mac = token.rpartition(".")
+        parts = body.split(".")
+        if len(parts) != 3 or parts[0] != self._namespace or not (parts[2].isascii() and parts[2].isdecimal()):
+            return None
+        if not any(hmac.compare_digest(_mac(secret, body).encode(), mac.encode()) for secret in self._secrets):
+            return None
+        return Attempt(edit_id=parts[1], number=int(parts[2]))
+
+
+def _mac(secret: bytes, body: str) -> str:
+    digest = hmac.new(secret, _PURPOSE + body.encode(), hashlib.sha256).digest()[:_MAC_BYTES]
+    return base64.urlsafe_b64encode(digest).decode()

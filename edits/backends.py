@@ -1,0 +1,163 @@
+"""The places where objects may be kept, opened by their address, and what goes wrong there in our words.
+
+An error's text never holds what a provider wrote: its answers carry access keys and signatures.
+
+StorageError
+├── StorageUnavailable   the place does not answer or is full: try again later
+├── StorageRefused       the place, its keys or its rights are wrong: an operator must act, then try again
+├── ObjectMissing        there is nothing under this key
+├── RangeInvalid         the object has no such range of bytes
+└── TooLarge             more bytes than are allowed
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, RetryConfig
+
+Store = LocalStore | S3Store | GCSStore | AzureStore
+
+CLOUDS: Final = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
+"""Schemes, and the names in the environment that hold their endpoint and keys."""
+
+_CLIENT: "Final[ClientConfig]" = {"connect_timeout": "2s", "read_timeout": "10s", "timeout": "60s"}
+"""`timeout` is for a whole body, which a slow reader of ours may draw out; `read_timeout` finds the hung server."""
+
+_RETRY: "Final[RetryConfig]" = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=3),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
+}
+"""The default of 10 tries holds a caller for 9 s when the server is down; these hold him for 0.3 s."""
+
+_NO_BUCKET: Final = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
+
+_CREDENTIALS_HOST: Final = "169.254.169.254"
+"""Where clouds' machines are asked for keys when the environment holds none."""
+
+
+class StorageError(Exception):
+    """`str()` of it may be logged and shown: it holds no secret."""
+
+
+class StorageUnavailable(StorageError):
+    pass
+
+
+class StorageRefused(StorageError):
+    pass
+
+
+class ObjectMissing(StorageError):
+    pass
+
+
+class RangeInvalid(StorageError):
+    pass
+
+
+class TooLarge(StorageError):
+    pass
+
+
+def open_store(url: str) -> Store:
+    """The store at `url`; raises StorageRefused when the address makes no sense. Clouds are not contacted yet."""
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return _open_folder(parts.netloc, unquote(parts.path))
+    if parts.scheme not in CLOUDS or not parts.netloc:
+        raise StorageRefused(
+            "RETOUCH_STORAGE_URL must be file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+        )
+    try:
+        return _open_cloud(parts.scheme, url)
+    except (BaseError, ValueError):
+        raise StorageRefused(
+            f"RETOUCH_STORAGE_URL ({parts.scheme}://) cannot be opened: look at it and at {CLOUDS[parts.scheme]}"
+        ) from None
+
+
+def _open_folder(host: str, path: str) -> Store:
+    if host or not path.startswith("/"):
+        raise StorageRefused(
+            "RETOUCH_STORAGE_URL: file:// takes an absolute path, as in file:///var/lib/retouch/objects"
+        )
+    try:
+        return LocalStore(Path(path), mkdir=True, automatic_cleanup=True)
+    except (BaseError, OSError, ValueError):
+        raise StorageRefused(f"RETOUCH_STORAGE_URL: the folder {path} is not there and cannot be made") from None
+
+
+def _open_cloud(scheme: str, url: str) -> Store:
+    """Keys, region and the rest are read from the environment by the client itself."""
+    if scheme == "gs":
+        return GCSStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+    if scheme == "az":
+        return AzureStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint is None:
+        return S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+    client: ClientConfig = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
+    return S3Store.from_url(url, config={"endpoint": endpoint}, client_options=client, retry_config=_RETRY)
+
+
+@asynccontextmanager
+async def bounded(operation: str, key: str, *, within: timedelta) -> AsyncIterator[None]:
+    """One call of the store: ends in time, and fails as a StorageError."""
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            yield
+    except TimeoutError:
+        raise StorageUnavailable(f"storage did not finish {operation} within {within.total_seconds():g} s") from None
+    except (BaseError, OSError) as error:
+        raise _translated(error, operation=operation, key=key) from None
+
+
+def _translated(error: BaseError | OSError, *, operation: str, key: str) -> StorageError:
+    text = str(error)
+    status = int(_found(r"status code: (\d{3})", text) or 0)
+    code = _found(r"<Code>(\w{1,64})</Code>", text)
+    because = " ".join(part for part in (f"status {status}" if status else "", code) if part)
+    if "InvalidRange" in text:
+        return RangeInvalid(f"{key} has no such range of bytes")
+    if code in _NO_BUCKET:
+        return StorageRefused(f"storage refused {operation}: RETOUCH_STORAGE_URL names no bucket of yours ({because})")
+    if isinstance(error, FileNotFoundError):
+        return ObjectMissing(f"{key} is not in storage")
+    if _CREDENTIALS_HOST in text:
+        return StorageRefused(f"storage refused {operation}: no keys were found in the environment")
+    if _is_refusal(error, text, status):
+        because = because or "permission denied"
+        return StorageRefused(f"storage refused {operation}: keys, rights or region are wrong ({because})")
+    return StorageUnavailable(f"storage cannot do {operation} now ({because or _trouble(text)})")
+
+
+def _is_refusal(error: BaseError | OSError, text: str, status: int) -> bool:
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError):
+        return True
+    if re.search(r"os error (1|13|30)\)", text):  # not permitted, permission denied, read-only file system
+        return True
+    return 300 <= status < 500 and status not in {404, 408, 409, 429}  # these ask for patience, not for rights
+
+
+def _trouble(text: str) -> str:
+    if re.search(r"os error (28|122)\)", text):  # disk or quota
+        return "no space is left"
+    kinds = {"Timeout": "no answer in time", "Connect": "no connection"}
+    return kinds.get(_found(r"kind: (Timeout|Connect)\b", text), "input or output failed")
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else ""

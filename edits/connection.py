@@ -1,0 +1,45 @@
+"""Connections to Redis. Every time limit and retry is set on purpose: the client's own wait 15 s on a hung server."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis, Sentinel
+from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
+CONNECT_TIMEOUT = 1.0
+
+
+def connect(url: str, *, socket_timeout: float = SOCKET_TIMEOUT, max_connections: int = 16) -> Redis:
+    """A client for `redis://`, `rediss://`, `unix://` or `sentinel://host1,host2/master/db`. Nothing is sent yet."""
+    if urlsplit(url).scheme == "sentinel":
+        return _behind_sentinels(url, socket_timeout=socket_timeout)
+    options: dict[str, object] = {
+        "socket_timeout": socket_timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "max_connections": max_connections,
+        "decode_responses": True,
+    }
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
+    return Redis(connection_pool=ConnectionPool.from_url(url, **options))
+
+
+def _behind_sentinels(url: str, *, socket_timeout: float) -> Redis:
+    parts = urlsplit(url)
+    hosts = parts.netloc.rpartition("@")[2].split(",")
+    master, _, database = parts.path.strip("/").partition("/")
+    sentinels = [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in hosts]
+    timeouts: dict[str, Any] = {"socket_timeout": socket_timeout, "socket_connect_timeout": CONNECT_TIMEOUT}
+    client: Redis = Sentinel(sentinels, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
+        master,
+        db=int(database or 0),
+        username=parts.username,
+        password=parts.password,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+        **timeouts,
+    )
+    return client

@@ -1,0 +1,48 @@
+"""Under which keys an edit's objects are kept: the bucket alone tells whose they are and of which day."""
+
+import re
+from typing import Final
+
+from ulid import ULID
+
+CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "json": "application/json"}
+"""By the key's extension: a folder keeps no content types."""
+
+LONGEST_KEY: Final = 512
+
+_SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
+_KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
+"""No empty, hidden or climbing segment, nothing that a shell, a URL or a file system reads otherwise."""
+
+
+def edit_folder(edit_id: str) -> str:
+    """Where all objects of an edit are; the day is that of its id, in UTC."""
+    prefix, _, ulid = edit_id.partition("_")
+    if prefix != "edit" or len(ulid) != 26:
+        raise ValueError("an edit's id is edit_ and a ULID")
+    return f"edits/{ULID.from_str(ulid).datetime:%Y/%m/%d}/{edit_id}"
+
+
+def result_key(edit_id: str, attempt: int, extension: str) -> str:
+    """Each attempt has a place of its own: a late copy of an old one cannot replace the result of the new."""
+    folder = edit_folder(edit_id)
+    return f"{folder}/result.{extension}" if attempt == 1 else f"{folder}/{attempt}/result.{extension}"
+
+
+def input_key(edit_id: str, extension: str) -> str:
+    return f"{edit_folder(edit_id)}/input.{extension}"
+
+
+def manifest_key(edit_id: str) -> str:
+    return f"{edit_folder(edit_id)}/manifest.json"
+
+
+def checked(key: str) -> str:
+    """The key itself; raises ValueError for one that no function here would make."""
+    if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
+        raise ValueError("an object's key is made of plain names between single slashes")
+    return key
+
+
+def content_type(key: str) -> str:
+    return CONTENT_TYPES.get(key.rpartition(".")[2], "application/octet-stream")

@@ -1,0 +1,29 @@
+"""The manifest: the whole edit with its timeline, beside its result, so that the storage alone tells what was done."""
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from edits.models import Edit, TimelineEvent
+
+FORMAT: Final = 1
+
+
+def compose(edit: Edit, timeline: Iterable[TimelineEvent]) -> bytes:
+    content = {
+        "format": FORMAT,
+        "edit": edit.model_dump(mode="json"),
+        "timeline": [event.model_dump(mode="json") for event in timeline],
+    }
+    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+
+
+def read(data: bytes) -> tuple[Edit, list[TimelineEvent]] | None:
+    """None for bytes that are no manifest of a format we know."""
+    try:
+        content = json.loads(data)
+        if content["format"] != FORMAT:
+            return None
+        return Edit(**content["edit"]), [TimelineEvent(**event) for event in content["timeline"]]
+    except (ValueError, KeyError, TypeError):
+        return None

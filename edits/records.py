@@ -1,0 +1,107 @@
+"""Reads what Redis keeps of an edit into `Edit`: the one place that knows the short names of a record's fields.
+
+The hash `e:{id}` holds only values of up to 64 bytes, so that Redis keeps it packed; longer texts stand in `i:`, `x:`.
+
+st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode · ex expires (ms)
+cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival as the queue counts it
+li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
+tb tasks bought · rt tries of this step · ar automatic re-buys · hv may buy anew if nothing is to be had
+cu/cs cost: units, state · ek/er/ec error: kind, retryable, provider's code
+rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt
+x: msg error message · addr the result's address · sent the picture's address as sent · cand task id a callback named ·
+extra other paid tasks
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from edits import layout
+from edits.models import Edit, EditError, EditInput, EditResult, TimelineEvent, Wait, from_ms
+
+CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+
+
+def pairs(flat: Iterable[str]) -> dict[str, str]:
+    items = iter(flat)
+    return dict(zip(items, items, strict=True))
+
+
+def written_input(edit: Edit) -> str:
+    """The unchanging part of an edit, as `i:{id}` keeps it."""
+    kept: dict[str, Any] = edit.input.model_dump(exclude_none=True)
+    if edit.external_id is not None:
+        kept["external_id"] = edit.external_id
+    if edit.metadata:
+        kept["metadata"] = edit.metadata
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+
+def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
+    kept = json.loads(text)
+    external_id, metadata = kept.pop("external_id", None), kept.pop("metadata", {})
+    ended, expires = e.get("en"), e.get("ex")
+    return Edit(
+        id=edit_id,
+        tenant=e["tn"],
+        livemode=e["lm"] == "1",
+        status=e["st"],
+        attempt=int(e["at"]),
+        priority=e["pr"],
+        external_id=external_id,
+        metadata=metadata,
+        input=EditInput(**kept),
+        created_at=from_ms(int(e["cr"])),
+        updated_at=from_ms(int(e["up"])),
+        finished_at=from_ms(int(ended)) if ended else None,
+        expires_at=from_ms(int(expires)) if expires else None,
+        waiting_for=e.get("wt"),
+        waiting_since=from_ms(int(e["ws"])) if "ws" in e else None,
+        task_id=e.get("ti"),
+        task_status=e.get("ts"),
+        tasks_bought=int(e["tb"]),
+        result=_result(edit_id, e),
+        error=_error(e, x),
+        cost_units=int(e["cu"]),
+        cost_state=e["cs"],
+    )
+
+
+def _result(edit_id: str, e: dict[str, str]) -> EditResult | None:
+    if e["st"] != "succeeded":
+        return None
+    return EditResult(
+        key=layout.result_key(edit_id, int(e["ra"]), e["rx"]),
+        content_type=CONTENT_TYPES[e["rx"]],
+        bytes=int(e["rb"]),
+        sha256=e["rs"],
+        width=int(e["rw"]),
+        height=int(e["rh"]),
+    )
+
+
+def _error(e: dict[str, str], x: dict[str, str]) -> EditError | None:
+    if e["st"] != "failed":
+        return None
+    code = e.get("ec")
+    return EditError(
+        kind=e["ek"],
+        message=x.get("msg", ""),
+        retryable=e.get("er") == "1",
+        provider_code=int(code) if code else None,
+    )
+
+
+def read_timeline(text: str) -> Iterator[TimelineEvent]:
+    before: int | None = None
+    for seq, line in enumerate(text.splitlines(), start=1):
+        name, at, wait, data = json.loads(line)
+        yield TimelineEvent(
+            seq=seq,
+            at=from_ms(at),
+            type=name,
+            wait=Wait(wait) if wait else None,
+            duration_ms=at - before if before is not None else 0,
+            data=data or {},
+        )
+        before = at

@@ -1,0 +1,188 @@
+"""Keeps edits in Redis. Every change is one call of one script (`scripts/*.lua`); this is the map of all keys.
+
+{ns} is `RETOUCH_NAMESPACE`. What has no expiry is removed with its edit, or holds one small value a name.
+
+{ns}:e:{id}            hash: the record (fields in records.py)
+{ns}:i:{id}            JSON: what was asked, never changed
+{ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
+{ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
+{ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
+{ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
+{ns}:abandoned         zset: tasks we bought and no longer wait for
+{ns}:retention         zset: ended edits by their end
+{ns}:index:{tenant}    zset: all edits, by id (an id sorts by time)   {ns}:ext:{tenant}:{external_id}  zset, likewise
+{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires
+{ns}:task:{task_id}    the edit a task serves
+{ns}:claim:{nonce}     the answer of a claim, 30 s
+{ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
+{ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
+{ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
+{ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time
+channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from edits import errors, fairness, limiter, records
+from edits.models import Edit, EditStatus, Frozen, TimelineEvent, Wait, from_ms, to_ms
+from edits.scripting import ReplyLost, ScriptError, Scripts
+
+IDEMPOTENCY_LIFE: Final = timedelta(hours=24)
+CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
+
+
+class Idempotency(Frozen):
+    key: str
+    fingerprint: str
+
+
+class Accepted(Frozen):
+    edit: Edit
+    replayed: bool
+
+
+class EditRepository:
+    def __init__(self, redis: Redis, *, namespace: str, scripts: Scripts | None = None) -> None:
+        self.redis = redis
+        self.namespace = namespace
+        self.scripts = scripts or Scripts(redis, namespace)
+
+    async def accept(self, edit: Edit, *, idempotency: Idempotency | None, max_queued: int) -> Accepted:
+        """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown."""
+        life = max(IDEMPOTENCY_LIFE, edit.expires_at - edit.created_at) if edit.expires_at else IDEMPOTENCY_LIFE
+        answer = await self._ask(
+            "accept",
+            lost=errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key."),
+            id=edit.id,
+            tenant=edit.tenant,
+            livemode=int(edit.livemode),
+            priority=edit.priority,
+            shift=fairness.arrival_shift(edit.priority),
+            input=records.written_input(edit),
+            external_id=edit.external_id,
+            units=edit.cost_units,
+            expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
+            max_queued=max_queued,
+            idem=idempotency and idempotency.model_dump() | {"ttl": int(life.total_seconds() * 1000)},
+        )
+        outcome, edit_id = (given := json.loads(answer))["outcome"], given["id"]
+        if outcome == "full":
+            raise errors.QueueFull(f"{max_queued} edits are waiting already; try again later.", retry_after=10)
+        if outcome == "reused":
+            raise errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+        if outcome == "new":
+            now = from_ms(given["now"])
+            update = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
+            return Accepted(edit=edit.model_copy(update=update), replayed=False)
+        kept = await self.get(edit_id)
+        if kept is None:
+            raise errors.NotFound(f"{edit_id} was accepted with this key and is gone.")
+        return Accepted(edit=kept, replayed=outcome == "replayed")
+
+    async def get(self, edit_id: str) -> Edit | None:
+        found = await self.get_many([edit_id])
+        return found[0] if found else None
+
+    async def get_many(self, edit_ids: Sequence[str]) -> list[Edit]:
+        """Those that are there, in the order asked."""
+        if not edit_ids:
+            return []
+        rows = await self._ask("read", ids=list(edit_ids))
+        edits = [
+            records.read(i, records.pairs(row[0]), row[1], records.pairs(row[2])) for i, row in _there(edit_ids, rows)
+        ]
+        if any(edit.status is EditStatus.QUEUED for edit in edits):
+            gate = await self.gate()
+            edits = [_with_gate(edit, gate) for edit in edits]
+        return edits
+
+    async def timeline(self, edit_id: str) -> list[TimelineEvent] | None:
+        rows = await self._ask("read", ids=[edit_id], timeline=True)
+        return list(records.read_timeline(rows[0][3])) if rows[0] else None
+
+    async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
+        """Ids, newest first, older than `before`."""
+        return await self._page(f"{self.namespace}:index:{tenant}", before=before, limit=limit)
+
+    async def by_external_id(self, tenant: str, external_id: str) -> list[str]:
+        return await self._page(f"{self.namespace}:ext:{tenant}:{external_id}", before=None, limit=1000)
+
+    async def cancel(self, edit_id: str) -> Edit:
+        outcome = await self._ask("cancel", id=edit_id)
+        if outcome == "too_late":
+            raise errors.TooLate(f"{edit_id} is past the queue; the provider has no cancel.")
+        return await self._changed(edit_id, outcome)
+
+    async def retry(self, edit_id: str) -> Edit:
+        outcome = await self._ask("retry", id=edit_id)
+        if outcome == "unfinished":
+            raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be tried again.")
+        if outcome == "ended":
+            raise errors.TooLate(f"{edit_id} did not fail; only a failed edit can be tried again.")
+        return await self._changed(edit_id, outcome)
+
+    async def nudge(self, edit_id: str, *, attempt: int, task_id: str) -> None:
+        """A callback named `task_id`: look at this edit now."""
+        await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id)
+
+    async def gate(self) -> limiter.Gate:
+        return await limiter.Limiter(self.redis, self.scripts, self.namespace).gate()
+
+    async def ping(self) -> None:
+        try:
+            await asyncio.wait_for(self.redis.ping(), CALL_TIMEOUT)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def ended(self) -> AsyncIterator[str]:
+        """Ids of edits as they end, after one "" that says that listening has begun. Raises Unavailable."""
+        try:
+            async with self.redis.pubsub(ignore_subscribe_messages=True) as listener:
+                await listener.subscribe(f"{self.namespace}:ended")
+                yield ""
+                while True:
+                    message = await listener.get_message(timeout=5)
+                    if message is not None:
+                        yield message["data"]
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def _changed(self, edit_id: str, outcome: str) -> Edit:
+        edit = await self.get(edit_id) if outcome != "missing" else None
+        if edit is None:
+            raise errors.NotFound(f"There is no edit {edit_id}.")
+        return edit
+
+    async def _page(self, key: str, *, before: str | None, limit: int) -> list[str]:
+        last = f"({before}" if before else "+"
+        try:
+            found = self.redis.zrange(key, last, "-", bylex=True, desc=True, offset=0, num=limit)
+            return [str(edit_id) for edit_id in await asyncio.wait_for(found, CALL_TIMEOUT)]
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: object) -> Any:
+        try:
+            return await asyncio.wait_for(self.scripts.run(script, **arguments), CALL_TIMEOUT)
+        except (ReplyLost, TimeoutError) as exc:
+            raise lost or errors.Unavailable("Redis does not answer.") from exc
+        except ScriptError as exc:
+            raise errors.Unavailable("Redis cannot be used now.") from exc
+
+
+def _there(edit_ids: Sequence[str], rows: list[Any]) -> list[tuple[str, Any]]:
+    return [(edit_id, row) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
+
+
+def _with_gate(edit: Edit, gate: limiter.Gate) -> Edit:
+    """What holds the queue holds each edit in it."""
+    if edit.status is not EditStatus.QUEUED or gate.reason is None or edit.waiting_for is Wait.PAUSED:
+        return edit
+    return edit.model_copy(update={"waiting_for": gate.reason})

@@ -1,0 +1,61 @@
+"""The one place that decides about retries: how long before try n of each kind of trouble, and what is bought again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+
+from edits.models import ErrorKind
+
+RETRYABLE: Final = {
+    ErrorKind.REJECTED: False,
+    ErrorKind.MODERATED: False,
+    ErrorKind.PROVIDER_FAILED: True,
+    ErrorKind.PROVIDER_TIMEOUT: True,
+    ErrorKind.RESULT_UNAVAILABLE: True,
+    ErrorKind.RESULT_INVALID: True,
+    ErrorKind.SUBMISSION_UNKNOWN: True,
+    ErrorKind.BUDGET_EXHAUSTED: True,
+    ErrorKind.EXPIRED: False,
+    ErrorKind.INTERNAL: True,
+}
+"""Whether asking again (`POST …/retry`) may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Grows by `factor` from `first` to `most` seconds; gives up (None) after `tries`, never if that is None."""
+
+    first: float
+    factor: float
+    most: float
+    tries: int | None = None
+
+    def delay(self, tried: int, jitter: Callable[[], float]) -> float | None:
+        """Seconds before the next try after `tried` failures; `jitter` gives numbers in [0, 1)."""
+        if self.tries is not None and tried >= self.tries:
+            return None
+        full = min(self.most, self.first * self.factor ** min(tried, 30))
+        return full * (0.75 + 0.5 * jitter())
+
+
+READ: Final = Backoff(first=1, factor=2, most=30)  # the provider cannot be read: an outage costs an edit nothing
+COPY: Final = Backoff(first=1, factor=2, most=300)  # file host or storage in trouble: the file lives for FILE_LIFE
+FILE_GONE: Final = Backoff(first=4, factor=2, most=60, tries=5)  # 404, 410 or HTML: 4 + 8 + 16 + 32 + 60 s = 2 min
+TASK_UNKNOWN: Final = Backoff(first=1, factor=2, most=30, tries=7)  # a 404 right after the create: about 1.5 min
+NO_ADDRESS: Final = Backoff(first=2, factor=1, most=2, tries=1)  # completed without a file: one second read
+ADOPT: Final = Backoff(first=2, factor=1.5, most=15)  # looks for a lost answer's task
+
+FILE_LIFE: Final = timedelta(days=3)
+"""How long the provider keeps a result (its storage page, 2025-08)."""
+
+
+def buys_again(
+    kind: ErrorKind, *, asked: bool, automatic_so_far: int, automatic_limit: int
+) -> Literal["asked", "automatic"] | None:
+    """Who lets a task that brought nothing be bought again, if anybody: a person's `retry`, or the setting."""
+    if asked:
+        return "asked"
+    if kind is ErrorKind.PROVIDER_FAILED and automatic_so_far < automatic_limit:
+        return "automatic"
+    return None

@@ -1,0 +1,190 @@
+"""Who works on what, when: claims of due edits, and chains. A claim is a lease; its fence guards what is decided."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import uuid4
+
+from edits import records
+from edits.models import Edit, TimelineEvent
+from edits.scripting import Scripts
+
+LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
+IDLE: Final = timedelta(seconds=15)  # longest sleep of a chain: wake-ups may be lost
+HEARTBEAT: Final = timedelta(seconds=2)
+LIVES: Final = timedelta(
+    seconds=7
+)  # a process or chain not heard of for so long is gone: three heartbeats and a margin
+
+
+class Step(StrEnum):
+    SUBMIT = "submit"
+    POLL = "poll"
+    STORE = "store"
+    ADOPT = "adopt"
+    SWEEP = "sweep"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One edit to work on until the lease ends. `slot`: seconds from the claim at which its request may be sent."""
+
+    id: str
+    slot: float
+    fields: dict[str, str]  # the record as in records.py
+    text: str  # its input, where the step needs it
+    long: dict[str, str]
+
+    @property
+    def fence(self) -> int:
+        return int(self.fields["fe"])
+
+    @property
+    def attempt(self) -> int:
+        return int(self.fields["at"])
+
+    @property
+    def task_id(self) -> str:
+        return self.fields["ti"]
+
+    @property
+    def tries(self) -> int:
+        return int(self.fields.get("rt", 0))
+
+    @property
+    def may_buy_anew(self) -> bool:
+        """A person asked for it again (`retry`)."""
+        return self.fields.get("hv") == "1"
+
+    def moment(self, name: str) -> int:
+        """A time of the record in milliseconds; 0 if it has none."""
+        return int(self.fields.get(name, 0))
+
+    def edit(self) -> Edit:
+        return records.read(self.id, self.fields, self.text, self.long)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """`next`: seconds until it is worth claiming again. `probe`: ask the account. `half`: success reopens the limit."""
+
+    claims: list[Claim]
+    next: float
+    probe: bool = False
+    half: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The place of a chain among those of its step, and the number its next link must bring."""
+
+    step: Step
+    slot: int
+    number: int
+
+
+@dataclass(slots=True)
+class Schedule:
+    scripts: Scripts
+    creates_per_second: float
+    reads_per_second: float
+    max_in_flight: int
+    process: str = field(default_factory=lambda: uuid4().hex)
+
+    async def claim_submit(self, most: int, *, lease: timedelta) -> Claims:
+        """Up to `most` queued edits, as many as tokens and room in flight allow; each has its intent to buy written."""
+        answer = await self._claim(
+            "claim_submit",
+            k=most,
+            lease=_ms(lease),
+            lookahead=_ms(LOOKAHEAD),
+            rate=self.creates_per_second,
+            max_in_flight=self.max_in_flight,
+        )
+        return _claims(answer)
+
+    async def claim_due(self, step: str, most: int, *, lease: timedelta, wakes: Step, with_input: bool) -> Claims:
+        """Up to `most` edits that are due in the set of `step`; polls take read tokens."""
+        read = {"rate": self.reads_per_second, "lookahead": _ms(LOOKAHEAD)} if step == Step.POLL else None
+        answer = await self._claim(
+            "claim_due", step=step, wakes=wakes, k=most, lease=_ms(lease), with_input=with_input, read=read
+        )
+        return _claims(answer)
+
+    async def timeline(self, edit_id: str) -> list[TimelineEvent]:
+        rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
+        return list(records.read_timeline(rows[0][3])) if rows[0] else []
+
+    async def read_token(self) -> None:
+        """Waits until one read that belongs to no claim may go out."""
+        while True:
+            granted, delay = await self.scripts.run(
+                "tokens", name="read", ceiling="reads_per_second", rate=self.reads_per_second, lookahead=_ms(LOOKAHEAD)
+            )
+            await asyncio.sleep(delay / 1000)
+            if granted:
+                return
+
+    async def claim_abandoned(self, most: int, *, lease: timedelta) -> list[tuple[str, str]]:
+        """(task, edit) of paid tasks that nobody waits for and that are due to be read."""
+        text = await self.scripts.run("abandoned", op="claim", k=most, lease=_ms(lease), nonce=uuid4().hex)
+        return [(row["task"], row["id"]) for row in json.loads(text)["claims"] or []]
+
+    async def abandoned_later(self, task_id: str, *, delay: float) -> None:
+        await self.scripts.run("abandoned", op="later", task=task_id, due=round(delay * 1000))
+
+    async def settle_abandoned(self, task_id: str, *, status: str) -> None:
+        await self.scripts.run("abandoned", op="settle", task=task_id, status=status)
+
+    async def link(self, link: Link) -> bool:
+        """Whether this link is the chain's next one; False for a doubled message, or a chain too many."""
+        answer = await self.scripts.run("link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES))
+        return bool(answer == "ok")
+
+    async def heartbeat(self, steps: list[Step], running: list[Link], *, leave: bool = False) -> list[Link]:
+        """Says that this process lives and runs these chains; returns the chains that nobody runs."""
+        text = await self.scripts.run(
+            "heartbeat",
+            process=self.process,
+            steps=steps,
+            running=[{"step": link.step, "slot": link.slot, "number": link.number} for link in running],
+            ttl=_ms(LIVES),
+            grace=_ms(LIVES),
+            ceilings={
+                "creates_per_second": self.creates_per_second,
+                "reads_per_second": self.reads_per_second,
+                "max_in_flight": self.max_in_flight,
+            },
+            leave=int(leave),
+        )
+        return [Link(Step(row["step"]), row["slot"], row["number"]) for row in json.loads(text)]
+
+    async def _claim(self, script: str, **arguments: object) -> dict[str, Any]:
+        text = await self.scripts.run(script, nonce=uuid4().hex, chain=self.process, idle=_ms(IDLE), **arguments)
+        answer: dict[str, Any] = json.loads(text)
+        return answer
+
+
+def _ms(delta: timedelta) -> int:
+    return round(delta.total_seconds() * 1000)
+
+
+def _claims(answer: dict[str, Any]) -> Claims:
+    return Claims(
+        claims=[
+            Claim(
+                id=row["id"],
+                slot=row["slot"] / 1000,
+                fields=records.pairs(row["e"]),
+                text=row.get("input", ""),
+                long=records.pairs(row.get("x") or []),
+            )
+            for row in answer["claims"] or []
+        ],
+        next=answer["next"] / 1000,
+        probe=answer.get("probe") == 1,
+        half=answer.get("half") == 1,
+    )

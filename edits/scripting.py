@@ -1,0 +1,154 @@
+"""Runs the Lua scripts: calls made while one pipeline is on its way go together in the next one.
+
+A call is either provably not sent (`Unsent`) or may have happened (`ReplyLost`); every script may be repeated.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+log = structlog.get_logger()
+
+FOLDER: Final = Path(__file__).parent / "scripts"
+BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held for more than a few ms
+TRIES: Final = 2
+
+
+class ScriptError(Exception):
+    """A call did not come back with an answer."""
+
+
+class Unsent(ScriptError):
+    """The call provably did not reach Redis."""
+
+
+class ReplyLost(ScriptError):
+    """The call may have been carried out."""
+
+
+class ScriptRefused(ScriptError):
+    """Redis answered with an error; the script wrote nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    name: str
+    text: str
+    sha: str
+
+
+def _compose(name: str) -> Script:
+    """A script is its `#!lua` line, the prelude, the limits and its own body."""
+    shebang, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n")
+    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_record", "_limits")]
+    text = "\n".join([shebang, *prelude, body])
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+SCRIPTS: Final = {path.stem: _compose(path.stem) for path in FOLDER.glob("[!_]*.lua")}
+
+
+@dataclass(slots=True)
+class _Call:
+    script: Script
+    argument: bytes
+    answer: "asyncio.Future[Any]"
+    tries: int = 0
+
+
+class Scripts:
+    """Owns one connection of the client's pool and sends batches over it, one at a time."""
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        self._redis = redis
+        self._namespace = namespace
+        self._waiting: list[_Call] = []
+        self._sender: asyncio.Task[None] | None = None
+
+    async def run(self, name: str, /, **arguments: object) -> Any:
+        """The script's answer. Raises Unsent, ReplyLost or ScriptRefused."""
+        given = {key: value for key, value in arguments.items() if value is not None}
+        # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
+        argument = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
+        call = _Call(SCRIPTS[name], argument, asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all())
+        return await call.answer
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            batch = [call for call in batch if not call.answer.done()]  # whoever asked may have gone
+            if batch:
+                await self._send(batch)
+
+    async def _send(self, batch: list[_Call]) -> None:
+        pool = self._redis.connection_pool
+        try:
+            connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call] # redis-py's own
+        except (RedisError, OSError, TimeoutError) as exc:
+            _fail(batch, Unsent(f"Redis cannot be reached ({type(exc).__name__})"))
+            return
+        try:
+            left = await self._exchange(connection, batch)
+            if left:
+                await self._load(connection)
+                await self._exchange(connection, left)
+        except (RedisError, OSError, TimeoutError) as exc:
+            await connection.disconnect(nowait=True)
+            self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await pool.release(connection)
+
+    async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> list[_Call]:
+        """Sends one EVALSHA a call; returns the calls whose script the server does not have (they did nothing)."""
+        commands = [("EVALSHA", call.script.sha, 1, self._namespace, call.argument) for call in batch]
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        unknown = []
+        for call in batch:
+            try:
+                answer = await connection.read_response()
+            except NoScriptError:
+                unknown.append(call)
+            except ResponseError as exc:
+                log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
+                _fail([call], ScriptRefused(f"{call.script.name}: {str(exc)[:300]}"))
+            else:
+                if not call.answer.done():
+                    call.answer.set_result(answer)
+        return unknown
+
+    async def _load(self, connection: AbstractConnection) -> None:
+        commands = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()]
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        for _ in commands:
+            await connection.read_response()
+
+    def _again(self, batch: Iterable[_Call], error: ReplyLost) -> None:
+        """Scripts are repeatable, so a lost reply is first asked for again over a new connection."""
+        for call in batch:
+            if call.answer.done():
+                continue
+            call.tries += 1
+            if call.tries < TRIES:
+                self._waiting.append(call)
+            else:
+                _fail([call], error)
+
+
+def _fail(calls: Iterable[_Call], error: ScriptError) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(ReplyLost(str(error)) if call.tries and isinstance(error, Unsent) else error)

@@ -1,0 +1,143 @@
+-- The prelude of every script: time, the record of an edit, and `advance`, the one way in which an edit changes.
+-- KEYS[1] is the namespace, ARGV[1] a JSON object of named arguments (`A`). A script decodes and checks everything before
+-- its first write, because a runtime error in Lua does not undo the writes before it. The map of keys is in repository.py.
+
+local A = cjson.decode(ARGV[1])
+local NS = KEYS[1]
+local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
+local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
+local FINAL = {succeeded = true, failed = true, canceled = true}
+local NUMBERS = {'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en'}
+local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
+
+local function key(...)
+  return NS .. ':' .. table.concat({...}, ':')
+end
+
+local clock = redis.call('TIME')
+local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(redis.call('GET', key('clock')) or 0)
+
+local function record(id)
+  local flat = redis.call('HGETALL', key('e', id))
+  if #flat == 0 then return nil end
+  local e = {id = id}
+  for i = 1, #flat, 2 do e[flat[i]] = flat[i + 1] end
+  for _, field in ipairs(NUMBERS) do e[field] = tonumber(e[field]) end
+  return e
+end
+
+local function observe(name, ms)
+  local bucket = 'inf'
+  for _, limit in ipairs(WAIT_BUCKETS) do
+    if ms <= limit then bucket = limit break end
+  end
+  redis.call('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
+  redis.call('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
+end
+
+local function count(name, by)
+  redis.call('HINCRBY', key('stats'), name, by or 1)
+end
+
+-- Wakes a chain of `step` that sleeps past `due`; chains say in `idle` until when they sleep.
+local function wake(step, due)
+  local last = redis.call('ZREVRANGE', key('idle', step), 0, 0, 'WITHSCORES')
+  if last[2] and tonumber(last[2]) > due then
+    redis.call('DEL', key('idle', step))
+    redis.call('PUBLISH', key('wake'), step)
+  end
+end
+
+-- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
+local function event(e, name, data, at)
+  at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
+  if e.wt then observe('wait:' .. e.wt, at - e.la) end
+  if redis.call('STRLEN', key('t', e.id)) < TIMELINE_BYTES or FINAL[name] then
+    local line = {name, at, e.wt or '', data or {}}
+    redis.call('APPEND', key('t', e.id), cjson.encode(line) .. '\n')
+    e.la = at
+    redis.call('HSET', key('e', e.id), 'la', at)
+  end
+end
+
+local function enqueue(e)
+  local queue = key('q', e.tn)
+  redis.call('ZADD', queue, e.qa, e.id)
+  if not redis.call('ZSCORE', key('tenants'), e.tn) then
+    redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
+  end
+  wake('submit', NOW)
+end
+
+local function dequeue(e)
+  redis.call('ZREM', key('q', e.tn), e.id)
+  if redis.call('EXISTS', key('q', e.tn)) == 0 then redis.call('ZREM', key('tenants'), e.tn) end
+end
+
+-- Takes an edit out of the one place where it is and puts it into another: 'queue', a due-set with its time, or 'final'.
+local function move(e, place, due)
+  if e.pl == 'queue' then dequeue(e) elseif e.pl and e.pl ~= 'final' then redis.call('ZREM', key('due', e.pl), e.id) end
+  if place == 'queue' then
+    enqueue(e)
+  elseif place == 'final' then
+    redis.call('ZADD', key('retention'), NOW, e.id)
+  else
+    redis.call('ZADD', key('due', place), due, e.id)
+    wake(place, due)
+  end
+  e.pl = place
+end
+
+-- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}
+local function advance(e, change)
+  if change.event then event(e, change.event, change.data, change.at) end
+  local fields = change.set or {}
+  fields.up = NOW
+  if change.status then fields.st = change.status end
+  if change.wait and change.wait ~= e.wt then
+    fields.wt = change.wait
+    fields.ws = math.max(e.la, math.min(change.at or NOW, NOW))
+  end
+  local flat = {}
+  for name, value in pairs(fields) do
+    e[name] = value
+    flat[#flat + 1] = name
+    flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or tostring(value)
+  end
+  if change.place then
+    move(e, change.place, change.due)
+    flat[#flat + 1] = 'pl'
+    flat[#flat + 1] = change.place
+  end
+  redis.call('HSET', key('e', e.id), unpack(flat))
+  for _, name in ipairs(change.drop or {}) do
+    redis.call('HDEL', key('e', e.id), name)
+    e[name] = nil
+  end
+end
+
+-- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.
+local function finish(e, status, kind, change)
+  event(e, status, change.data, change.at)
+  change.status = status
+  change.place = 'final'
+  change.set = change.set or {}
+  change.set.en = e.la
+  change.drop = {'li', 'wt', 'ws', 'hv', 'rt'}
+  advance(e, change)
+  count('ended:' .. status .. ':' .. (kind or ''))
+  if status ~= 'succeeded' then redis.call('ZADD', key('due', 'manifest'), NOW, e.id) wake('sweep', NOW) end
+  redis.call('PUBLISH', key('ended'), e.id)
+end
+
+-- The fence guards decisions: whoever decides with an old one changes nothing.
+local function fenced(e)
+  return e and e.fe == A.fence and not FINAL[e.st]
+end
+
+-- An answer of a claim, kept for a while: the client library repeats a call whose reply was lost, and must get the same one.
+local function remember(answer)
+  local text = cjson.encode(answer)
+  if #answer.claims > 0 then redis.call('SET', key('claim', A.nonce), text, 'PX', 30000) end
+  return text
+end

@@ -1,0 +1,37 @@
+#!lua
+-- Takes one edit in. A: id, tenant, livemode (0|1), priority, shift (ms by which the priority moves its arrival), input (JSON
+-- text), external_id?, units, expires_in? (ms), max_queued, retention (ms), idem? {key, fingerprint, ttl (ms)}.
+-- Returns {outcome: new|same|replayed|reused|full, id}. Repeatable by the id, which the caller makes.
+local function depth()
+  local total = 0
+  for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do
+    total = total + redis.call('ZCARD', key('q', tenant))
+  end
+  return total
+end
+
+local known = A.idem and redis.call('GET', key('idem', A.tenant, A.idem.key))
+if known then
+  local seen = cjson.decode(known)
+  local outcome = seen.id == A.id and 'same' or (seen.fp == A.idem.fingerprint and 'replayed' or 'reused')
+  return cjson.encode({outcome = outcome, id = seen.id})
+end
+if redis.call('EXISTS', key('e', A.id)) == 1 then return cjson.encode({outcome = 'same', id = A.id}) end
+if depth() >= A.max_queued then return cjson.encode({outcome = 'full', id = A.id}) end
+
+local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift}
+redis.call('SET', key('i', A.id), A.input)
+if A.idem then
+  redis.call('SET', key('idem', A.tenant, A.idem.key), cjson.encode({id = A.id, fp = A.idem.fingerprint}), 'PX', A.idem.ttl)
+end
+redis.call('ZADD', key('index', A.tenant), 0, A.id)
+if A.external_id then redis.call('ZADD', key('ext', A.tenant, A.external_id), 0, A.id) end
+advance(e, {
+  status = 'queued', place = 'queue', wait = 'fair_share', event = 'accepted',
+  set = {
+    tn = A.tenant, pr = A.priority, lm = A.livemode, at = 1, fe = 0, nu = 0, cr = NOW, la = NOW, qa = e.qa, tb = 0,
+    cu = A.units, cs = 'reserved', ex = A.expires_in and NOW + A.expires_in or nil,
+  },
+})
+count('accepted')
+return cjson.encode({outcome = 'new', id = A.id, now = NOW})

@@ -1,0 +1,79 @@
+#!lua flags=allow-oom
+-- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
+-- (creates a second), max_in_flight, chain, idle (ms the chain may sleep).
+-- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
+-- the account whether it works again)}.
+local kept = redis.call('GET', key('claim', A.nonce))
+if kept then return kept end
+
+-- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight.
+local function next_in_line()
+  local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), 0, 0, 'WITHSCORES'))
+  if not tenant then return nil end
+  local id = redis.call('ZRANGE', key('q', tenant), 0, 0)[1]
+  if not id then
+    redis.call('ZREM', key('tenants'), tenant)
+    return next_in_line()
+  end
+  local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
+  redis.call('SET', key('vtime'), vtime)
+  redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
+  return id, tenant
+end
+
+local function expire(e)
+  redis.call('HSET', key('x', e.id), 'msg', 'The edit was not submitted within its expires_in; nothing was bought.')
+  finish(e, 'failed', 'expired', {set = {ek = 'expired', er = 0, cs = 'released'}, data = {kind = 'expired'}})
+end
+
+local why = redis.call('HGET', key('gate'), 'why')
+local function claim(e, slot)
+  advance(e, {
+    status = 'submitting', place = 'submit', due = NOW + A.lease, wait = 'submit', event = 'submitting',
+    data = {attempt = e.at}, set = {fe = e.fe + 1, li = NOW + A.lease, sa = NOW, cs = 'reserved'},
+  })
+  return {id = e.id, slot = slot, e = redis.call('HGETALL', key('e', e.id)), input = redis.call('GET', key('i', e.id)) or ''}
+end
+
+local blocked = redis.call('HMGET', key('gate'), 'blocked', 'ask')
+local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
+local room = ceiling('max_in_flight', A.max_in_flight) - in_flight()
+if blocked[1] then
+  if offer.at <= NOW then
+    probe = 1
+    offer.at = NOW + 15000
+    redis.call('HSET', key('gate'), 'ask', offer.at)
+  end
+else
+  offer = quote('create', ceiling('creates_per_second', A.rate), A.lookahead)
+end
+
+local wanted = math.min(offer.n, A.k, math.max(room, 0))
+local looked = 0
+while #claims < wanted and looked < wanted + 200 do
+  looked = looked + 1
+  local id, tenant = next_in_line()
+  if not id then break end
+  local e = record(id)
+  if not e or e.st ~= 'queued' then
+    redis.call('ZREM', key('q', tenant), id)
+  else
+    if why and why ~= e.wt then e.wt = why end
+    if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
+  end
+end
+spend('create', offer, #claims)
+
+local reason, next_at = '', NOW + A.idle
+if redis.call('ZCARD', key('tenants')) > 0 then
+  if offer.n == 0 then reason, next_at = offer.reason, offer.at
+  elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
+  elseif A.k <= #claims then reason, next_at = 'fair_share', NOW
+  else reason, next_at = offer.reason, offer.at end
+elseif blocked[1] then
+  next_at = offer.at
+end
+if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.call('HDEL', key('gate'), 'why') end
+next_at = math.min(next_at, NOW + A.idle)
+if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
+return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and 1 or 0})

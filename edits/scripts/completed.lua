@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- The provider is done: the result's address is recorded before the copy. A: id, fence, address, started? ended? (ms), units?.
+-- Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.pl ~= 'poll' then return 'stale' end
+if A.started and not e.tr then
+  advance(e, {event = 'started', at = A.started, wait = 'provider_run', set = {tr = A.started}})
+end
+if A.ended then
+  advance(e, {event = 'completed', at = A.ended, wait = 'notice'})
+  observe('notice_lag', math.max(0, NOW - e.la))
+end
+if A.units and A.units ~= e.cu then
+  count('spent', A.units - e.cu)
+  e.cu = A.units
+end
+redis.call('HSET', key('x', A.id), 'addr', A.address)
+advance(e, {
+  status = 'storing', place = 'store', due = NOW, wait = 'copy', event = 'storing',
+  set = {ts = 'completed', rt = 0, fe = e.fe + 1, cu = e.cu}, drop = {'li'},
+})
+return 'ok'

@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- Ends an edit as failed. A: id, fence, kind, message, retryable (0|1), code?, cost (state), task_status?, abandon (1: its task
+-- is still followed to its end). Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.st == 'queued' then return 'stale' end
+redis.call('HSET', key('x', A.id), 'msg', A.message)
+redis.call('HDEL', key('x', A.id), 'addr')
+if A.abandon == 1 and e.ti then redis.call('ZADD', key('abandoned'), NOW, e.ti) end
+finish(e, 'failed', A.kind, {
+  set = {ek = A.kind, er = A.retryable, ec = A.code, cs = A.cost, ts = A.task_status}, data = {kind = A.kind},
+})
+return 'ok'

@@ -1,0 +1,50 @@
+#!lua flags=allow-oom
+-- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
+-- number}], ttl, grace (ms), ceilings {name = value}; leave (1: it goes). Returns the chains that nobody runs, to be started:
+-- [{step, slot, number}].
+local function lowest(name)
+  local low
+  for _, text in ipairs(redis.call('HVALS', key('wanted'))) do
+    local value = cjson.decode(text)[name]
+    if value and (not low or value < low) then low = value end
+  end
+  return low
+end
+
+local start = {}
+for _, step in ipairs(A.steps) do
+  if A.leave == 1 then
+    redis.call('ZREM', key('live', step), A.process)
+  else
+    redis.call('ZADD', key('live', step), NOW + A.ttl, A.process)
+  end
+  redis.call('ZREMRANGEBYSCORE', key('live', step), '-inf', NOW)
+end
+if A.leave == 1 then redis.call('ZREM', key('live'), A.process) else redis.call('ZADD', key('live'), NOW + A.ttl, A.process) end
+redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
+redis.call('HSET', key('wanted'), A.process, cjson.encode(A.ceilings))
+for _, process in ipairs(redis.call('HKEYS', key('wanted'))) do
+  if not redis.call('ZSCORE', key('live'), process) then redis.call('HDEL', key('wanted'), process) end
+end
+for name, _ in pairs(A.ceilings) do
+  local value = lowest(name)
+  if value then redis.call('HSET', key('ceilings'), name, value) else redis.call('HDEL', key('ceilings'), name) end
+end
+for _, chain in ipairs(A.running) do
+  if tonumber(redis.call('HGET', key('chain', chain.step), 'n' .. chain.slot) or -1) == chain.number then
+    redis.call('HSET', key('chain', chain.step), 'a' .. chain.slot, NOW + A.grace)
+  end
+end
+if A.leave == 1 then return '[]' end
+for _, step in ipairs(A.steps) do
+  local chain = key('chain', step)
+  for slot = 0, redis.call('ZCARD', key('live', step)) - 1 do
+    local alive = tonumber(redis.call('HGET', chain, 'a' .. slot) or 0)
+    if alive < NOW or alive > NOW + HORIZON then
+      local number = tonumber(redis.call('HGET', chain, 'n' .. slot) or 0) + 1
+      redis.call('HSET', chain, 'n' .. slot, number, 'a' .. slot, NOW + A.grace)
+      start[#start + 1] = {step = step, slot = slot, number = number}
+    end
+  end
+end
+return #start > 0 and cjson.encode(start) or '[]'

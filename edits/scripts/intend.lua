@@ -1,0 +1,6 @@
+#!lua flags=allow-oom
+-- Stores the picture address about to be sent, beside the intent of the claim. A: id, fence, address. Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.st ~= 'submitting' then return 'stale' end
+redis.call('HSET', key('x', A.id), 'sent', A.address)
+return 'ok'

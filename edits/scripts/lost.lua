@@ -1,0 +1,9 @@
+#!lua flags=allow-oom
+-- The answer of a create was lost: from now on its task is looked for. A: id, fence, cause, due (ms). Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.pl ~= 'submit' then return 'stale' end
+advance(e, {
+  place = 'adopt', due = NOW + A.due, wait = 'answer_lost', event = 'answer_lost', data = {cause = A.cause},
+  set = {cs = 'unknown', fe = e.fe + 1}, drop = {'li'},
+})
+return 'ok'

@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- A callback came: look now. It is only a hint, so it changes no status and touches no lease. A: id, attempt, task.
+-- Returns ok|missing.
+local e = record(A.id)
+if not e then return 'missing' end
+if FINAL[e.st] then return 'ok' end
+if not e.ti then redis.call('HSET', key('x', A.id), 'cand', A.task) end
+advance(e, {set = {nu = e.nu + 1}})
+if (e.pl == 'poll' or e.pl == 'adopt') and (e.li or 0) <= NOW then
+  redis.call('ZADD', key('due', e.pl), NOW, A.id)
+  wake(e.pl, NOW)
+end
+return 'ok'

@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+-- Buys a failed task again, because a person asked (`retry`) or a setting allows it. A: id, fence, kind (what failed), automatic
+-- (1: by setting: spends one of its re-buys and raises the attempt). Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.st == 'queued' then return 'stale' end
+redis.call('DEL', key('x', A.id))
+local set = {fe = e.fe + 1, cs = 'reserved', qa = NOW}
+if A.automatic == 1 then
+  set.at = e.at + 1
+  set.ar = (e.ar or 0) + 1
+end
+count('rebuys')
+advance(e, {
+  status = 'queued', place = 'queue', wait = 'fair_share', event = 'bought_again', data = {kind = A.kind}, set = set,
+  drop = {'li', 'ti', 'ts', 'ta', 'tr', 'sa', 'rt', 'hv'},
+})
+return 'ok'

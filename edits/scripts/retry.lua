@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- A person asks for a failed edit again: attempt + 1. What was paid for is looked for first: a task of ours is read again (`poll`),
+-- a create without answer is looked for again (`adopt`); `hv` lets those steps buy anew if nothing is to be had. A: id.
+-- Returns ok|missing|unfinished|ended.
+local e = record(A.id)
+if not e then return 'missing' end
+if not FINAL[e.st] then return 'unfinished' end
+if e.st ~= 'failed' then return 'ended' end
+local change = {
+  event = 'retried', data = {attempt = e.at + 1}, set = {at = e.at + 1, fe = e.fe + 1, rt = 0, qa = NOW, ar = 0},
+  drop = {'en', 'ek', 'er', 'ec', 'li'},
+}
+local harvest = e.ti and e.ek ~= 'provider_failed' and e.ek ~= 'moderated' and e.ek ~= 'result_invalid'
+if harvest then
+  change.status, change.place, change.due, change.wait, change.set.hv = 'processing', 'poll', NOW, 'notice', 1
+  change.set.ta = NOW
+  redis.call('ZREM', key('abandoned'), e.ti)
+elseif e.ek == 'submission_unknown' then
+  change.status, change.place, change.due, change.wait, change.set.hv = 'submitting', 'adopt', NOW, 'answer_lost', 1
+else
+  change.status, change.place, change.wait = 'queued', 'queue', 'fair_share'
+  change.set.cs = 'reserved'
+  for _, name in ipairs({'ti', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
+end
+e.wt = 'paused'
+redis.call('HDEL', key('x', A.id), 'msg', 'addr')
+redis.call('ZREM', key('retention'), A.id)
+redis.call('ZREM', key('due', 'manifest'), A.id)
+advance(e, change)
+return 'ok'

@@ -1,0 +1,13 @@
+#!lua flags=allow-oom
+-- Looked, not ready: look again later. Costs no attempt. A: id, fence, due (ms from now), nudge (as claimed), tries? (failures of
+-- this step so far), task_status?, started? (ms, when the provider began), wait?, event?, data?. Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) then return 'stale' end
+local change = {due = NOW + A.due, place = e.pl, wait = A.wait, event = A.event, data = A.data, set = {rt = A.tries or e.rt or 0}, drop = {'li'}}
+if A.task_status then change.set.ts = A.task_status end
+if A.started and not e.tr then
+  change.event, change.wait, change.at, change.set.tr = 'started', 'provider_run', A.started, A.started
+end
+if e.nu ~= A.nudge then change.due = NOW end
+advance(e, change)
+return 'ok'

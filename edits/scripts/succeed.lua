@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- The manifest is written: the edit has succeeded. A: id, fence, at (ms, as the manifest says), result {ext, bytes, sha, w, h}.
+-- Returns ok|stale.
+local e = record(A.id)
+if not fenced(e) or e.pl ~= 'store' then return 'stale' end
+local r = A.result
+redis.call('HDEL', key('x', A.id), 'addr', 'sent', 'msg')
+finish(e, 'succeeded', nil, {
+  at = A.at, data = {bytes = r.bytes},
+  set = {rx = r.ext, rb = r.bytes, rs = r.sha, rw = r.w, rh = r.h, ra = e.at, cs = 'charged'},
+})
+return 'ok'

@@ -1,0 +1,186 @@
+"""The provider's API as six calls, each ending with a value or one error of `errors`. A create is sent at most once."""
+
+import asyncio
+import math
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+
+from qubico import account, answers, downloads, schemas
+from qubico.errors import AnswerLost, NotSent, TaskGone, Unavailable, Unreadable, transport_trouble
+from qubico.transport import closed, gated, over_aiohttp
+
+USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
+LARGEST_PAGE = 100
+_LARGEST_ANSWER = 48 * 1024 * 1024  # a picture of 32 MiB in base64, and then some
+_LONGEST_CONNECT = 5.0
+
+Value = TypeVar("Value")
+Params = dict[str, str | int]
+
+
+def _always() -> bool:
+    return True
+
+
+class QubicoClient:
+    """Use as `async with`, or close it. Timeouts are seconds for the whole call, connecting included."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        api_key: str,
+        result_hosts: Collection[str] = (),
+        transport: httpx.AsyncBaseTransport | None = None,
+        create_timeout: float = 20.0,
+        read_timeout: float = 10.0,
+        download_timeout: float = 60.0,
+        max_connections: int = 100,
+    ) -> None:
+        _check_account(base_url=base_url, api_key=api_key)
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._hosts = downloads.ResultHosts(result_hosts)
+        self._create_timeout = create_timeout
+        self._read_timeout = read_timeout
+        self._download_timeout = download_timeout
+        self._http = httpx.AsyncClient(
+            transport=transport or over_aiohttp(max_connections=max_connections),
+            timeout=_timeout(max(create_timeout, read_timeout, download_timeout)),
+            headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"},
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def create(self, request: schemas.KontextRequest, *, may_send: Callable[[], bool] = _always) -> schemas.Task:
+        """Buy a task. `may_send` is asked first and again with the connection in hand; if it says no, NotSent."""
+        body = request.body()
+        with gated(may_send):
+            answer = await self._ask("/api/v1/task", within=self._create_timeout, body=body)
+        if (task := answer.task()) is None:
+            raise answers.refusal(answer, creating=True)
+        return task
+
+    async def get(self, task_id: str) -> schemas.Task:
+        answer = await self._read(f"/api/v1/task/{quote(task_id, safe='')}")
+        task = answer.task()
+        if task is not None and task.task_id.casefold() == task_id.casefold():
+            return task
+        if task is not None:
+            raise Unavailable(f"asked for task {task_id}, was told about {task.task_id}")
+        if answer.code in {404, 410} and answer.payload is not None:
+            raise TaskGone(f"the provider does not know task {task_id}")
+        raise answers.refusal(answer, creating=False)
+
+    async def account(self) -> schemas.Account:
+        """Free of charge, and refused for a bad key: the way to see whether an account is well again."""
+        return _parsed(await self._read("/account/info"), account.parse_account)
+
+    async def active_tasks(self) -> dict[str, dict[str, int]]:
+        """Counters by provider family, such as {"flux": {"pending_count": 1, "processing_count": 2}}."""
+        return _parsed(await self._read("/account/active_tasks"), account.parse_active_tasks)
+
+    async def history(
+        self,
+        *,
+        start: datetime,
+        end: datetime | None = None,
+        page: int = 1,
+        page_size: int = LARGEST_PAGE,
+        model: str = "flux",
+    ) -> schemas.HistoryPage:
+        """One page of the tasks created between two moments (rounded outwards to seconds), in no promised order."""
+        if start.tzinfo is None or (end is not None and end.tzinfo is None):
+            raise ValueError("history: start and end need a time zone")
+        params: Params = {
+            "page": page,
+            "page_size": page_size,
+            "model": model,
+            "start_time": math.floor(start.timestamp()),
+        }
+        if end is not None:
+            params["end_time"] = math.ceil(end.timestamp())
+        answer = await self._read("/api/open/tasks/histories", params=params)
+        return _parsed(answer, lambda payload: account.parse_history(payload, page=page, page_size=page_size))
+
+    def download(self, address: str, *, max_bytes: int) -> AbstractAsyncContextManager[downloads.Download]:
+        """The result at this address, as a stream of at most `max_bytes`."""
+        return downloads.opened(
+            self._http, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
+        )
+
+    async def _read(self, path: str, *, params: Params | None = None) -> answers.Answer:
+        return await self._ask(path, within=self._read_timeout, params=params)
+
+    async def _ask(
+        self, path: str, *, within: float, body: bytes | None = None, params: Params | None = None
+    ) -> answers.Answer:
+        """A POST if there is a body: then what goes wrong is NotSent or AnswerLost, else Unavailable."""
+        if self._http.is_closed:
+            raise (Unavailable if body is None else NotSent)("the client is closed")
+        request = self._http.build_request(
+            "GET" if body is None else "POST",
+            self._base_url + path,
+            params=params,
+            content=body,
+            headers={"X-API-Key": self._api_key, "Accept": "application/json", "Content-Type": "application/json"},
+            timeout=_timeout(within),
+        )
+        lost = Unavailable if body is None else AnswerLost
+        with transport_trouble(lost):
+            async with asyncio.timeout(within):
+                response = await self._http.send(request, stream=True)
+                try:
+                    content = await _content(response, lost)
+                finally:
+                    await closed(response)
+        return answers.Answer.read(response.status_code, response.headers, content, api_key=self._api_key)
+
+
+def _check_account(*, base_url: str, api_key: str) -> None:
+    try:
+        address = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in {"https", "http"} or not address.host:
+        raise ValueError("base_url: must be an http(s) address such as https://api.piapi.ai")
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
+        raise ValueError("api_key: must be printable ASCII without spaces around it")
+
+
+def _timeout(seconds: float) -> httpx.Timeout:
+    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart."""
+    connecting = min(_LONGEST_CONNECT, seconds / 2)
+    return httpx.Timeout(seconds, connect=connecting, pool=connecting)
+
+
+async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unavailable]) -> bytes:
+    content = bytearray()
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > _LARGEST_ANSWER:
+            raise lost(f"HTTP {response.status_code} with more than {_LARGEST_ANSWER} bytes")
+    return bytes(content)
+
+
+def _parsed(answer: answers.Answer, parse: Callable[[object], Value]) -> Value:
+    if answer.payload is None or answer.code >= 300:
+        raise answers.refusal(answer, creating=False)
+    try:
+        return parse(answer.payload)
+    except Unreadable as exc:
+        raise Unavailable(f"HTTP {answer.status}: {exc}") from None

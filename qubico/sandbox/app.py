@@ -1,0 +1,50 @@
+"""The Qubico sandbox as an ASGI application: the provider's wire format, nothing of our own code, nothing bought.
+
+`uvicorn qubico.sandbox.app:app` reads `SANDBOX_*`; tests call `create_app`.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from qubico.sandbox import control, files, storefront, wire
+from qubico.sandbox.connection import SEND
+from qubico.sandbox.options import SandboxOptions, from_environment
+from qubico.sandbox.provider import Provider
+
+
+class Sandbox(Starlette):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[SEND] = send  # before any layer wraps it: the way to the server's transport
+        await super().__call__(scope, receive, send)
+
+
+def create_app(options: SandboxOptions | None = None) -> Sandbox:
+    provider = Provider(options or SandboxOptions())
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        provider.start()
+        yield
+        await provider.close()
+
+    app = Sandbox(
+        routes=[*storefront.ROUTES, *files.ROUTES, *control.ROUTES],
+        exception_handlers={404: _unknown_route, 405: _unknown_route, control.Refused: control.refused},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.provider = provider
+    return app
+
+
+async def _unknown_route(_request: Request, _exc: Exception) -> Response:
+    return wire.unknown_route()
+
+
+app = create_app(from_environment(os.environ))

@@ -1,0 +1,30 @@
+"""The sandbox's own time: it runs like the wall clock, and only a control call may push it ahead."""
+
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+YEAR_ONE = "0001-01-01T00:00:00Z"
+SHANGHAI = timezone(timedelta(hours=8))
+
+
+class Clock:
+    """Seconds since 1970 that never step back, whatever the host's clock does."""
+
+    def __init__(self) -> None:
+        self._zero = time.time() - time.monotonic()
+
+    def now(self) -> float:
+        return self._zero + time.monotonic()
+
+    def advance(self, seconds: float) -> None:
+        self._zero += seconds
+
+
+def go_time(moment: float | None, *, shanghai: bool = False) -> str:
+    """RFC 3339 as Go prints it: up to nine digits of a second, trailing zeros dropped, year 1 for "not yet"."""
+    if moment is None:
+        return YEAR_ONE
+    whole, nanos = divmod(int(moment * 1e9), 1_000_000_000)
+    fraction = f".{nanos:09d}".rstrip("0").rstrip(".")
+    stamp = datetime.fromtimestamp(whole, SHANGHAI if shanghai else UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{stamp}{fraction}{'+08:00' if shanghai else 'Z'}"

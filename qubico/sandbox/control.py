@@ -1,0 +1,128 @@
+"""The sandbox's own routes under `/sandbox/`: switches, clock, ledger, counts. No key is asked: serve on loopback."""
+
+import json
+import math
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qubico.sandbox import faults
+from qubico.sandbox.provider import Provider
+
+
+class Refused(Exception):
+    """A control call is answered 400 with this text."""
+
+
+async def options(request: Request) -> Response:
+    provider = _provider(request)
+    if request.method == "PATCH":
+        patch = await _object(request)
+        try:
+            provider.change(patch)
+        except ValidationError as exc:
+            raise Refused(_plain(exc)) from exc
+    return _options(provider)
+
+
+async def reset(request: Request) -> Response:
+    """Forgets every task and count; options are those of the start, with the changes in the body."""
+    provider = _provider(request)
+    patch = await _object(request)
+    try:
+        await provider.reset(patch)
+    except ValidationError as exc:
+        raise Refused(_plain(exc)) from exc
+    return _options(provider)
+
+
+async def clock(request: Request) -> Response:
+    provider = _provider(request)
+    if request.method == "POST":
+        seconds = (await _object(request)).get("advance")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise Refused('clock: send {"advance": seconds}, a number from 0 up; time never goes back')
+        await provider.advance(seconds)
+    return JSONResponse({"now": provider.clock.now()})
+
+
+async def ledger(request: Request) -> Response:
+    """`?tasks=false` leaves the rows out."""
+    provider = _provider(request)
+    now, refund, book = provider.clock.now(), provider.options.refund_failed, provider.ledger
+    summary: dict[str, Any] = {
+        "tasks_bought": len(book.tasks),
+        "units": book.charged(now, refund_failed=refund),
+        "balance_units": book.balance(now, refund_failed=refund),
+        "duplicates": book.duplicates(),
+    }
+    if request.query_params.get("tasks") != "false":
+        summary["tasks"] = [book.row(task, now, refund_failed=refund) for task in book.tasks]
+    return JSONResponse(summary)
+
+
+async def stats(request: Request) -> Response:
+    provider = _provider(request)
+    now = provider.clock.now()
+    in_flight = provider.ledger.in_flight(now)
+    return JSONResponse(provider.stats.summary(provider.ledger.tasks, in_flight=in_flight, now=now))
+
+
+async def fault_words(_request: Request) -> Response:
+    table = {
+        name: {
+            "stage": fault.stage,
+            "default": "always" if math.isinf(fault.default) else fault.default,
+            "meaning": fault.meaning,
+        }
+        for name, fault in faults.TABLE.items()
+    }
+    return JSONResponse(table)
+
+
+async def health(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def refused(_request: Request, exc: Exception) -> Response:
+    return JSONResponse({"message": str(exc)}, 400)
+
+
+def _provider(request: Request) -> Provider:
+    provider: Provider = request.app.state.provider
+    return provider
+
+
+def _options(provider: Provider) -> Response:
+    shown = provider.options.model_dump()
+    shown["next_faults"] = {name: left for name, left in provider.faults.coming.items() if left > 0}
+    return JSONResponse(shown)
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    body = await request.body()
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError as exc:
+        raise Refused(f"the body is not JSON: {exc}") from exc
+    if not isinstance(value, dict):
+        raise Refused("the body is not a JSON object")
+    return value
+
+
+def _plain(exc: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in exc.errors())
+
+
+ROUTES = [
+    Route("/sandbox/options", options, methods=["GET", "PATCH"]),
+    Route("/sandbox/reset", reset, methods=["POST"]),
+    Route("/sandbox/clock", clock, methods=["GET", "POST"]),
+    Route("/sandbox/ledger", ledger, methods=["GET"]),
+    Route("/sandbox/stats", stats, methods=["GET"]),
+    Route("/sandbox/faults", fault_words, methods=["GET"]),
+    Route("/sandbox/health", health, methods=["GET"]),
+]

@@ -1,0 +1,133 @@
+"""Faults on order: words in a prompt, the next creates, or a share of all creates.
+
+A fault word is `[fault:name]` or `[fault:name=3]`; an unknown name is refused, so that no test passes by a typo.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal
+
+Stage = Literal["refuse", "answer", "run", "read", "output", "file", "callback"]
+WORD = re.compile(r"\[fault:([^\]=\s]*)(?:=(\d+(?:\.\d+)?))?\]")
+ALWAYS = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What `=` counts is times, except where the meaning says otherwise."""
+
+    stage: Stage
+    default: float
+    meaning: str
+
+
+TABLE: dict[str, Fault] = {
+    # not accepted, nothing bought
+    "rejected": Fault("refuse", ALWAYS, "400, the provider's text for a bad input"),
+    "throttled": Fault("refuse", 1, "429 with `Retry-After`"),
+    "no_credit": Fault("refuse", ALWAYS, "402 `insufficient credits`"),
+    "no_credit_400": Fault("refuse", ALWAYS, "the same text under 400"),
+    "no_credit_500": Fault("refuse", ALWAYS, "the same text under 500"),
+    "bad_key": Fault("refuse", ALWAYS, "401 `failed to verify api key`"),
+    "refuse_503": Fault("refuse", 1, "503 with an HTML page"),
+    "drop_before": Fault("refuse", 1, "the connection is reset and no task was made"),
+    # accepted and bought, but the answer is lost or odd
+    "drop": Fault("answer", 1, "the connection is reset without an answer"),
+    "hang": Fault("answer", 1, "no answer until the caller gives up"),
+    "html_502": Fault("answer", 1, "502 with an HTML page"),
+    "failed_create": Fault("answer", ALWAYS, "the create's own answer already says `failed`"),
+    "failed_create_500": Fault("answer", ALWAYS, "the same under HTTP 500"),
+    # the run
+    "failed": Fault("run", ALWAYS, "the task fails; the cause is only in `logs`"),
+    "failed_500": Fault("run", ALWAYS, "the task fails, and reads of it are HTTP 500 with the task inside"),
+    "moderated": Fault("run", ALWAYS, "the task fails with `Banned Prompt` in `raw_message`"),
+    "slow": Fault("run", 5, "runs so many times longer"),
+    "stuck": Fault("run", ALWAYS, "never ends"),
+    "staged": Fault("run", 1, "`staged` first, for so many median runs"),
+    # reading the task
+    "not_visible_once": Fault("read", 1, "reads answer 404 at first"),
+    "get_500_once": Fault("read", 1, "reads answer 500 without a task at first"),
+    "get_429_once": Fault("read", 1, "reads answer 429 at first"),
+    "odd": Fault("read", ALWAYS, "capitalised statuses, times at +08:00, `logs` null"),
+    "odd_code": Fault("read", ALWAYS, "envelope code 0, and error code 1100 without an error"),
+    # what a completed task shows
+    "no_address": Fault("output", ALWAYS, "completed without an address"),
+    "no_address_once": Fault("output", 1, "the first completed answers have no address"),
+    "base64": Fault("output", ALWAYS, "the picture in `image_base64`, no address"),
+    "jpg": Fault("output", ALWAYS, "the result is a JPEG"),
+    "webp": Fault("output", ALWAYS, "the result is a WebP"),
+    # the result file
+    "truncated": Fault("file", ALWAYS, "a complete answer with a cut picture in it"),
+    "cut": Fault("file", 1, "the connection ends in the middle of the file"),
+    "wrong_type": Fault("file", ALWAYS, "GIF bytes called image/png"),
+    "wrong_type_html": Fault("file", ALWAYS, "200 with an HTML page"),
+    "huge": Fault("file", 24, "so many MiB, streamed without a length"),
+    "gone": Fault("file", ALWAYS, "404"),
+    "file_503": Fault("file", 1, "503 at first"),
+    "redirect": Fault("file", ALWAYS, "302 to another host"),
+    # callbacks
+    "callback_lost": Fault("callback", ALWAYS, "none is sent"),
+    "callback_double": Fault("callback", ALWAYS, "each is sent twice"),
+    "callback_early": Fault("callback", ALWAYS, "one more, saying `completed`, comes before the create is answered"),
+}
+
+
+class UnknownFault(ValueError):
+    """A fault word that nobody knows."""
+
+
+def in_prompt(prompt: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, count in WORD.findall(prompt):
+        if name not in TABLE:
+            raise UnknownFault(f"sandbox: unknown fault {name!r}")
+        found[name] = float(count) if count else TABLE[name].default
+    return found
+
+
+def without_words(prompt: str) -> str:
+    return " ".join(WORD.sub(" ", prompt).split())
+
+
+def table_from_json(text: str) -> dict[str, Any]:
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise TypeError(f'a fault table is a JSON object such as {{"drop": 1}}, not {text!r}')
+    return table
+
+
+class FaultBook:
+    """Which faults the next create gets, and how often each prompt was refused already."""
+
+    def __init__(self, *, seed: int) -> None:
+        self._random = Random(f"faults {seed}")  # noqa: S311 - repeatable on purpose
+        self._refused: Counter[tuple[str, str, int]] = Counter()
+        self.coming: Counter[str] = Counter()
+
+    def draw(self, prompt: str, *, rates: dict[str, float]) -> dict[str, float]:
+        drawn = in_prompt(prompt)
+        for name in [name for name, left in self.coming.items() if left > 0]:
+            self.coming[name] -= 1
+            drawn[name] = TABLE[name].default
+        for name, share in rates.items():
+            if self._random.random() < share:
+                drawn[name] = TABLE[name].default
+        return drawn
+
+    def refusal(self, drawn: dict[str, float], *, prompt: str, seed: int) -> str | None:
+        """The fault that refuses this create now, if one has any times left; drawn ones without a word always do."""
+        named = in_prompt(prompt)
+        for name in drawn:
+            if TABLE[name].stage != "refuse":
+                continue
+            if name not in named:
+                return name
+            key = (name, prompt, seed)
+            if self._refused[key] < named[name]:
+                self._refused[key] += 1
+                return name
+        return None

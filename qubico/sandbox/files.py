@@ -1,0 +1,77 @@
+"""The file host: result pictures by address, without a key, until they expire; here the faults of files happen."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from qubico.sandbox import painter, wire
+from qubico.sandbox.connection import Cut
+from qubico.sandbox.provider import Provider
+from qubico.sandbox.studio import NoPicture
+from qubico.sandbox.tasks import Task
+
+GIF = bytes.fromhex("474946383961010001008000000000ffffffff2c00000000010001000002024401003b")
+MOVED = "moved=1"
+MIB = 1024 * 1024
+
+
+async def download(request: Request) -> Response:
+    provider: Provider = request.app.state.provider
+    provider.stats.counts["downloads"] += 1
+    task = provider.ledger.by_file(request.path_params["name"])
+    now = provider.clock.now()
+    if task is None or task.status(now) != "completed" or now > task.ended + provider.options.result_lifetime:
+        return wire.html(404)
+    task.downloads += 1
+    if withheld := _withheld(request, provider, task):
+        return withheld
+    try:
+        picture = await provider.studio.picture(task)
+    except (NoPicture, painter.BadPicture):
+        return wire.html(404)  # painted once, dropped since, and its input is gone: as an expired file
+    return _file(task, picture)
+
+
+def _withheld(request: Request, provider: Provider, task: Task) -> Response | None:
+    if task.has("gone"):
+        return wire.html(404)
+    if task.spend("file_503"):
+        return wire.html(503)
+    if task.has("redirect") and request.url.query != MOVED:
+        return RedirectResponse(provider.options.redirect_to or _by_other_name(request), 302)
+    if task.has("wrong_type_html"):
+        return Response(wire.HTML_PAGE.format(status=200, reason="File expired"), media_type="text/html")
+    return None
+
+
+def _file(task: Task, picture: bytes) -> Response:
+    media_type = painter.CONTENT_TYPES[task.result_type]
+    if task.has("wrong_type"):
+        return Response(GIF, media_type=media_type)
+    if task.spend("cut"):
+        return Cut(picture, media_type=media_type)
+    if task.has("huge"):
+        return StreamingResponse(_endless(picture, int(task.faults["huge"])), media_type=media_type)
+    if task.spend("truncated"):
+        picture = picture[: len(picture) * 3 // 5]
+    return Response(picture, media_type=media_type)
+
+
+async def _endless(picture: bytes, mebibytes: int) -> AsyncIterator[bytes]:
+    yield picture
+    block = bytes(MIB)
+    for _ in range(mebibytes):
+        yield block
+
+
+def _by_other_name(request: Request) -> str:
+    """The same file on this server under another host name, which an allow-list of hosts must refuse."""
+    asked = urlsplit(str(request.url))
+    other = "localhost" if asked.hostname == "127.0.0.1" else "127.0.0.1"
+    return asked._replace(netloc=f"{other}:{asked.port or 80}", query=MOVED).geturl()
+
+
+ROUTES = [Route("/temp/{name}", download, methods=["GET"])]

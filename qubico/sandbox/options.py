@@ -1,0 +1,77 @@
+"""Every switch of the sandbox: read once from `SANDBOX_*`, and changed while it runs by `PATCH /sandbox/options`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from qubico.sandbox import faults
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+PerSecond = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SandboxOptions(BaseModel):
+    """Durations are plain seconds; a limit of 0 is no limit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    api_key: str = Field("sandbox-key", min_length=1, description="the key, or several of one account by comma")
+    public_url: str | None = Field(None, description="base of result addresses; unset: the Host the create came to")
+    seed: int = Field(0, description="seeds latencies and fault rates")
+
+    latency: Seconds = Field(3.0, description="median run of a task")
+    latency_sigma: Annotated[float, Field(ge=0, le=3)] = Field(0.25, description="spread of runs and waits (lognormal)")
+    wait: Seconds = Field(0.3, description="median wait as `pending` before the run")
+
+    creates_per_second: PerSecond = Field(0, description="creates beyond this are answered 429 before they are read")
+    reads_per_second: PerSecond = Field(0, description="reads beyond this are answered 429")
+    burst: Seconds = Field(1.0, description="how many seconds of requests both rate limits let through at once")
+    retry_after: Annotated[int, Field(ge=0)] = Field(1, description="`Retry-After` of 429 answers; 0: no such header")
+    max_concurrent: Annotated[int, Field(ge=0)] = Field(0, description="tasks pending or processing at once")
+    over_concurrent: Literal["refuse", "stage"] = Field("refuse", description="beyond it: 429, or parked as `staged`")
+
+    history_lag: Seconds = Field(0.5, description="a task appears in the history so long after its create")
+    result_lifetime: Seconds = Field(259_200, description="result files are gone so long after the end (3 days)")
+    echo: Literal["whole", "blank", "strip"] = Field("whole", description="how `config` comes back in answers")
+
+    balance_usd: float = Field(10_000, allow_inf_nan=False, description="credit; setting it while running refills it")
+    refund_failed: bool = Field(default=True, description="failed tasks cost nothing (a guess about the provider)")
+
+    callback_processing: bool = Field(default=True, description="callbacks also say `processing`, not only the end")
+    callback_attempts: Annotated[int, Field(ge=1)] = Field(3, description="tries of one callback")
+    callback_interval: Seconds = Field(5.0, description="pause between them")
+    callback_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="longest wait for the receiver's answer")
+
+    paint: Literal["full", "small", "plain"] = Field("full", description="real size; 64x64; or noise, nothing loaded")
+    plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = Field(65_536, description="size of `plain` results")
+    result_type: Literal["png", "jpg", "webp"] = Field("png", description="file type of results")
+    max_body_bytes: Annotated[int, Field(gt=0)] = Field(
+        16_777_216, description="creates beyond: `task input too large`"
+    )
+    redirect_to: str | None = Field(None, description="where `redirect` points; unset: this host by its other name")
+
+    outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the whole API away, in one way")
+    next_faults: dict[str, int] = Field(default_factory=dict, description="fault: how many of the next creates get it")
+    fault_rates: dict[str, Share] = Field(default_factory=dict, description="fault: share of creates that get it")
+    data_dir: str | None = Field(None, description="folder where accepted tasks survive a restart")
+
+    @field_validator("next_faults", "fault_rates")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name not in faults.TABLE:
+                raise ValueError(f"unknown fault {name!r}; the README of this package lists them")
+        return value
+
+
+def from_environment(environment: Mapping[str, str]) -> SandboxOptions:
+    """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are not ours to judge."""
+    given: dict[str, Any] = {}
+    for name, field in SandboxOptions.model_fields.items():
+        text = environment.get(f"SANDBOX_{name.upper()}", "")
+        if text == "":
+            continue
+        given[name] = faults.table_from_json(text) if field.default_factory else text
+    return SandboxOptions.model_validate(given)

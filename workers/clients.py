@@ -1,0 +1,71 @@
+"""Everything a step works with, opened once a process: Redis, the provider, the storage, and the rules made from the settings."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from config.settings import Settings
+from edits.attempts import Tokens
+from edits.connection import connect
+from edits.limiter import Limiter
+from edits.links import Links
+from edits.outcomes import Outcomes
+from edits.repository import EditRepository
+from edits.schedule import Schedule
+from edits.storage import Storage, open_storage
+from qubico.client import QubicoClient
+
+SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
+CALLBACKS: Final = "/v1/callbacks/qubico/"
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    settings: Settings
+    repository: EditRepository
+    schedule: Schedule
+    outcomes: Outcomes
+    limiter: Limiter
+    qubico: QubicoClient
+    storage: Storage
+    tokens: Tokens
+    jitter: Callable[[], float] = random.random
+    stopping: Callable[[], bool] = field(default=lambda: False)
+
+
+@asynccontextmanager
+async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> AsyncIterator[Clients]:
+    secret, previous = settings.secret_key, settings.secret_key_previous
+    if settings.redis_url is None or settings.qubico.base_url is None or settings.qubico.api_key is None or secret is None:
+        raise RuntimeError("settings for a worker come from load_for_process, which refuses incomplete ones")
+    older = previous.get_secret_value() if previous else None
+    redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
+    repository = EditRepository(redis, namespace=settings.namespace)
+    leases = settings.leases
+    links = Links(secret.get_secret_value(), older)
+    async with redis, QubicoClient(
+        base_url=settings.qubico.base_url,
+        api_key=settings.qubico.api_key.get_secret_value(),
+        create_timeout=leases.create_timeout.total_seconds(),
+        read_timeout=leases.read_timeout.total_seconds(),
+        download_timeout=leases.download_timeout.total_seconds(),
+        result_hosts=settings.qubico.result_hosts,
+    ) as qubico:
+        yield Clients(
+            settings=settings,
+            repository=repository,
+            schedule=Schedule(
+                repository.scripts,
+                settings.qubico.creates_per_second,
+                settings.qubico.reads_per_second,
+                settings.qubico.max_in_flight,
+            ),
+            outcomes=Outcomes(repository.scripts),
+            limiter=Limiter(redis, repository.scripts, settings.namespace),
+            qubico=qubico,
+            storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
+            tokens=Tokens(settings.namespace, secret.get_secret_value(), older),
+            stopping=stopping,
+        )

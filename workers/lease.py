@@ -1,0 +1,63 @@
+"""How long a worker may act on a claim, counted from before the claim, so that a frozen process acts on nothing."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+
+from edits.scripting import ScriptError, ScriptRefused
+
+log = structlog.get_logger()
+
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps, where there is one
+RETRY_COMMIT: Final = 0.3  # seconds
+
+
+def boot_time() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    began: float
+    length: float  # seconds, margin already taken off
+
+    @classmethod
+    def starting(cls, length: timedelta, *, margin: timedelta) -> "Lease":
+        """Call it before the claim goes out."""
+        return cls(began=boot_time(), length=(length - margin).total_seconds())
+
+    @property
+    def age(self) -> float:
+        return boot_time() - self.began
+
+    @property
+    def over(self) -> bool:
+        return self.age >= self.length
+
+    async def decide(self, commit: Callable[[], Awaitable[Any]]) -> Any:
+        """Commits a decision, again while Redis is away, until the lease ends; then it is dropped: None."""
+        return await _commit(commit, lambda: self.over)
+
+
+async def hold(commit: Callable[[], Awaitable[Any]], *, gone: Callable[[], bool]) -> Any:
+    """Commits a fact: kept and tried again until Redis takes it or the process is `gone` (then adoption finds it)."""
+    return await _commit(commit, gone)
+
+
+async def _commit(commit: Callable[[], Awaitable[Any]], stop: Callable[[], bool]) -> Any:
+    while True:
+        try:
+            return await commit()
+        except ScriptRefused:
+            log.exception("commit.refused")
+            raise
+        except ScriptError as exc:
+            if stop():
+                log.warning("commit.dropped", error=str(exc))
+                return None
+            await asyncio.sleep(RETRY_COMMIT)

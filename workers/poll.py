@@ -1,0 +1,153 @@
+"""Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows the end ends anything."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from edits import pacing, retry
+from edits.models import CostState, EditError, ErrorKind, Wait
+from edits.schedule import Claim, Claims, Step
+from qubico import errors, schemas
+from qubico.schemas import TaskStatus
+from workers.clients import Clients
+from workers.lease import Lease, boot_time
+
+log = structlog.get_logger()
+
+IN_THE_TASK = "task:"  # stands for an address: the file is base64 in the task itself, too large for a record
+
+
+@dataclass(slots=True)
+class Poll:
+    clients: Clients
+    step = Step.POLL
+    half_open: bool = False
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.poll_lease
+
+    async def claim(self, most: int) -> Claims:
+        claims = await self.clients.schedule.claim_due(
+            Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False
+        )
+        self.half_open = claims.half
+        return claims
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        try:
+            task = await self.clients.qubico.get(claim.task_id)
+        except errors.TaskGone:
+            await self._unknown(claim, lease)
+        except errors.QubicoError as exc:
+            await self._unreadable(claim, lease, exc)
+        else:
+            if self.half_open:
+                await self.clients.limiter.open("read")
+            await self._read(claim, lease, task)
+
+    async def _read(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
+        if task.status is TaskStatus.COMPLETED:
+            await self._completed(claim, lease, task)
+        elif task.status is TaskStatus.FAILED:
+            await self._failed(claim, lease, task)
+        elif self._age(claim, lease) > self.clients.settings.edits.deadline.total_seconds():
+            await self._too_late(claim, lease, task)
+        else:
+            wait = Wait.PROVIDER_RUN if task.status is TaskStatus.PROCESSING else Wait.PROVIDER_QUEUE
+            delay = pacing.next_look(self._age(claim, lease))
+            await lease.decide(
+                lambda: self.clients.outcomes.snooze(
+                    claim, delay=delay, task_status=task.raw_status[:64], started_at=task.started_at, wait=wait
+                )
+            )
+
+    def _age(self, claim: Claim, lease: Lease) -> float:
+        """Seconds since the provider took the task, by the clock of Redis: the claim's lease end says when that was."""
+        claimed_at = claim.moment("li") / 1000 - self.lease.total_seconds()
+        return claimed_at - claim.moment("ta") / 1000 + (boot_time() - lease.began)
+
+    async def _completed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
+        address = task.image_url or (IN_THE_TASK if task.image_base64 else None)
+        if address is None:
+            delay = retry.NO_ADDRESS.delay(claim.tries, self.clients.jitter)
+            if delay is not None:  # seen in the wild: the address comes a moment after the status
+                await lease.decide(
+                    lambda: self.clients.outcomes.snooze(
+                        claim, delay=delay, tries=claim.tries + 1, wait=Wait.NOTICE, event="no_address"
+                    )
+                )
+            else:
+                text = "The task is completed, but the provider gave no address for its file."
+                await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text, task=task)
+            return
+        await lease.decide(
+            lambda: self.clients.outcomes.completed(
+                claim, address=address, started_at=task.started_at, ended_at=task.ended_at, units=task.consume
+            )
+        )
+
+    async def _failed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
+        kind = ErrorKind.MODERATED if task.moderated else ErrorKind.PROVIDER_FAILED
+        text = task.message or "The provider says only that the task failed."
+        await self._fail(claim, lease, kind, text, task=task, cost=CostState.UNKNOWN)
+
+    async def _too_late(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
+        deadline = self.clients.settings.edits.deadline
+        error = EditError(
+            kind=ErrorKind.PROVIDER_TIMEOUT,
+            message=f"The task was unfinished {deadline} after the provider took it; it is followed to its end.",
+            retryable=True,
+        )
+        await lease.decide(
+            lambda: self.clients.outcomes.fail(
+                claim, error, cost=CostState.CHARGED, task_status=task.raw_status[:64], abandon=True
+            )
+        )
+
+    async def _unknown(self, claim: Claim, lease: Lease) -> None:
+        """404: not visible yet, right after the create; later the provider has deleted it."""
+        delay = retry.TASK_UNKNOWN.delay(claim.tries, self.clients.jitter)
+        if delay is None:
+            text = "The provider no longer knows the task that it took."
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
+            return
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _unreadable(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
+        """An outage, a throttle or a refused key says nothing about the task: look again later."""
+        log.warning("edit.unreadable", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        after = None
+        if isinstance(exc, errors.Throttled):
+            after = exc.retry_after
+            await lease.decide(lambda: self.clients.limiter.close("read", after=after))
+        elif isinstance(exc, errors.AccountBlocked):
+            await lease.decide(lambda: self.clients.limiter.block(str(exc)))
+        delay = max(retry.READ.delay(claim.tries, self.clients.jitter) or 0.0, after or 0.0)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _fail(
+        self,
+        claim: Claim,
+        lease: Lease,
+        kind: ErrorKind,
+        text: str,
+        *,
+        task: schemas.Task | None = None,
+        cost: CostState = CostState.CHARGED,
+    ) -> None:
+        by = retry.buys_again(
+            kind,
+            asked=claim.may_buy_anew,
+            automatic_so_far=claim.moment("ar"),
+            automatic_limit=self.clients.settings.qubico.rebuy_failed,
+        )
+        if by is not None:
+            await lease.decide(lambda: self.clients.outcomes.rebuy(claim, kind=kind, automatic=by == "automatic"))
+            return
+        error = EditError(
+            kind=kind, message=text, retryable=retry.RETRYABLE[kind], provider_code=task.error_code if task else None
+        )
+        status = task.raw_status[:64] if task else None
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=cost, task_status=status))

@@ -1,0 +1,52 @@
+"""What a worker process tells about itself over HTTP: `/healthz` and `/metrics`, on the loopback of its host."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from aiohttp import web
+
+from edits import stats
+from edits.errors import Unavailable
+from workers.clients import Clients
+
+if TYPE_CHECKING:
+    from workers.engine import Engine
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def serve_status(engine: "Engine", clients: Clients, *, port: int | None) -> AsyncIterator[None]:
+    """Listens while the body runs; None: not at all."""
+    if port is None:
+        yield
+        return
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "stopping" if engine.stopping else "ok", "chains": len(engine.running)})
+
+    async def metrics(request: web.Request) -> web.Response:
+        scope = request.query.get("scope")
+        if scope not in {None, "process", "cluster"}:
+            return web.Response(status=422, text="scope: process or cluster\n")
+        try:
+            text = await stats.render(clients.repository, scope=scope)
+        except Unavailable as exc:
+            return web.Response(status=503, text=f"{exc}\n")
+        return web.Response(body=text, headers={"Content-Type": stats.CONTENT_TYPE})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        log.info("status.listening", port=port)
+    except OSError as exc:
+        log.warning("status.not_listening", port=port, error=exc.strerror)
+    try:
+        yield
+    finally:
+        await runner.cleanup()

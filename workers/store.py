@@ -1,0 +1,191 @@
+"""Step store: copies a result into storage. A failed copy never buys again; the manifest, written last, is the commit mark."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from edits import layout, manifest, pictures, retry, storage
+from edits.models import (
+    CostState,
+    Edit,
+    EditError,
+    EditResult,
+    EditStatus,
+    ErrorKind,
+    TimelineEvent,
+    Wait,
+    from_ms,
+    to_ms,
+)
+from edits.schedule import Claim, Claims, Step
+from qubico import errors
+from workers.clients import Clients
+from workers.lease import Lease, boot_time
+from workers.poll import IN_THE_TASK
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Store:
+    clients: Clients
+    step = Step.STORE
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.store_lease
+
+    async def claim(self, most: int) -> Claims:
+        return await self.clients.schedule.claim_due(
+            Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True
+        )
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        try:
+            result = await self._written_before(claim) or await self._copy(claim)
+            at = await self._write_manifest(claim, lease, result)
+        except (errors.ResultGone, errors.TaskGone) as exc:
+            await self._gone(claim, lease, exc)
+        except errors.ResultHostRefused as exc:
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
+        except (errors.ResultTooLarge, storage.TooLarge, pictures.PictureInvalid) as exc:
+            await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
+        except (errors.QubicoError, storage.StorageError) as exc:
+            await self._later(claim, lease, exc)
+        else:
+            extension = result.key.rpartition(".")[2]
+            await lease.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
+            log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
+
+    async def _written_before(self, claim: Claim) -> EditResult | None:
+        """The result that a complete manifest of this very attempt already tells of: nothing is downloaded then."""
+        try:
+            data = await self.clients.storage.get(layout.manifest_key(claim.id))
+        except storage.ObjectMissing:
+            return None
+        found = manifest.read(data)
+        if found is None or found[0].attempt != claim.attempt or found[0].result is None:
+            return None
+        result = found[0].result
+        there = await self.clients.storage.head(result.key)
+        return result if there is not None and there.size == result.bytes else None
+
+    async def _copy(self, claim: Claim) -> EditResult:
+        """Streams the file into storage; its structure is checked on the way, and nothing stands there before it holds."""
+        cap = self.clients.settings.edits.max_result_bytes
+        async with self._file(claim, cap=cap) as chunks:
+            first = await anext(chunks, b"")
+            check = pictures.PictureCheck()
+            extension = pictures.extension_of(first)
+            key = layout.result_key(claim.id, claim.attempt, extension)
+            stored = await self.clients.storage.put_stream(
+                key,
+                _checked(first, chunks, check),
+                content_type=layout.content_type(key),
+                max_bytes=cap,
+            )
+        info = check.finish()
+        return EditResult(
+            key=key,
+            content_type=info.content_type,
+            bytes=stored.bytes,
+            sha256=stored.sha256,
+            width=info.width,
+            height=info.height,
+        )
+
+    @asynccontextmanager
+    async def _file(self, claim: Claim, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        address = claim.long.get("addr", "")
+        if address != IN_THE_TASK and claim.tries == 0:
+            async with self.clients.qubico.download(address, max_bytes=cap) as download:
+                yield download.chunks
+            return
+        # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
+        await self.clients.schedule.read_token()
+        task = await self.clients.qubico.get(claim.task_id)
+        if task.image_url is None:
+            yield _one(task.image_bytes(max_bytes=cap))
+            return
+        async with self.clients.qubico.download(task.image_url, max_bytes=cap) as download:
+            yield download.chunks
+
+    async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int:
+        """Returns the moment of success, in ms by the clock of Redis, that the manifest and the record will both show."""
+        claimed_at = claim.moment("li") - round(self.lease.total_seconds() * 1000)
+        at = max(claimed_at + round((boot_time() - lease.began) * 1000), claim.moment("la"))
+        edit = claim.edit()
+        timeline = await lease.decide(lambda: self.clients.schedule.timeline(edit.id)) or []
+        done = edit.model_copy(
+            update={
+                "status": EditStatus.SUCCEEDED,
+                "finished_at": from_ms(at),
+                "updated_at": from_ms(at),
+                "waiting_for": None,
+                "waiting_since": None,
+                "result": result,
+                "cost_state": CostState.CHARGED,
+            }
+        )
+        last = _last_event(edit, timeline, at, result)
+        await self.clients.storage.put(
+            layout.manifest_key(edit.id), manifest.compose(done, [*timeline, last]), content_type="application/json"
+        )
+        return at
+
+    async def _gone(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
+        """404, 410 or HTML: a few tries, each with a fresh address, then the file is not to be had."""
+        delay = retry.FILE_GONE.delay(claim.tries, self.clients.jitter)
+        if delay is None:
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, f"The provider's file cannot be had: {exc}")
+        else:
+            await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _later(self, claim: Claim, lease: Lease, exc: Exception) -> None:
+        """Trouble on the way is retried until the provider deletes the file."""
+        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        waited = timedelta(milliseconds=claim.moment("li") - claim.moment("ws"))
+        if waited > retry.FILE_LIFE:
+            text = "The file could not be copied before the provider deleted it."
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
+            return
+        delay = retry.COPY.delay(claim.tries, self.clients.jitter) or retry.COPY.most
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _fail(self, claim: Claim, lease: Lease, kind: ErrorKind, text: str) -> None:
+        if claim.may_buy_anew:
+            await lease.decide(lambda: self.clients.outcomes.rebuy(claim, kind=kind, automatic=False))
+            return
+        error = EditError(kind=kind, message=text, retryable=retry.RETRYABLE[kind])
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
+
+
+async def _checked(
+    first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck
+) -> AsyncIterator[bytes]:
+    """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
+    check.feed(first)
+    yield first
+    async for chunk in rest:
+        check.feed(chunk)
+        yield chunk
+    check.finish()
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _last_event(edit: Edit, timeline: list[TimelineEvent], at: int, result: EditResult) -> TimelineEvent:
+    before = to_ms(timeline[-1].at) if timeline else to_ms(edit.created_at)
+    return TimelineEvent(
+        seq=len(timeline) + 1,
+        at=from_ms(at),
+        type=EditStatus.SUCCEEDED,
+        wait=Wait.COPY,
+        duration_ms=at - before,
+        data={"bytes": result.bytes},
+    )

@@ -1,0 +1,133 @@
+"""Step submit: buys a task for each claimed edit. What may have reached the provider is never sent again from here."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from edits import pacing
+from edits.attempts import Attempt
+from edits.models import CostState, Edit, EditError, ErrorKind, PRICE_UNITS, Wait
+from edits.retry import RETRYABLE
+from edits.schedule import Claim, Claims, Step
+from edits.layout import input_key
+from qubico import errors, schemas
+from workers.clients import CALLBACKS, Clients
+from workers.lease import Lease, hold
+
+log = structlog.get_logger()
+
+ADDRESS_LIFE = timedelta(hours=6)  # the provider may queue a task for long before it fetches the picture
+LOOK_FOR_LOST_AFTER = 2.0  # seconds; a callback or the history may name the task that soon
+
+
+@dataclass(slots=True)
+class Submit:
+    clients: Clients
+    step = Step.SUBMIT
+    half_open: bool = False
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.submit_lease
+
+    async def claim(self, most: int) -> Claims:
+        claims = await self.clients.schedule.claim_submit(most, lease=self.lease)
+        if claims.probe:
+            await self._ask_account()
+        self.half_open = claims.half
+        return claims
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        edit = claim.edit()
+        await asyncio.sleep(claim.slot)
+        try:
+            request = await self._request(edit, claim)
+            task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
+        except errors.QubicoError as exc:
+            await self._not_bought(claim, lease, exc)
+        else:
+            await self._bought(claim, task)
+
+    def _may_send(self, lease: Lease) -> bool:
+        return lease.age < self.clients.settings.leases.send_window.total_seconds()
+
+    async def _request(self, edit: Edit, claim: Claim) -> schemas.KontextRequest:
+        token = self.clients.tokens.sign(Attempt(edit.id, edit.attempt))
+        callbacks = self.clients.settings.qubico.webhooks
+        address = edit.input.image
+        if address is None:
+            address = await self._address_of_upload(edit, claim)
+        return schemas.KontextRequest(
+            prompt=edit.input.prompt,
+            image=address,
+            width=edit.input.width,
+            height=edit.input.height,
+            steps=edit.input.steps,
+            seed=edit.input.seed,
+            webhook_endpoint=f"{self.clients.settings.public_url}{CALLBACKS}{token}" if callbacks else "",
+            webhook_secret=token,
+            service_mode="",
+        )
+
+    async def _address_of_upload(self, edit: Edit, claim: Claim) -> str:
+        """Signed now, not at accept, so that waiting in our queue does not use it up; kept with the intent."""
+        extension = (edit.input.upload or "").rpartition(".")[2]
+        signed = await self.clients.storage.address(input_key(edit.id, extension), expires_in=ADDRESS_LIFE)
+        await self.clients.outcomes.intend(claim, address=signed.url)
+        return signed.url
+
+    async def _bought(self, claim: Claim, task: schemas.Task) -> None:
+        """The task exists: a fact, held until Redis takes it."""
+        await hold(
+            lambda: self.clients.outcomes.bought(
+                claim.id,
+                attempt=claim.attempt,
+                task_id=task.task_id,
+                units=task.consume or PRICE_UNITS,
+                status=task.status,
+                first_look=0 if task.is_final else pacing.first_look(callbacks=self.clients.settings.qubico.webhooks),
+                how="answer",
+            ),
+            gone=self.clients.stopping,
+        )
+        log.info("edit.submitted", edit_id=claim.id, attempt=claim.attempt, task_id=task.task_id)
+        if self.half_open:
+            await self.clients.limiter.open("create")
+
+    async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
+        """What each way of not getting a task means for the edit, and for all others."""
+        outcomes, limiter = self.clients.outcomes, self.clients.limiter
+        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        match exc:
+            case errors.NotSent():
+                if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
+                    await lease.decide(lambda: limiter.close("create"))
+                await lease.decide(lambda: outcomes.release(claim, why="not_sent", wait=Wait.COOLDOWN))
+            case errors.Throttled():
+                await lease.decide(lambda: limiter.close("create", after=exc.retry_after))
+                await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))
+            case errors.AccountBlocked():
+                await lease.decide(lambda: limiter.block(str(exc)))
+                await lease.decide(lambda: outcomes.release(claim, why="account_refused", wait=Wait.PROVIDER_ACCOUNT))
+            case errors.Rejected():
+                kind = ErrorKind.MODERATED if exc.moderated else ErrorKind.REJECTED
+                error = EditError(
+                    kind=kind, message=str(exc), retryable=RETRYABLE[kind], provider_code=exc.provider_code
+                )
+                await lease.decide(lambda: outcomes.fail(claim, error, cost=CostState.RELEASED))
+            case _:
+                cause = type(exc).__name__
+                await lease.decide(lambda: outcomes.lost(claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
+
+    async def _ask_account(self) -> None:
+        """Submitting is paused because the account was refused: goes on when it answers with money on it."""
+        try:
+            account = await self.clients.qubico.account()
+        except errors.QubicoError as exc:
+            log.warning("account.still_refused", cause=type(exc).__name__)
+            return
+        if account.balance_usd is None or account.balance_usd > 0:
+            await self.clients.limiter.unblock()
+            log.info("account.usable")
