@@ -58,7 +58,7 @@ Authenticated = Annotated[KeySentIn, Depends(authenticate)]
 
 def is_local(request: Request, settings: Settings) -> bool:
     """Whether only this machine can have sent it: asked over loopback, of an API on loopback, with no proxy between."""
-    forwarded = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & request.headers.keys()
+    forwarded = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers.keys())
     server = request.scope.get("server") or ("", 0)
     asked = [request.client.host if request.client else "", server[0], settings.api.host]
     return not forwarded and all(_is_loopback(host) for host in asked)

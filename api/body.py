@@ -39,8 +39,8 @@ def require_json(request: Request) -> None:
     """Raises Problem unsupported_type. Without the header a browser's form could post here, so it is asked for."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        sent = media_type or "nothing"
-        raise Problem("unsupported_type", f"send JSON, with Content-Type: application/json (it says {sent[:80]!r})")
+        sent = f"this is {media_type[:80]!r}" if media_type else "there is no such header"
+        raise Problem("unsupported_type", f"send JSON, with Content-Type: application/json ({sent})")
 
 
 def _too_large(max_bytes: int) -> Problem:

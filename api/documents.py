@@ -1,4 +1,4 @@
-"""The description of the API in OpenAPI, as it really answers: problems as problem+json, bodies that routes read themselves."""
+"""The API described in OpenAPI as it really answers: problems as problem+json, bodies that routes read themselves."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,44 +8,53 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api import errors
-from api.schemas import EditRequest, ProblemView
+from api.schemas import AddressView, EditRequest, ProblemView
+
+Responses = dict[int | str, dict[str, Any]]
 
 _REF: Final = "#/components/schemas/{model}"
 
 DESCRIPTION: Final = (
-    "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked on "
-    "behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
+    "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked "
+    "on behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
     "Every error is `application/problem+json` (RFC 9457): decide by its `code`."
 )
 
 
-def answers(model: Any, described: dict[int, str], *codes: str) -> dict[int | str, dict[str, Any]]:
+def answers(model: Any, described: dict[int, str], *codes: str) -> Responses:
     """`responses` of a route: other statuses that show `model`, and the problems it may answer, by their codes."""
-    responses: dict[int | str, dict[str, Any]] = {
-        status: {"model": model, "description": text} for status, text in described.items()
-    }
+    responses: Responses = {status: {"model": model, "description": text} for status, text in described.items()}
     return responses | problems(*codes)
 
 
-def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
+def problems(*codes: str) -> Responses:
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
         by_status[errors.CODES[code].status].append(code)
     return {
-        status: {"model": ProblemView, "description": ", ".join(f"`{code}`: {errors.CODES[code].title}" for code in named)}
+        status: {
+            "model": ProblemView,
+            "description": ", ".join(f"`{code}`: {errors.CODES[code].title}" for code in named),
+        }
         for status, named in sorted(by_status.items())
     }
 
 
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """`openapi_extra` of a route that reads its body itself."""
-    schema = {"$ref": _REF.format(model=model.__name__)}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(model)}}}}
 
 
-def pictures(description: str) -> dict[str, Any]:
-    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")}
-    return {"description": description, "content": content}
+def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
+    content = {
+        kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")
+    }
+    address = {"application/json": {"schema": _ref(AddressView)}} if or_address else {}
+    return {"description": description, "content": content | address}
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def install(app: FastAPI) -> None:
@@ -62,14 +71,17 @@ def install(app: FastAPI) -> None:
 def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     described = generate()
     schemas = described["components"]["schemas"]
-    request = EditRequest.model_json_schema(ref_template=_REF)
-    schemas.update(request.pop("$defs", {}))
-    schemas[EditRequest.__name__] = request
+    for model in (EditRequest, AddressView):  # routes that read or write their bodies themselves
+        schema = model.model_json_schema(ref_template=_REF)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+    problem = _ref(ProblemView)
     for operations in described["paths"].values():
         for operation in operations.values():
             for status, response in operation["responses"].items():
-                if status >= "400" and "application/json" in response.get("content", {}):
-                    response["content"] = {errors.MEDIA_TYPE: response["content"]["application/json"]}
+                shown = response.get("content", {}).get("application/json", {})
+                if shown.get("schema") == problem:
+                    response["content"] = {errors.MEDIA_TYPE: shown}
     described["x-problems"] = {
         code: {"status": kind.status, "title": kind.title, "retryable": kind.retryable}
         for code, kind in errors.CODES.items()

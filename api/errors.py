@@ -1,4 +1,4 @@
-"""One table from what can go wrong to what is answered. Every error leaves as `application/problem+json` with a code of the contract."""
+"""One table from what can go wrong to what is answered: always `application/problem+json`, with a code of the table."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -136,7 +136,7 @@ def of_validation(exc: ValidationError) -> Problem:
     """A body that is no JSON is malformed; one that is JSON but not what is asked for is invalid, each fault named."""
     found = exc.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
-        return Problem("malformed", found[0]["msg"].removeprefix("Invalid JSON: ").capitalize())
+        return Problem("malformed", f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
     return _invalid(FieldProblem(pointer=_pointer(f["loc"]), code=_fault(f["type"]), message=f["msg"]) for f in found)
 
 

@@ -1,9 +1,9 @@
-"""Waiting for edits to end: one subscription a process, many waiters. A message only says "look": the record is read anyway."""
+"""Waiting for edits to end: one subscription a process, many waiters. A message only says "look"; the record tells."""
 
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Final
 
 import structlog
@@ -48,7 +48,7 @@ class Live:
         self._wake_all()
 
     async def until_ended(self, edit: Edit, look: Callable[[], Awaitable[Edit]], *, seconds: float) -> Edit:
-        """The edit once it has ended, or as it stands after `seconds`, or as last seen when Redis goes away meanwhile."""
+        """The edit once it has ended, or as it stands after `seconds`, or as last seen if Redis goes away meanwhile."""
         until = asyncio.get_running_loop().time() + seconds
         with self._told_about(edit.id) as told:
             while not edit.status.is_final and not self._ending.is_set():
@@ -69,7 +69,7 @@ class Live:
         told.clear()
 
     @contextlib.contextmanager
-    def _told_about(self, edit_id: str) -> "contextlib.AbstractContextManager[asyncio.Event]":
+    def _told_about(self, edit_id: str) -> Iterator[asyncio.Event]:
         told = asyncio.Event()
         self._waiting[edit_id].add(told)
         try:

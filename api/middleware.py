@@ -1,7 +1,7 @@
-"""Around every request: its id, and the last resort. What nobody foresaw is logged with the request's id and answered as a problem."""
+"""Around every request: its id, and the last resort. What nobody foresaw is logged under that id, and answered."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -45,11 +45,13 @@ class RequestIds:
                 if begun:  # half an answer is out: only a broken connection says so
                     raise
                 log.exception("request.broke", path=scope["path"], error=type(exc).__name__)
-                problem = errors.Problem("unavailable", "Something went wrong here; the log has it under this Request-Id.")
+                problem = errors.Problem(
+                    "unavailable", "Something went wrong here; the log has it under this Request-Id."
+                )
                 response = errors.answer(problem, path=scope["path"], request_id=request_id)
                 await response(scope, receive, send_with_id)
 
 
-def _kept(scope: dict[str, Any]) -> str | None:
+def _kept(scope: Scope) -> str | None:
     sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
     return sent.decode() if _KEPT.fullmatch(sent) else None

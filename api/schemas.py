@@ -1,4 +1,4 @@
-"""What comes in and what goes out over HTTP. Strict in: unknown fields, numbers in quotes and `true` for 1 are refused."""
+"""What comes in and goes out over HTTP. Strict in: unknown fields, numbers in quotes and `true` for 1 are refused."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -78,7 +78,7 @@ class EditRequest(BaseModel):
         if (width is None) != (height is None):
             raise PydanticCustomError("missing", "width and height go together: send both or neither")
         if width and height and width * height > MAX_AREA:
-            message = "width × height may be up to 1048576, this is {area}"
+            message = "width times height may be up to 1048576, this is {area}"
             raise PydanticCustomError("less_than_equal", message, {"area": width * height})
         return height
 

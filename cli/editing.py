@@ -1,4 +1,4 @@
-"""`retouch edit`: hands in one picture, waits for it and brings the result home. Repeating any step buys nothing twice."""
+"""`retouch edit`: hands in a picture, waits for it and brings the result home. Repeating a step buys nothing twice."""
 
 import asyncio
 import secrets
@@ -50,7 +50,9 @@ async def _followed(client: Client, edit_id: str) -> Any:
         with following.progress() as show:
             return await following.until_ended(client, edit_id, show)
     except asyncio.CancelledError:
-        output.note(f"{edit_id} goes on without us: `retouch status {edit_id}` looks, `retouch cancel {edit_id}` ends it")
+        output.note(
+            f"{edit_id} goes on without us: `retouch status {edit_id}` looks, `retouch cancel {edit_id}` ends it"
+        )
         raise
 
 

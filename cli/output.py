@@ -4,14 +4,16 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import IO, Any, Literal
 
 import typer
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from cli.errors import Stop
+from cli.errors import Stop, WrongUsage
+from config.errors import SettingsError
 
 WIDE = 400  # columns off a terminal: a table in a pipe is for grep, so nothing may be cut or wrapped
 
@@ -38,15 +40,21 @@ def note(message: str, *, style: str = "") -> None:
     console(sys.stderr).print(Text(message, style=style))
 
 
-def stop(error: Stop) -> typer.Exit:
-    """Shows why the program ends and gives the exit to raise."""
-    note(f"retouch: {error}", style="red")
-    return typer.Exit(error.exit_code)
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """The one door from a command into async code: what it raises becomes a message and an exit code."""
+@contextmanager
+def ending() -> Iterator[None]:
+    """What stops the program in here becomes a message and an exit code."""
     try:
-        asyncio.run(work)
+        yield
     except Stop as error:
-        raise stop(error) from error
+        note(f"retouch: {error}", style="red")
+        raise typer.Exit(error.exit_code) from error
+    except SettingsError as error:
+        note(f"retouch: {error}", style="red")
+        raise typer.Exit(WrongUsage.exit_code) from error
+
+
+def run(work: Coroutine[Any, Any, int | None]) -> None:
+    """The one door from a command into async code; a number is the exit code."""
+    with ending():
+        code = asyncio.run(work)
+    raise typer.Exit(code or 0)

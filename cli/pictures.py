@@ -58,6 +58,9 @@ async def save(content: AsyncIterator[bytes], *, result: Result, image: str, out
     try:
         with file:
             await copy(content, file, result=result)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise WorkFailed(f"{path} cannot be written ({error.strerror}); the edit itself is done") from error
     except BaseException:
         path.unlink(missing_ok=True)  # half a picture is worse than none
         raise

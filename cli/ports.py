@@ -56,6 +56,15 @@ class Ports:
         return True
 
 
+def unclaimed() -> int:
+    """Some free port that a part will take for itself in a moment."""
+    ports = Ports()
+    try:
+        return ports.any()
+    finally:
+        ports.release()
+
+
 def why_not(host: str, port: int) -> str | None:
     """What keeps us from listening there, in words; None if nothing does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

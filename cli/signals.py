@@ -13,11 +13,11 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was
 class Caught:
     """Which signal came first, if any."""
 
-    signal: signal.Signals | None = None
+    first: int | None = None
 
     @property
     def interrupted(self) -> bool:
-        return self.signal == signal.SIGINT
+        return self.first == signal.SIGINT
 
 
 @contextmanager
@@ -27,9 +27,9 @@ def caught_for(supervisor: Supervisor) -> Iterator[Caught]:
     task = asyncio.current_task()
     caught = Caught()
 
-    def catch(number: signal.Signals) -> None:
-        again = caught.signal is not None
-        caught.signal = caught.signal or number
+    def catch(number: int) -> None:
+        again = caught.first is not None
+        caught.first = caught.first or number
         if supervisor.ending:
             if again:
                 supervisor.hurry()

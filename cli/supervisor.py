@@ -93,6 +93,10 @@ class Supervisor:
     def pids(self) -> dict[str, int]:
         return {name: process.pid for name, process in self._running.items()}
 
+    @property
+    def reaper_pid(self) -> int | None:
+        return self._reaper.pid
+
     def hurry(self) -> None:
         """Asked twice to end: whatever is still ending is killed now."""
         self._hurry.set()

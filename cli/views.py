@@ -1,15 +1,21 @@
 """What the API shows, as far as the program reads it: tolerant, since the API may add fields and words."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cli.errors import WorkFailed
+
+NOT_OURS = "the server answers in a form that is not ours; is RETOUCH_CLIENT__URL a Retouch API?"
 ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 
 class Shown(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+Seen = TypeVar("Seen", bound=Shown)
 
 
 class Waiting(Shown):
@@ -91,13 +97,23 @@ class Problem(Shown):
     errors: tuple[FieldProblem, ...] = ()
 
     def __str__(self) -> str:
-        said = [f"{self.title}: {self.detail}" if self.detail else self.title]
-        return "\n".join([*said, *(f"  {error.pointer}: {error.message}" for error in self.errors)])
+        said = f"{self.title}: {self.detail}" if self.detail else self.title
+        faults = [f"{error.pointer}: {error.message}" for error in self.errors]
+        return "\n".join([said, *(f"  {fault}" for fault in faults if fault not in said)])
 
 
 def edit(raw: Any) -> Edit:
-    return Edit.model_validate(raw)
+    return _read(Edit, raw)
 
 
 def timeline(raw: Any) -> list[Event]:
-    return [Event.model_validate(event) for event in raw]
+    if not isinstance(raw, list):
+        raise WorkFailed(NOT_OURS)
+    return [_read(Event, event) for event in raw]
+
+
+def _read(model: type[Seen], raw: Any) -> Seen:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise WorkFailed(NOT_OURS) from error

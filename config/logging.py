@@ -26,7 +26,7 @@ _DATA_URI = re.compile(r"\bdata:image/[^\s\"'<>]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 
 # Quieter than ours: what they say at info is either on the record already, or holds addresses.
-_LIBRARIES = {
+LIBRARIES = {
     "aiohttp.access": logging.ERROR,
     "asyncio": logging.WARNING,
     "celery.app.trace": logging.WARNING,  # a line for every slice
@@ -123,7 +123,7 @@ def _take_over_libraries(level: int) -> None:
             library = logging.getLogger(name)
             library.handlers.clear()
             library.propagate = True
-    for name, quiet in _LIBRARIES.items():
+    for name, quiet in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(level, quiet))
     logging.captureWarnings(capture=True)
 

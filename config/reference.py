@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 from config.tree import Entry, entries
 
@@ -60,3 +61,7 @@ def _lines(entry: Entry, chosen: dict[str, str]) -> Iterator[str]:
 
 def _comment(text: str) -> list[str]:
     return [f"# {line}" for part in text.splitlines() for line in textwrap.wrap(part, _WIDTH, break_on_hyphens=False)]
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / ".env.example").write_text(env_example(), encoding="utf-8")

@@ -1,10 +1,12 @@
-"""What an address of a picture may look like, and whether it can be reached from outside. Nothing here asks the network."""
+"""What a picture's address may look like, and whether it can be reached from outside. Nothing here asks the network."""
 
 import ipaddress
 import unicodedata
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 2048
+
+_NO_ADDRESS = "this is no address: write it like https://example.com/picture.png"
 
 _PRIVATE_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
 
@@ -19,14 +21,12 @@ def fault(address: str) -> str | None:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        return "this is no address: write it like https://example.com/picture.png"
+        return _NO_ADDRESS
     if parts.scheme not in {"http", "https"}:
         return "must be an https:// or http:// address, or a data:image/png|jpeg|webp;base64,… URI"
-    if not host:
-        return "the address names no host: write it like https://example.com/picture.png"
     if "@" in parts.netloc:
         return "an address must not hold a user name or password: it is passed on to the provider"
-    return None
+    return None if host else _NO_ADDRESS
 
 
 def is_private(address: str) -> bool:

@@ -109,7 +109,7 @@ def _open_cloud(scheme: str, url: str) -> Store:
     if endpoint is None:
         return S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
     client: ClientConfig = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
-    return S3Store.from_url(url, config={"endpoint": endpoint}, client_options=client, retry_config=_RETRY)
+    return S3Store.from_url(url, config={"endpoint": endpoint.rstrip("/")}, client_options=client, retry_config=_RETRY)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""One page of edits, newest first: which ids to look at, which of them the filters let through, and where the next page begins."""
+"""One page of edits, newest first: which ids to look at, which edits the filters let through, where the next begins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from edits.repository import EditRepository
 
 CHUNK = 200
 SCANNED_AT_MOST = 2000
-"""Records read for one page. A rare filter over many edits gives short pages, even empty ones, that say where to go on."""
+"""Records read for one page. A rare filter over many edits gives short pages, even empty ones, that lead on."""
 
 CLOCKS_APART_MS = 300_000
 """An id holds the time of the process that made it, `created_at` that of Redis: so far apart they may be."""

@@ -1,4 +1,4 @@
-"""When to ask about a task again: a fixed first wait, then gaps that grow with the task's age. Pure: time is passed in."""
+"""When to ask about a task again: a fixed first wait, then gaps that grow with its age. Pure: time is passed in."""
 
 from typing import Final
 

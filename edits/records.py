@@ -3,7 +3,7 @@
 The hash `e:{id}` holds only values of up to 64 bytes, so that Redis keeps it packed; longer texts stand in `i:`, `x:`.
 
 st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode · ex expires (ms)
-cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival as the queue counts it
+cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
 li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
 tb tasks bought · rt tries of this step · ar automatic re-buys · hv may buy anew if nothing is to be had
 cu/cs cost: units, state · ek/er/ec error: kind, retryable, provider's code

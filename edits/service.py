@@ -15,10 +15,11 @@ from typing import TypeVar
 from ulid import ULID
 
 from config.settings import Settings
-from edits import addresses, errors, layout, listing, uploads
+from edits import addresses, errors, layout, listing, manifest, uploads
 from edits.attempts import Attempt, Tokens
+from edits.backends import ObjectMissing, StorageError
 from edits.links import LinkInvalid, Links
-from edits.models import Edit, EditInput, EditResult, Priority, TimelineEvent, Wait, is_id, new_id
+from edits.models import Edit, EditInput, EditResult, Priority, TimelineEvent, is_id, new_id
 from edits.repository import Accepted, EditRepository, Idempotency
 from edits.storage import Storage
 from edits.uploads import Upload, Uploads
@@ -74,6 +75,7 @@ class EditService:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._repository = repository
+        self._storage = storage
         self._links = links
         self._tokens = tokens
         self._settings = settings
@@ -90,30 +92,33 @@ class EditService:
             idempotency = Idempotency(key=idempotency_key, fingerprint=new.fingerprint(upload))
         if upload is None:
             return await self._accept(edit, idempotency)
-        async with self._uploads.kept(upload) as keep:
+        await self._uploads.keep(upload)
+        try:
             accepted = await self._accept(edit, idempotency)
-            keep(accepted.edit.id == edit_id)
-            return accepted
+        except errors.AcceptUnknown:
+            raise  # the edit may be there and need its picture
+        except errors.EditsError:
+            await self._uploads.remove(upload)
+            raise
+        if accepted.edit.id != edit_id:
+            await self._uploads.remove(upload)
+        return accepted
 
     async def get(self, edit_id: str) -> Edit:
         """Raises NotFound, Gone (its retention is over, as its id tells) or Unavailable."""
         edit = await _soon(self._repository.get(edit_id)) if is_id(edit_id) else None
-        if edit is None:
-            raise self._missing(edit_id)
-        return edit
+        return edit or (await self._from_manifest(edit_id))[0]
 
-    async def list(self, filters: listing.Filters, *, limit: int, cursor: str | None = None) -> Listed:
+    async def page(self, filters: listing.Filters, *, limit: int, cursor: str | None = None) -> Listed:
         """Raises BadCursor for a page mark of another list, or that we did not make."""
         before = self._unsealed(cursor, filters) if cursor is not None else None
-        page = await _soon(listing.page(self._repository, TENANT, filters, before=before, limit=limit))
-        following = self._sealed(page.next_before, filters) if page.next_before is not None else None
-        return Listed(page.edits, following)
+        found = await _soon(listing.page(self._repository, TENANT, filters, before=before, limit=limit))
+        following = self._sealed(found.next_before, filters) if found.next_before is not None else None
+        return Listed(found.edits, following)
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent]:
         events = await _soon(self._repository.timeline(edit_id)) if is_id(edit_id) else None
-        if events is None:
-            raise self._missing(edit_id)
-        return events
+        return events if events is not None else (await self._from_manifest(edit_id))[1]
 
     async def cancel(self, edit_id: str) -> Edit:
         """Raises TooLate once it is being submitted: the provider has no cancel."""
@@ -147,7 +152,7 @@ class EditService:
         return attempt
 
     async def called_back(self, attempt: Attempt, *, task_id: str) -> None:
-        """The provider says that something happened to `task_id`. Only a hint: the task is read before it is believed."""
+        """Something happened to `task_id`, says the provider. Only a hint: the task is read before it is believed."""
         await _soon(self._repository.nudge(attempt.edit_id, attempt=attempt.number, task_id=task_id))
 
     async def _read_upload(self, edit_id: str, new: NewEdit) -> Upload | None:
@@ -162,7 +167,9 @@ class EditService:
     def _refuse_unreachable(self, address: str) -> None:
         provider = self._settings.qubico.base_url
         if provider and not addresses.is_private(provider) and addresses.is_private(address):
-            message = "the provider is on the internet and could not fetch this: only this machine or network reaches it"
+            message = (
+                "the provider is on the internet and could not fetch this: only this machine or network reaches it"
+            )
             raise errors.InputRefused(message, code="input_unreachable", pointer="/image")
 
     def _queued(self, edit_id: str, new: NewEdit, upload: Upload | None) -> Edit:
@@ -189,15 +196,11 @@ class EditService:
             created_at=now,
             updated_at=now,
             expires_at=now + timedelta(seconds=new.expires_in) if new.expires_in else None,
-            waiting_for=Wait.FAIR_SHARE,
-            waiting_since=now,
         )
 
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
         unknown = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
-        accepting = self._repository.accept(
-            edit, idempotency=idempotency, max_queued=self._settings.edits.max_queued
-        )
+        accepting = self._repository.accept(edit, idempotency=idempotency, max_queued=self._settings.edits.max_queued)
         return await _soon(accepting, late=unknown)
 
     async def _change(self, edit_id: str, change: Callable[[str], Awaitable[Edit]]) -> Edit:
@@ -207,6 +210,22 @@ class EditService:
             return await _soon(change(edit_id))
         except errors.NotFound as exc:
             raise self._missing(edit_id) from exc
+
+    async def _from_manifest(self, edit_id: str) -> tuple[Edit, list[TimelineEvent]]:
+        """What has left Redis is in storage until its retention is over."""
+        missing = self._missing(edit_id)
+        if isinstance(missing, errors.Gone) or not is_id(edit_id):
+            raise missing
+        try:
+            content = await _soon(self._storage.get(layout.manifest_key(edit_id)))
+        except ObjectMissing as exc:
+            raise missing from exc
+        except StorageError as exc:
+            raise errors.Unavailable(str(exc)) from exc
+        found = manifest.read(content)
+        if found is None:
+            raise missing
+        return found
 
     def _missing(self, edit_id: str) -> errors.EditsError:
         if is_id(edit_id):
@@ -237,4 +256,4 @@ async def _soon(answer: Awaitable[_T], *, late: errors.EditsError | None = None)
         async with asyncio.timeout(ANSWER_WITHIN):
             return await answer
     except TimeoutError as exc:
-        raise late or errors.Unavailable("Redis does not answer.") from exc
+        raise late or errors.Unavailable("No answer from Redis or storage in time.") from exc

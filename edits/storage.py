@@ -26,7 +26,6 @@ from edits.backends import (
     bounded,
     open_store,
 )
-from edits.layout import edit_folder, input_key, manifest_key, result_key
 from edits.links import Links
 
 if TYPE_CHECKING:
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address", "ObjectInfo", "ObjectMissing", "OpenObject", "RangeInvalid", "Storage", "StorageError", "StorageRefused",
-    "StorageUnavailable", "StoredObject", "TooLarge", "edit_folder", "input_key", "manifest_key", "open_storage",
-    "result_key",
+    "StorageUnavailable", "StoredObject", "TooLarge", "open_storage",
 ]  # fmt: skip
 
 PART_BYTES: Final = 5 * 1024 * 1024
@@ -139,10 +137,11 @@ class Storage:
 
     async def open(self, key: str, *, start: int | None = None, end: int | None = None) -> OpenObject:
         """The object, or its bytes from `start` up to, not including, `end`. Raises ObjectMissing or RangeInvalid."""
-        if start is None and end is None:
-            options: GetOptions = {}
-        else:
-            options = {"range": {"offset": start or 0} if end is None else (start or 0, end)}
+        if end is not None and end <= (start or 0):
+            raise RangeInvalid(f"a range of {key} must hold at least one byte")
+        options: GetOptions = {}
+        if start or end is not None:
+            options["range"] = {"offset": start or 0} if end is None else (start or 0, end)
         async with self._call("a read", key):
             result = await obstore.get_async(self._store, key, options=options)
         first, last = result.range

@@ -1,15 +1,13 @@
-"""The structure of PNG, JPEG and WebP files, followed piece by piece as their bytes arrive.
+"""Reading a file's structure while its bytes arrive: a reader takes what it needs and yields when it needs more.
 
-Each format is one generator: it takes what it needs from a `Cursor` and yields when it needs more. Nothing is decoded, and
-no more than a few bytes are held, so that it costs half a millisecond a picture.
+However the bytes were cut into chunks, the reader sees the same file.
 """
 
 import re
-import struct
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -43,51 +41,71 @@ class PictureInfo:
         return self.width if self.turned else self.height
 
 
+def check_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    if not width or not height:
+        raise PictureInvalid("the picture has no pixels")
+    if width * height > max_pixels:
+        reason = f"the picture has {width} x {height} pixels, {max_pixels / 1_000_000:g} million are allowed"
+        raise PictureInvalid(reason, code="image_too_large")
+    return width, height
+
+
 class Cursor:
-    """The bytes that have arrived and were not yet taken: at most one chunk."""
+    """The bytes that have arrived and were not yet taken."""
 
     def __init__(self) -> None:
-        self._chunk = memoryview(b"")
+        self._chunk = b""
+        self._at = 0
         self._ended = False
 
     def give(self, chunk: bytes) -> None:
-        self._chunk = memoryview(chunk)
+        self._chunk = self._chunk[self._at :] + chunk
+        self._at = 0
 
     def end(self) -> None:
         self._ended = True
 
-    def piece(self, at_most: int) -> Steps[memoryview]:
-        """The next bytes, one to `at_most` of them; raises PictureInvalid when there are none to come."""
-        if not (yield from self.more()):
+    def peek(self, size: int) -> Steps[bytes]:
+        """The next `size` bytes without taking them; fewer only where the file ends."""
+        while len(self._chunk) - self._at < size and not self._ended:
+            yield
+        return self._chunk[self._at : self._at + size]
+
+    def need(self, size: int) -> Steps[bytes]:
+        """Like `peek`, but a file that ends before is cut short."""
+        found = yield from self.peek(size)
+        if len(found) < size:
             raise PictureInvalid("the picture is cut short")
-        taken, self._chunk = self._chunk[:at_most], self._chunk[at_most:]
-        return taken
+        return found
 
     def take(self, size: int) -> Steps[bytes]:
-        taken = bytearray()
-        while len(taken) < size:
-            taken += yield from self.piece(size - len(taken))
-        return bytes(taken)
+        taken = yield from self.need(size)
+        self._at += size
+        return taken
 
     def skip(self, size: int, crc: int = 0) -> Steps[int]:
-        """Passes over `size` bytes; what comes back is `crc` carried on over them."""
+        """Passes over `size` bytes, however many; what comes back is `crc` carried on over them."""
         while size:
-            piece = yield from self.piece(size)
+            yield from self.need(1)
+            piece = memoryview(self._chunk)[self._at : self._at + size]
             crc = zlib.crc32(piece, crc)
+            self._at += len(piece)
             size -= len(piece)
         return crc
 
     def skip_to(self, pattern: "re.Pattern[bytes]") -> Steps[None]:
-        """Passes over bytes until one that matches `pattern` is next."""
+        """Passes over bytes until `pattern` matches at the next one, as far as those that arrived can tell."""
         while True:
-            piece = yield from self.piece(len(self._chunk) or 1)
-            found = pattern.search(piece)
+            yield from self.need(1)
+            found = pattern.search(self._chunk, self._at)
+            self._at = found.start() if found else len(self._chunk)
             if found:
-                self._chunk = memoryview(piece.obj)[len(piece.obj) - len(piece) - len(self._chunk) :]
                 return
 
-    def more(self) -> Steps[bool]:
-        """Whether another byte is to come."""
-        while not self._chunk and not self._ended:
-            yield
-        return bool(self._chunk)
+    def skip_rest(self) -> Steps[None]:
+        while (yield from self.peek(1)):
+            self._at = len(self._chunk)
+
+    def expect_end(self) -> Steps[None]:
+        if (yield from self.peek(1)):
+            raise PictureInvalid("more bytes follow the end of the picture")

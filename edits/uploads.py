@@ -1,3 +1,84 @@
-"""Uploaded pictures: looked through, then kept in their edit's folder before the edit is accepted, removed if it is not."""
+"""Uploaded pictures: looked through, kept in their edit's folder before it is accepted, and removed if it is not."""
 
 import asyncio
+import contextlib
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from edits import layout, pictures
+from edits.backends import StorageError
+from edits.errors import InputRefused, Unavailable
+from edits.storage import Storage
+
+OPENED_AT_ONCE: Final = 2
+"""Pictures that one process decodes at a time: each may take 160 MB while it is open."""
+
+_POINTER: Final = "/image"
+_A_MOMENT: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    key: str
+    content_type: str
+    sha256: str
+    size: tuple[int, int]
+    """The allowed output size nearest to its own shape."""
+
+    data: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+
+def is_data_uri(image: str) -> bool:
+    return image[:5].lower() == "data:"
+
+
+class Uploads:
+    def __init__(self, storage: Storage, *, max_bytes: int) -> None:
+        self._storage = storage
+        self._max_bytes = max_bytes
+        self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
+
+    async def read(self, edit_id: str, data_uri: str) -> Upload:
+        """The picture in `data_uri`, opened once and whole. Raises InputRefused."""
+        try:
+            async with self._opening:
+                return await asyncio.to_thread(_read, edit_id, data_uri, self._max_bytes)
+        except pictures.PictureInvalid as exc:
+            raise InputRefused(str(exc), code=exc.code, pointer=_POINTER) from exc
+
+    async def address(self, upload: Upload) -> str:
+        """An address such as the provider will be given. Raises Unavailable."""
+        try:
+            return (await self._storage.address(upload.key, expires_in=_A_MOMENT)).url
+        except StorageError as exc:
+            raise Unavailable(str(exc)) from exc
+
+    async def keep(self, upload: Upload) -> None:
+        """Raises Unavailable."""
+        try:
+            await self._storage.put(upload.key, upload.data, content_type=upload.content_type)
+        except StorageError as exc:
+            raise Unavailable(str(exc)) from exc
+
+    async def remove(self, upload: Upload) -> None:
+        """Its edit was not accepted. Left behind, it would only take room until its day's retention is over."""
+        with contextlib.suppress(StorageError):
+            await self._storage.delete([upload.key])
+
+
+def _read(edit_id: str, data_uri: str, max_bytes: int) -> Upload:
+    _, data = pictures.parse_data_uri(data_uri, max_bytes=max_bytes)
+    info = pictures.open_fully(data)
+    return Upload(
+        key=layout.input_key(edit_id, info.extension),
+        content_type=info.content_type,
+        sha256=hashlib.sha256(data).hexdigest(),
+        size=pictures.nearest_size(info.oriented_width, info.oriented_height),
+        data=data,
+    )

@@ -60,7 +60,7 @@ def parse_account(payload: object) -> Account:
     data = reading.mapping(envelope.get("data")) or envelope
     enabled = data.get("is_enable")
     account = Account(
-        account_id=reading.text(data.get("id")) or reading.text(data.get("account_id")) or None,
+        account_id=reading.identifier(data.get("id")) or reading.identifier(data.get("account_id")) or None,
         name=reading.text(data.get("name")) or reading.text(data.get("account_name")) or None,
         plan=reading.text(data.get("plan")) or None,
         is_enabled=enabled if isinstance(enabled, bool) else None,
@@ -104,7 +104,9 @@ def parse_history(payload: object, *, page: int, page_size: int) -> HistoryPage:
 
 def _row(item: Any) -> HistoryRow | None:
     row = reading.mapping(item)
-    task_id = reading.task_id(row.get("task_id")) or reading.task_id(reading.mapping(row.get("detail")).get("task_id"))
+    task_id = reading.identifier(row.get("task_id")) or reading.identifier(
+        reading.mapping(row.get("detail")).get("task_id")
+    )
     if not task_id:
         return None
     raw_status = reading.text(row.get("status"))

@@ -15,6 +15,7 @@ MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _PORTS = {"https": 443, "http": 80}
+_NO_ADDRESS = "the address of the result, or one it redirects to, is not an address"
 _HTML = (b"<!doctype", b"<html", b"<head", b"<body")
 
 
@@ -52,7 +53,7 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
         read = httpx.URL(f"//{entry}")
     except httpx.InvalidURL:
         read = httpx.URL("")
-    if not read.host or read.userinfo or read.raw_path not in {b"", b"/"}:
+    if not read.host or read.userinfo or read.raw_path not in {b"", b"/"} or (read.port or 1) > 65_535:
         raise ValueError(f"result_hosts: {entry!r} must be a host or host:port, without https:// or a path")
     return read.host, read.port
 
@@ -85,7 +86,7 @@ async def _followed(http: httpx.AsyncClient, address: str, *, hosts: ResultHosts
         )
         with transport_trouble(Unavailable):
             async with asyncio.timeout_at(deadline):
-                response = await http.send(request, stream=True, follow_redirects=False)
+                response = await _sent(http, request)
         if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return response
         await closed(response)
@@ -93,11 +94,18 @@ async def _followed(http: httpx.AsyncClient, address: str, *, hosts: ResultHosts
     raise ResultHostRefused(f"more than {MOST_REDIRECTS} redirects, the last to {target.host[:200]}")
 
 
+async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
+    try:
+        return await http.send(request, stream=True, follow_redirects=False)
+    except httpx.InvalidURL:  # httpx reads the Location of a redirect also when it is not to follow it
+        raise ResultHostRefused(_NO_ADDRESS) from None
+
+
 def _parsed(address: str, *, base: httpx.URL | None = None) -> httpx.URL:
     try:
         return base.join(address) if base else httpx.URL(address)
     except (httpx.InvalidURL, ValueError):
-        raise ResultHostRefused("the address of the result is not one") from None
+        raise ResultHostRefused(_NO_ADDRESS) from None
 
 
 def _length(response: httpx.Response) -> int | None:

@@ -14,7 +14,9 @@ _MODERATION = re.compile(
     re.IGNORECASE,
 )
 # Workers log that a check was passed, too.
-_CLEARED = re.compile(r"\b(?:passed|pass|clean|skipped|disabled|ok)\b", re.IGNORECASE)
+_CLEARED = re.compile(
+    r"(?:check|filter|moderation|nsfw|safety)\b.{0,20}\b(?:passed|clean|skipped|disabled|ok)\b", re.IGNORECASE
+)
 
 _MONEY = r"(?:credit|balance|fund|quota|point)s?\b"
 _NO_CREDIT = re.compile(

@@ -11,7 +11,7 @@ from typing import Any
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
 _MOST_LOG_LINES = 50
-_LONGEST_TASK_ID = 512
+_LONGEST_ID = 512
 _MOST_LOG_TEXT = 2000
 
 
@@ -38,10 +38,10 @@ def whole(value: object) -> int | None:
     return value if isinstance(value, int) and abs(value) < 1 << 63 else None
 
 
-def task_id(value: object) -> str:
+def identifier(value: object) -> str:
     """A UUID in every answer seen; anything that can be a part of a path is taken, since losing an id costs a task."""
     found = str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
-    return found if len(found) <= _LONGEST_TASK_ID and found.strip(".") else ""
+    return found if len(found) <= _LONGEST_ID and found.strip(".") else ""
 
 
 def dollars(value: object) -> Decimal | None:

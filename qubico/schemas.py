@@ -22,7 +22,7 @@ _URL_SAFE = str.maketrans("-_", "+/")
 class KontextRequest(BaseModel):
     """One edit as the provider wants it. Numbers are real integers: its server refuses quoted ones."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
     prompt: str = Field(min_length=1, repr=False)
     image: str = Field(min_length=1, repr=False)
@@ -77,11 +77,9 @@ class Task(BaseModel):
     created_at: datetime | None = None
     started_at: datetime | None = None  # may stay empty while the task runs: trust `status`
     ended_at: datetime | None = None
-    consume: int | None = (
-        None  # provider units, 10,000,000 to the dollar; shown from the start, so no proof of a charge
-    )
+    consume: int | None = None  # units, 10,000,000 to the dollar; there from the start, so no proof of a charge
     error_code: int | None = None  # non-zero also in examples that succeeded: not a failure while `status` is not
-    message: str = Field(default="", repr=False)
+    message: str = Field(default="", repr=False)  # why it failed, fit to be shown
     raw_message: str = Field(default="", repr=False)
     logs: tuple[str, ...] = Field(default=(), repr=False)
     webhook_endpoint: str | None = Field(default=None, repr=False)
@@ -124,7 +122,7 @@ def parse_task(payload: object) -> Task:
     """A create or get reply, a callback's `{timestamp, data}`, or a task's fields at the top level."""
     envelope = reading.mapping(payload)
     data = reading.mapping(envelope.get("data")) or envelope
-    task_id = reading.task_id(data.get("task_id"))
+    task_id = reading.identifier(data.get("task_id"))
     if not task_id:
         raise Unreadable("no task in it: expected an object with data.task_id")
     output = reading.mapping(data.get("output"))
@@ -134,9 +132,11 @@ def parse_task(payload: object) -> Task:
     image_url, image_base64 = _image(output)
     secret = reading.text(hook.get("secret"))
     raw_status = reading.text(data.get("status"))
+    status = TaskStatus.read(raw_status)
+    said = error_texts(payload) if status in {TaskStatus.FAILED, TaskStatus.UNKNOWN} else []
     return Task(
         task_id=task_id,
-        status=TaskStatus.read(raw_status),
+        status=status,
         raw_status=raw_status,
         task_type=reading.text(data.get("task_type")),
         input=reading.mapping(data.get("input")),
@@ -147,7 +147,7 @@ def parse_task(payload: object) -> Task:
         ended_at=reading.moment(meta.get("ended_at")),
         consume=reading.whole(reading.mapping(meta.get("usage")).get("consume")),
         error_code=reading.whole(error.get("code")) or None,
-        message=prose.shown(next(iter(error_texts(payload)), "")),
+        message=prose.shown(said[0]) if said else "",
         raw_message=reading.text(error.get("raw_message")),
         logs=reading.lines(data.get("logs")),
         webhook_endpoint=reading.text(hook.get("endpoint")) or None,

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -161,17 +162,17 @@ class Adopt:
 
     async def _take(self, claim: Claim, lease: Lease, task_ids: list[str], *, how: str) -> bool:
         for task_id in task_ids:
-            answer = await lease.decide(
-                lambda task_id=task_id: self.clients.outcomes.bought(
-                    claim.id,
-                    attempt=claim.attempt,
-                    task_id=task_id,
-                    units=PRICE_UNITS,
-                    status="pending",
-                    first_look=0,
-                    how=how,
-                )
+            bought = partial(
+                self.clients.outcomes.bought,
+                claim.id,
+                attempt=claim.attempt,
+                task_id=task_id,
+                units=PRICE_UNITS,
+                status="pending",
+                first_look=0,
+                how=how,
             )
+            answer = await lease.decide(bought)
             log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answer)
         return bool(task_ids)
 
@@ -185,9 +186,7 @@ class Adopt:
             text = "The answer of the provider was lost; it did not take the task, and by setting it is not sent again."
             await self._unknown(claim, lease, text, CostState.RELEASED)
             return
-        await lease.decide(
-            lambda: self.clients.outcomes.release(claim, why="provably_absent", wait=Wait.FAIR_SHARE)
-        )
+        await lease.decide(lambda: self.clients.outcomes.release(claim, why="provably_absent", wait=Wait.FAIR_SHARE))
 
     async def _unknown(self, claim: Claim, lease: Lease, text: str, cost: CostState) -> None:
         error = EditError(kind=ErrorKind.SUBMISSION_UNKNOWN, message=text, retryable=True)

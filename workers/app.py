@@ -1,6 +1,6 @@
 """The Celery application: one task a step, and the engine that starts and stops with the worker process.
 
-    celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
+celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 """
 
 import sys
@@ -21,7 +21,7 @@ from workers.engine import Engine
 log = structlog.get_logger()
 
 try:
-    settings = load_for_process()
+    settings = load_for_process("flower" if "flower" in sys.argv else "worker")
 except SettingsError as exc:
     sys.stderr.write(f"{exc}\n")
     raise SystemExit(2) from None
@@ -58,12 +58,12 @@ def _log(**_: Any) -> None:
     configure(settings)
 
 
-@signals.worker_ready.connect
-def _start(sender: Any, **_: Any) -> None:
+@signals.worker_init.connect
+def _start(**_: Any) -> None:
     """The chains of a process are those of the queues that it was told to consume."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
-    queues = sender.task_consumer.queues if hasattr(sender, "task_consumer") else app.amqp.queues.consume_from
-    steps = [step for step in Step if step in {getattr(queue, "name", queue) for queue in queues}]
+    configure(settings)
+    steps = [step for step in Step if step in app.amqp.queues.consume_from]
     _engine = Engine(settings, steps, start_chain=_send, metrics_port=settings.metrics.port)
     _engine.start()
 

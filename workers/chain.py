@@ -1,6 +1,7 @@
-"""A chain: the Celery task of a step works for a slice of time and is followed by its next link. Doubled messages end at once.
+"""A chain: the Celery task of a step works for a slice of time and is followed by its next link.
 
-A link is the message (step, slot, number); the number is raised by compare-and-set, so that chains cannot multiply.
+A link is the message (step, slot, number); the number is raised by compare-and-set, so that a doubled message ends at
+once and chains cannot multiply.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ async def _turn(engine: Engine, link: Link) -> float:
     if free <= 0:
         return TICK
     work = engine.work[link.step]
+    engine.forget_wakes(link.step)
     lease = Lease.starting(work.lease, margin=engine.settings.leases.margin)
     try:
         claims = await work.claim(free)

@@ -1,4 +1,4 @@
-"""Everything a step works with, opened once a process: Redis, the provider, the storage, and the rules made from the settings."""
+"""What a step works with, opened once a process: Redis, the provider, the storage, and the rules set for them."""
 
 import random
 from collections.abc import AsyncIterator, Callable
@@ -38,21 +38,29 @@ class Clients:
 @asynccontextmanager
 async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> AsyncIterator[Clients]:
     secret, previous = settings.secret_key, settings.secret_key_previous
-    if settings.redis_url is None or settings.qubico.base_url is None or settings.qubico.api_key is None or secret is None:
+    if (
+        settings.redis_url is None
+        or settings.qubico.base_url is None
+        or settings.qubico.api_key is None
+        or secret is None
+    ):
         raise RuntimeError("settings for a worker come from load_for_process, which refuses incomplete ones")
     older = previous.get_secret_value() if previous else None
     redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
     repository = EditRepository(redis, namespace=settings.namespace)
     leases = settings.leases
     links = Links(secret.get_secret_value(), older)
-    async with redis, QubicoClient(
-        base_url=settings.qubico.base_url,
-        api_key=settings.qubico.api_key.get_secret_value(),
-        create_timeout=leases.create_timeout.total_seconds(),
-        read_timeout=leases.read_timeout.total_seconds(),
-        download_timeout=leases.download_timeout.total_seconds(),
-        result_hosts=settings.qubico.result_hosts,
-    ) as qubico:
+    async with (
+        redis,
+        QubicoClient(
+            base_url=settings.qubico.base_url,
+            api_key=settings.qubico.api_key.get_secret_value(),
+            create_timeout=leases.create_timeout.total_seconds(),
+            read_timeout=leases.read_timeout.total_seconds(),
+            download_timeout=leases.download_timeout.total_seconds(),
+            result_hosts=settings.qubico.result_hosts,
+        ) as qubico,
+    ):
         yield Clients(
             settings=settings,
             repository=repository,

@@ -1,4 +1,4 @@
-"""The engine of a worker process: one event loop in a thread of its own, with the clients, the permits and the work in hand.
+"""The engine of a worker process: one event loop in its own thread, with clients, permits and the work in hand.
 
 Celery's tasks are doors into it: they come in through `call` and never block the loop.
 """
@@ -8,7 +8,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 import uvloop
@@ -28,12 +28,14 @@ from workers.sweep import Sweep
 
 log = structlog.get_logger()
 
+Answer = TypeVar("Answer")
+
 PERMITS: Final = {Step.SUBMIT: 64, Step.POLL: 128, Step.STORE: 16, Step.ADOPT: 50, Step.SWEEP: 8}
 """How many claims of a step a process works on at once. Results are streamed, so 16 copies hold some 16 MiB."""
 
 
 class StepWork(Protocol):
-    """One step of the way of an edit: claims what is due and works on each claim. See submit, poll, store, adopt, sweep."""
+    """One step of the way of an edit: claims what is due and works on each claim."""
 
     step: Any
 
@@ -62,7 +64,7 @@ class Engine:
         if not self._ready.wait(30) or not self._thread.is_alive():
             raise RuntimeError("the engine did not start, see the log")
 
-    def call[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def call(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         """Runs it on the engine's loop; for Celery's threads."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
@@ -117,13 +119,17 @@ class Engine:
     async def _guarded(self, step: Step, claim: Claim, lease: Lease) -> None:
         try:
             await self.work[step].work(claim, lease)
-        except Exception:  # noqa: BLE001 - the one place where a step's outcome for one edit ends; its lease brings it back
+        except Exception:  # the one place where a step's outcome for one edit ends: its lease brings it back
             log.exception("step.broken", step=step, edit_id=claim.id)
+
+    def forget_wakes(self, step: Step) -> None:
+        """Called before a claim: a wake-up that comes from now on counts for the sleep after it."""
+        if not self.stopping:
+            self._wakes[step].clear()
 
     async def sleep(self, step: Step, seconds: float) -> None:
         """Until somebody wakes this step, at most so long."""
         event = self._wakes[step]
-        event.clear()
         if not self.stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(event.wait(), seconds)
@@ -145,7 +151,7 @@ class Engine:
             await asyncio.sleep(HEARTBEAT.total_seconds())
 
     async def _listen(self, clients: Clients) -> None:
-        """Wake-ups are only hints, and are lost while the connection is: after each (re)subscription everybody looks."""
+        """Wake-ups are only hints, lost while the connection is: after each (re)subscription everybody looks."""
         channel = f"{self.settings.namespace}:wake"
         while True:
             try:

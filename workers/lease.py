@@ -13,7 +13,9 @@ from edits.scripting import ScriptError, ScriptRefused
 
 log = structlog.get_logger()
 
-_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps, where there is one
+_CLOCK: Final = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+)  # goes on while the machine sleeps, where there is one
 RETRY_COMMIT: Final = 0.3  # seconds
 
 
@@ -41,23 +43,25 @@ class Lease:
 
     async def decide(self, commit: Callable[[], Awaitable[Any]]) -> Any:
         """Commits a decision, again while Redis is away, until the lease ends; then it is dropped: None."""
-        return await _commit(commit, lambda: self.over)
+        while True:
+            try:
+                return await commit()
+            except ScriptRefused:
+                raise
+            except ScriptError as exc:
+                if self.over:
+                    log.warning("decision.dropped", error=str(exc))
+                    return None
+                await asyncio.sleep(RETRY_COMMIT)
 
 
 async def hold(commit: Callable[[], Awaitable[Any]], *, gone: Callable[[], bool]) -> Any:
     """Commits a fact: kept and tried again until Redis takes it or the process is `gone` (then adoption finds it)."""
-    return await _commit(commit, gone)
-
-
-async def _commit(commit: Callable[[], Awaitable[Any]], stop: Callable[[], bool]) -> Any:
     while True:
         try:
             return await commit()
-        except ScriptRefused:
-            log.exception("commit.refused")
-            raise
         except ScriptError as exc:
-            if stop():
-                log.warning("commit.dropped", error=str(exc))
+            if gone():
+                log.warning("fact.dropped", error=str(exc))
                 return None
             await asyncio.sleep(RETRY_COMMIT)

@@ -1,4 +1,4 @@
-"""Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows the end ends anything."""
+"""Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows an end ends anything."""
 
 from dataclasses import dataclass
 from datetime import timedelta

@@ -1,13 +1,14 @@
-"""Step store: copies a result into storage. A failed copy never buys again; the manifest, written last, is the commit mark."""
+"""Step store: copies a result into storage. A failed copy never buys again; the manifest, last, is the commit mark."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
-from edits import layout, manifest, pictures, retry, storage
+from edits import formats, layout, manifest, pictures, retry, storage
 from edits.models import (
     CostState,
     Edit,
@@ -27,6 +28,8 @@ from workers.lease import Lease, boot_time
 from workers.poll import IN_THE_TASK
 
 log = structlog.get_logger()
+
+HEAD_BYTES: Final = 16
 
 
 @dataclass(slots=True)
@@ -74,12 +77,12 @@ class Store:
         return result if there is not None and there.size == result.bytes else None
 
     async def _copy(self, claim: Claim) -> EditResult:
-        """Streams the file into storage; its structure is checked on the way, and nothing stands there before it holds."""
+        """Streams the file into storage, its structure checked on the way: what is broken never stands there."""
         cap = self.clients.settings.edits.max_result_bytes
         async with self._file(claim, cap=cap) as chunks:
-            first = await anext(chunks, b"")
+            first = await _head(chunks)
             check = pictures.PictureCheck()
-            extension = pictures.extension_of(first)
+            extension = formats.extension_of(first)
             key = layout.result_key(claim.id, claim.attempt, extension)
             stored = await self.clients.storage.put_stream(
                 key,
@@ -114,7 +117,7 @@ class Store:
             yield download.chunks
 
     async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int:
-        """Returns the moment of success, in ms by the clock of Redis, that the manifest and the record will both show."""
+        """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show."""
         claimed_at = claim.moment("li") - round(self.lease.total_seconds() * 1000)
         at = max(claimed_at + round((boot_time() - lease.began) * 1000), claim.moment("la"))
         edit = claim.edit()
@@ -163,9 +166,7 @@ class Store:
         await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
 
 
-async def _checked(
-    first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck
-) -> AsyncIterator[bytes]:
+async def _checked(first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck) -> AsyncIterator[bytes]:
     """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
     check.feed(first)
     yield first
@@ -173,6 +174,14 @@ async def _checked(
         check.feed(chunk)
         yield chunk
     check.finish()
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> bytes:
+    """At least the bytes by which the type is told, if there are as many."""
+    head = b""
+    while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
+        head += chunk
+    return head
 
 
 async def _one(data: bytes) -> AsyncIterator[bytes]:

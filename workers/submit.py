@@ -8,10 +8,10 @@ import structlog
 
 from edits import pacing
 from edits.attempts import Attempt
-from edits.models import CostState, Edit, EditError, ErrorKind, PRICE_UNITS, Wait
+from edits.layout import input_key
+from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
 from edits.retry import RETRYABLE
 from edits.schedule import Claim, Claims, Step
-from edits.layout import input_key
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold

@@ -1,4 +1,4 @@
-"""Step sweep: what nobody waits for. Manifests of edits that ended without a result, and paid tasks that were given up."""
+"""Step sweep: what nobody waits for: manifests of edits that ended without a result, paid tasks that were given up."""
 
 import time
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from typing import Final
 import structlog
 
 from edits import manifest, pacing
-from edits.schedule import Claim, Claims, Step
 from edits.layout import manifest_key
+from edits.schedule import Claim, Claims, Step
 from edits.storage import StorageError
 from qubico import errors
 from workers.clients import Clients

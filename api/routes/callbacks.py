@@ -1,4 +1,4 @@
-"""Where the provider calls back. A callback is only a hint to look now: nothing in it is believed but the name of the task."""
+"""Where the provider calls back. It is only a hint to look now: nothing in it is believed but the name of the task."""
 
 import json
 from typing import Final
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import body
 from api.dependencies import Served, no_query
-from api.documents import problems
+from api.documents import Responses, problems
 from api.errors import Problem
 from qubico.errors import Unreadable
 from qubico.schemas import parse_task
@@ -17,6 +17,8 @@ from qubico.schemas import parse_task
 log = structlog.get_logger()
 
 router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[no_query])
+
+_NOTED: Final[Responses] = {200: {"description": "Noted."}}
 
 MAX_BYTES: Final = 1024 * 1024
 
@@ -26,7 +28,7 @@ MAX_BYTES: Final = 1024 * 1024
     operation_id="receive_qubico_callback",
     summary="The provider says that something happened to a task",
     response_class=Response,
-    responses={200: {"description": "Noted."}} | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
+    responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
 )
 async def receive(token: str, request: Request, parts: Served) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""

@@ -80,7 +80,7 @@ async def index(query: Annotated[ListQuery, Query()], parts: Served) -> Response
         external_id=query.external_id,
         ids=tuple(query.ids),
     )
-    listed = await parts.service.list(filters, limit=query.limit, cursor=query.cursor)
+    listed = await parts.service.page(filters, limit=query.limit, cursor=query.cursor)
     page = PageView(data=[parts.views.listed(edit) for edit in listed.edits], next_cursor=listed.next_cursor)
     return _json(page)
 

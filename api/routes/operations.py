@@ -10,13 +10,17 @@ from starlette.responses import Response
 
 from api import auth
 from api.dependencies import Parts, Served, no_query
-from api.documents import answers, problems
+from api.documents import Responses, answers, problems
 from api.schemas import HealthView, NoQuery, PartView, ReadyView
 from edits import stats
 from edits.backends import StorageError
 from edits.errors import Unavailable
 
 router = APIRouter(tags=["operations"])
+
+_TEXT: Final[Responses] = {
+    200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 LOOK_FOR: Final = 1.5
 """Seconds for each part: the answer is out within two."""
@@ -55,7 +59,9 @@ async def healthz() -> HealthView:
     operation_id="is_ready",
     summary="Whether this process can accept edits",
     response_model=ReadyView,
-    responses=answers(ReadyView, {503: "It cannot: Redis is unusable, or the process is ending."}, "unauthorized", "invalid"),
+    responses=answers(
+        ReadyView, {503: "It cannot: Redis is unusable, or the process is ending."}, "unauthorized", "invalid"
+    ),
 )
 async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts: Served) -> Response:
     if query.verbose:
@@ -64,10 +70,9 @@ async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts:
         shown = dict(zip(("redis", "storage", "provider"), looks, strict=True)) | {"process": _process(parts)}
     else:
         shown = {"redis": await _redis(parts), "process": _process(parts)}
-    states = {part.status for part in shown.values()}
-    overall = next((state for state in ("down", "degraded") if state in states), "ok")
-    if shown["redis"].status != "down" and shown["process"].status != "down":
-        overall = "degraded" if overall != "ok" else "ok"
+    overall: Literal["ok", "degraded", "down"] = "ok"
+    if any(part.status != "ok" for part in shown.values()):
+        overall = "down" if "down" in {shown["redis"].status, shown["process"].status} else "degraded"
     view = ReadyView(status=overall, parts=shown if query.verbose else None)
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if overall == "down" else {})
     return Response(view.model_dump_json(), 503 if overall == "down" else 200, headers, "application/json")
@@ -78,14 +83,13 @@ async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts:
     operation_id="get_metrics",
     summary="Counters for Prometheus",
     response_class=Response,
-    responses={200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}}
-    | problems("unauthorized", "invalid", "unavailable"),
+    responses=_TEXT | problems("unauthorized", "invalid", "unavailable"),
 )
 async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, parts: Served) -> Response:
     if not auth.is_local(request, parts.settings):
         auth.check(request)
     text = await stats.render(parts.repository, scope=query.scope)
-    return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(text, media_type=stats.CONTENT_TYPE)
 
 
 async def _redis(parts: Parts) -> PartView:
@@ -110,7 +114,7 @@ async def _provider(parts: Parts) -> PartView:
 
 def _process(parts: Parts) -> PartView:
     if parts.live.draining:
-        return PartView(status="down", detail="draining: it ends when what it has begun is answered")
+        return PartView(status="down", detail="draining: it ends once what it has begun is answered")
     if not parts.live.listening:
         return PartView(status="degraded", detail="not told of ends: whoever waits is answered up to a second late")
     return PartView(status="ok")

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import auth, downloads
 from api.dependencies import Parts, Served, no_query
-from api.documents import pictures, problems
+from api.documents import Responses, pictures, problems
 from api.downloads import Picture
 from api.schemas import AddressView, ResultQuery
 from edits.backends import ObjectMissing, StorageError
@@ -18,11 +18,17 @@ from edits.links import LinkExpired, LinkInvalid
 edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"])
 objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
 
-_BYTES: Final = {
-    200: pictures("The picture, or with `?redirect=false` `{url, expires_at}` as JSON."),
+_BYTES: Final[Responses] = {
+    200: pictures("The picture, or with `?redirect=false` where it is.", or_address=True),
     206: pictures("The range asked for."),
     304: {"description": "The picture is the one named in If-None-Match."},
     307: {"description": "A fresh signed address; never answered to X-API-Key."},
+}
+_HEADERS: Final[Responses] = {200: {"description": "As for GET."}}
+_WITHOUT_REDIRECT: Final[Responses] = {
+    200: pictures("The picture."),
+    206: _BYTES[206],
+    304: _BYTES[304],
 }
 _PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable", "invalid", "unavailable")
 
@@ -32,7 +38,7 @@ _PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable"
     operation_id="head_edit_result",
     summary="The headers of an edit's result",
     response_class=Response,
-    responses={200: _BYTES[200]} | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
+    responses=_HEADERS | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
 )
 @edits.get(
     "/result",
@@ -58,7 +64,7 @@ async def result(
     operation_id="head_edit_input",
     summary="The headers of an uploaded picture",
     response_class=Response,
-    responses={200: _BYTES[200]} | problems(*_PROBLEMS),
+    responses=_HEADERS | problems(*_PROBLEMS),
 )
 @edits.get(
     "/input",
@@ -83,7 +89,7 @@ async def uploaded(
     operation_id="head_object",
     summary="The headers of a picture by its signed link",
     response_class=Response,
-    responses={200: _BYTES[200]} | problems("not_found", "gone", "invalid", "unavailable"),
+    responses=_HEADERS | problems("not_found", "gone", "invalid", "unavailable"),
     dependencies=[no_query],
 )
 @objects.get(
@@ -91,8 +97,7 @@ async def uploaded(
     operation_id="get_object",
     summary="A picture by its signed link",
     response_class=Response,
-    responses={status: _BYTES[status] for status in (200, 206, 304)}
-    | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
+    responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
     dependencies=[no_query],
 )
 async def linked(token: str, filename: str, request: Request, parts: Served) -> Response:

@@ -4,6 +4,7 @@
 """
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from qubico.sandbox import control, files, storefront, wire
 from qubico.sandbox.connection import SEND
-from qubico.sandbox.options import SandboxOptions, from_environment
+from qubico.sandbox.options import OptionsError, SandboxOptions, from_environment
 from qubico.sandbox.provider import Provider
 
 
@@ -47,4 +48,12 @@ async def _unknown_route(_request: Request, _exc: Exception) -> Response:
     return wire.unknown_route()
 
 
-app = create_app(from_environment(os.environ))
+def _from_environment() -> Sandbox:
+    try:
+        return create_app(from_environment(os.environ))
+    except OptionsError as exc:
+        sys.stderr.write(f"{exc}\n")
+        raise SystemExit(2) from None
+
+
+app = _from_environment()

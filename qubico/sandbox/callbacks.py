@@ -27,7 +27,7 @@ class Callbacks:
         stats: Stats,
         options: Callable[[], SandboxOptions],
         session: Callable[[], aiohttp.ClientSession],
-        spawn: Callable[[Awaitable[None]], None],
+        spawn: Callable[[Awaitable[None]], object],
     ) -> None:
         self._clock = clock
         self._timeline = timeline

@@ -24,7 +24,7 @@ def go_time(moment: float | None, *, shanghai: bool = False) -> str:
     """RFC 3339 as Go prints it: up to nine digits of a second, trailing zeros dropped, year 1 for "not yet"."""
     if moment is None:
         return YEAR_ONE
-    whole, nanos = divmod(int(moment * 1e9), 1_000_000_000)
-    fraction = f".{nanos:09d}".rstrip("0").rstrip(".")
+    whole = int(moment)
+    fraction = f".{int((moment - whole) * 1e9):09d}".rstrip("0").rstrip(".")
     stamp = datetime.fromtimestamp(whole, SHANGHAI if shanghai else UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{stamp}{fraction}{'+08:00' if shanghai else 'Z'}"

@@ -3,16 +3,16 @@
 A fault word is `[fault:name]` or `[fault:name=3]`; an unknown name is refused, so that no test passes by a typo.
 """
 
-import json
 import math
 import re
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 Stage = Literal["refuse", "answer", "run", "read", "output", "file", "callback"]
-WORD = re.compile(r"\[fault:([^\]=\s]*)(?:=(\d+(?:\.\d+)?))?\]")
+WORD = re.compile(r"\[fault:([^\]=]*)(?:=([^\]]*))?\]")
+NUMBER = re.compile(r"\d{1,9}(\.\d{1,9})?")
 ALWAYS = math.inf
 
 
@@ -77,7 +77,7 @@ TABLE: dict[str, Fault] = {
 
 
 class UnknownFault(ValueError):
-    """A fault word that nobody knows."""
+    """A fault word that nobody can follow."""
 
 
 def in_prompt(prompt: str) -> dict[str, float]:
@@ -85,6 +85,8 @@ def in_prompt(prompt: str) -> dict[str, float]:
     for name, count in WORD.findall(prompt):
         if name not in TABLE:
             raise UnknownFault(f"sandbox: unknown fault {name!r}")
+        if count and not NUMBER.fullmatch(count):
+            raise UnknownFault(f"sandbox: fault {name!r} takes a number, not {count!r}")
         found[name] = float(count) if count else TABLE[name].default
     return found
 
@@ -93,41 +95,43 @@ def without_words(prompt: str) -> str:
     return " ".join(WORD.sub(" ", prompt).split())
 
 
-def table_from_json(text: str) -> dict[str, Any]:
-    table = json.loads(text)
-    if not isinstance(table, dict):
-        raise TypeError(f'a fault table is a JSON object such as {{"drop": 1}}, not {text!r}')
-    return table
-
-
 class FaultBook:
-    """Which faults the next create gets, and how often each prompt was refused already."""
+    """Which faults the next create gets. Refused and lost answers count by prompt and seed: a next try fares better."""
 
     def __init__(self, *, seed: int) -> None:
         self._random = Random(f"faults {seed}")  # noqa: S311 - repeatable on purpose
-        self._refused: Counter[tuple[str, str, int]] = Counter()
+        self._used: Counter[tuple[str, str, int]] = Counter()
         self.coming: Counter[str] = Counter()
 
-    def draw(self, prompt: str, *, rates: dict[str, float]) -> dict[str, float]:
-        drawn = in_prompt(prompt)
-        for name in [name for name, left in self.coming.items() if left > 0]:
-            self.coming[name] -= 1
-            drawn[name] = TABLE[name].default
-        for name, share in rates.items():
-            if self._random.random() < share:
-                drawn[name] = TABLE[name].default
+    def draw(self, prompt: str, *, seed: int, rates: dict[str, float]) -> dict[str, float]:
+        drawn = self._ordered() | self._by_chance(rates)
+        named = in_prompt(prompt)
+        for name, count in named.items():
+            if TABLE[name].stage == "refuse" and self._take(name, prompt, seed, count):
+                return drawn | {name: count}  # refused: the other words wait for the next try
+        for name, count in named.items():
+            if TABLE[name].stage == "refuse":
+                continue
+            if TABLE[name].stage != "answer" or self._take(name, prompt, seed, count):
+                drawn[name] = count
         return drawn
 
-    def refusal(self, drawn: dict[str, float], *, prompt: str, seed: int) -> str | None:
-        """The fault that refuses this create now, if one has any times left; drawn ones without a word always do."""
-        named = in_prompt(prompt)
-        for name in drawn:
-            if TABLE[name].stage != "refuse":
-                continue
-            if name not in named:
-                return name
-            key = (name, prompt, seed)
-            if self._refused[key] < named[name]:
-                self._refused[key] += 1
-                return name
-        return None
+    def _ordered(self) -> dict[str, float]:
+        names = [name for name, left in self.coming.items() if left > 0]
+        self.coming.subtract(names)
+        return {name: TABLE[name].default for name in names}
+
+    def _by_chance(self, rates: dict[str, float]) -> dict[str, float]:
+        return {name: TABLE[name].default for name, share in rates.items() if self._random.random() < share}
+
+    def _take(self, name: str, prompt: str, seed: int, most: float) -> bool:
+        key = (name, prompt, seed)
+        if self._used[key] >= most:
+            return False
+        self._used[key] += 1
+        return True
+
+
+def refusing(drawn: dict[str, float]) -> str | None:
+    """The fault that keeps this create from being accepted."""
+    return next((name for name in drawn if TABLE[name].stage == "refuse"), None)

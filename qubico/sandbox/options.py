@@ -1,9 +1,10 @@
 """Every switch of the sandbox: read once from `SANDBOX_*`, and changed while it runs by `PATCH /sandbox/options`."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from qubico.sandbox import faults
 
@@ -57,6 +58,11 @@ class SandboxOptions(BaseModel):
     fault_rates: dict[str, Share] = Field(default_factory=dict, description="fault: share of creates that get it")
     data_dir: str | None = Field(None, description="folder where accepted tasks survive a restart")
 
+    @field_validator("next_faults", "fault_rates", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) else value
+
     @field_validator("next_faults", "fault_rates")
     @classmethod
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -66,12 +72,16 @@ class SandboxOptions(BaseModel):
         return value
 
 
+class OptionsError(ValueError):
+    """Settings that cannot be used, all of them in one message."""
+
+
 def from_environment(environment: Mapping[str, str]) -> SandboxOptions:
     """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are not ours to judge."""
-    given: dict[str, Any] = {}
-    for name, field in SandboxOptions.model_fields.items():
-        text = environment.get(f"SANDBOX_{name.upper()}", "")
-        if text == "":
-            continue
-        given[name] = faults.table_from_json(text) if field.default_factory else text
-    return SandboxOptions.model_validate(given)
+    names = {field: f"SANDBOX_{field.upper()}" for field in SandboxOptions.model_fields}
+    given = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    try:
+        return SandboxOptions.model_validate(given)
+    except ValidationError as exc:
+        faulty = [f"{names[str(fault['loc'][0])]}: {fault['msg']}" for fault in exc.errors()]
+        raise OptionsError("\n".join(faulty)) from exc

@@ -37,6 +37,7 @@ class Provider:
     def __init__(self, options: SandboxOptions) -> None:
         self._at_start = options
         self._jobs: set[asyncio.Future[None]] = set()
+        self._painting: set[asyncio.Future[None]] = set()
         self.journal = Journal(options.data_dir)
         self._open(options)
 
@@ -78,11 +79,11 @@ class Provider:
             self.reads = RateLimit(per_second=self.options.reads_per_second, burst=self.options.burst)
 
     async def advance(self, seconds: float) -> None:
-        """Pushes the clock and waits (a second at most) for the painting that this made due."""
+        """Pushes the clock and waits (a second at most) for the painting that this made due, but for no callback."""
         self.clock.advance(seconds)
         self.timeline.wake()
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=SETTLE_SECONDS)
+        if self._painting:
+            await asyncio.wait(self._painting, timeout=SETTLE_SECONDS)
 
     def room(self, now: float) -> float | None:
         """Until when a task accepted now is staged, `now` for not at all; None: too many run already."""
@@ -153,11 +154,16 @@ class Provider:
         """Nothing at all for a task without a picture to paint or anybody to tell."""
         called = self.callbacks.wanted(task)
         if not task.worked:
-            self.timeline.at(task.started, lambda: self._spawn(self._work(task)))
+            self.timeline.at(task.started, lambda: self._paint(task))
         elif called:
             self._tell_end_in_time(task)
         if called and self.options.callback_processing and task.started < task.ended:
             self.timeline.at(task.started, lambda: self._spawn(self._tell(task, claim="processing")))
+
+    def _paint(self, task: Task) -> None:
+        job = self._spawn(self._work(task))
+        self._painting.add(job)
+        job.add_done_callback(self._painting.discard)
 
     async def _work(self, task: Task) -> None:
         failure = await self.studio.work(task)
@@ -174,10 +180,11 @@ class Provider:
     async def _tell(self, task: Task, *, claim: Status | None = None) -> None:
         await self.callbacks.send(task, await self.show(task, self.clock.now(), claim=claim))
 
-    def _spawn(self, work: Awaitable[None]) -> None:
+    def _spawn(self, work: Awaitable[None]) -> asyncio.Future[None]:
         job = asyncio.ensure_future(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+        return job
 
 
 def _changed(options: SandboxOptions, patch: dict[str, Any]) -> SandboxOptions:

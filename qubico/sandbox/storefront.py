@@ -85,8 +85,8 @@ async def _sell(provider: Provider, order: intake.Order, *, base: str) -> Respon
     if staged_until is None:
         provider.stats.counts["throttled_creates"] += 1
         return wire.throttled(options.retry_after)
-    drawn = provider.faults.draw(order.prompt, rates=options.fault_rates)
-    if name := provider.faults.refusal(drawn, prompt=order.prompt, seed=order.seed):
+    drawn = provider.faults.draw(order.prompt, seed=order.seed, rates=options.fault_rates)
+    if name := faults.refusing(drawn):
         return NOT_ACCEPTED[name](options)
     task = provider.accept(order, now=now, staged_until=staged_until, base=base.rstrip("/"), faults=drawn)
     if task.has("callback_early") and provider.callbacks.wanted(task):
@@ -96,7 +96,7 @@ async def _sell(provider: Provider, order: intake.Order, *, base: str) -> Respon
 
 async def _accepted(provider: Provider, task: Task, now: float) -> Response:
     for name, lose in NOT_ANSWERED.items():
-        if task.spend(name):
+        if task.has(name):
             return lose()
     data = await provider.show(task, now)
     return wire.success(data, status=500 if task.has("failed_create_500") else 200)

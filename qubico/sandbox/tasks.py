@@ -1,4 +1,4 @@
-"""A task and its state, which is not stored but follows from planned times and the clock, so sleeping tasks are free."""
+"""A task and its state, which is not stored but follows from planned times and the clock, so sleep is free."""
 
 import math
 import uuid

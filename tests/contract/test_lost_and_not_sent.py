@@ -1,4 +1,4 @@
-"""The decision that money hangs on: a create is NotSent only if it provably never left; whatever may have arrived is AnswerLost."""
+"""What money hangs on: a create is NotSent only if it provably never left; all that may have arrived is AnswerLost."""
 
 import asyncio
 import shutil
@@ -82,17 +82,15 @@ async def test_a_refused_connection_is_not_sent(client_of, request_to_buy):
 
 
 class NoSuchName(AbstractResolver):
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+    async def resolve(self, *_asked: object, **_named: object) -> list[ResolveResult]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def close(self) -> None:
         return None
 
 
-class Nameserver(AbstractResolver):
-    """Never answers."""
-
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+class SilentNameServer(AbstractResolver):
+    async def resolve(self, *_asked: object, **_named: object) -> list[ResolveResult]:
         await asyncio.Event().wait()
         return []
 
@@ -100,7 +98,7 @@ class Nameserver(AbstractResolver):
         return None
 
 
-@pytest.mark.parametrize("resolver", [NoSuchName, Nameserver], ids=["unknown name", "silent name server"])
+@pytest.mark.parametrize("resolver", [NoSuchName, SilentNameServer], ids=["unknown name", "silent name server"])
 async def test_a_name_that_cannot_be_resolved_is_not_sent(resolver, client_of, request_to_buy):
     transport = over_aiohttp(max_connections=5, resolver=resolver())
     async with client_of("http://qubico.invalid", transport=transport, create_timeout=0.4) as client:
@@ -137,20 +135,27 @@ async def test_a_tls_handshake_that_never_ends_is_not_sent(client_of, request_to
             task.cancel()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: it makes the certificate")
-async def test_a_certificate_that_is_not_trusted_is_not_sent(client_of, request_to_buy, tmp_path):
+@pytest.fixture
+def untrusted(tmp_path) -> ssl.SSLContext:
+    """A server's certificate signed by nobody."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: it makes the certificate")
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
     files = ["-subj", "/CN=127.0.0.1", "-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")]
     subprocess.run([*made, *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    return context
+
+
+async def test_a_certificate_that_is_not_trusted_is_not_sent(client_of, request_to_buy, untrusted):
     asked: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.read(1))
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=untrusted) as server:
         port = server.sockets[0].getsockname()[1]
         async with client_of(f"https://127.0.0.1:{port}") as client:
             with pytest.raises(NotSent, match="Certificate"):
@@ -203,100 +208,6 @@ async def test_httpx_calls_a_create_that_arrived_a_connect_timeout(request_to_bu
         with pytest.raises(httpx.ConnectTimeout):
             await http.post(f"{qubico.base_url}/api/v1/task", content=request_to_buy.body())
         assert len(qubico.posts) == 1
-
-
-# --- kept-alive connections: aiohttp repeats a request on a new one, but never a POST
-
-
-async def test_a_create_read_on_a_reused_connection_that_then_closes_is_not_repeated(client_of, request_to_buy):
-    async def behave(request, writer):
-        await (says(recorded("account")) if request.method == "GET" else then_closes())(request, writer)
-
-    async with provider(behave) as qubico, client_of(qubico.base_url) as client:
-        await client.account()
-        with pytest.raises(AnswerLost):
-            await client.create(request_to_buy)
-        assert (len(qubico.posts), len(qubico.writers)) == (1, 1)
-
-
-@pytest.mark.parametrize("linger", [True, False], ids=["with a close", "with a reset"])
-async def test_a_connection_closed_as_the_create_goes_out_is_not_repeated(client_of, request_to_buy, linger):
-    asked = 0
-
-    async with provider(says(recorded("account"))) as qubico, client_of(qubico.base_url) as client:
-        await client.account()
-
-        def close_it_now() -> bool:
-            nonlocal asked
-            asked += 1
-            if asked == 2:  # the connection is in hand, the next thing is the first byte
-                server_side = qubico.writers[0]
-                if not linger:
-                    option = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
-                    server_side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
-                server_side.transport.abort()
-            return True
-
-        with pytest.raises(AnswerLost):
-            await client.create(request_to_buy, may_send=close_it_now)
-        assert asked == 2
-        assert (len(qubico.posts), len(qubico.writers)) == (0, 1)
-
-
-async def test_a_read_on_a_connection_closed_in_between_is_repeated_by_the_transport(client_of):
-    calls = 0
-
-    async def behave(request, writer):
-        nonlocal calls
-        calls += 1
-        await (then_closes() if calls == 2 else says(recorded("account")))(request, writer)
-
-    async with provider(behave) as qubico, client_of(qubico.base_url) as client:
-        await client.account()
-        assert (await client.account()).plan == "creator"
-        assert (len(qubico.requests), len(qubico.writers)) == (3, 2)
-
-
-# --- the gate
-
-
-async def test_a_gate_that_is_shut_from_the_start_asks_for_no_connection(client_of, request_to_buy):
-    async with provider(keeps_silent) as qubico, client_of(qubico.base_url) as client:
-        with pytest.raises(NotSent):
-            await client.create(request_to_buy, may_send=lambda: False)
-        assert not qubico.writers
-
-
-@pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
-async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, request_to_buy, reused):
-    async with (
-        provider(says(recorded("create-accepted"))) as qubico,
-        client_of(qubico.base_url, max_connections=1) as client,
-    ):
-        if reused:
-            await client.create(request_to_buy)
-        before = qubico.received
-        allowed = iter([True, False])
-        with pytest.raises(NotSent, match="when the connection was there"):
-            await client.create(request_to_buy, may_send=lambda: next(allowed))
-        await asyncio.wait_for(qubico.connected.wait(), 5)
-        assert next(allowed, "asked twice") == "asked twice"
-        assert qubico.received == before
-        assert (await client.create(request_to_buy)).status is TaskStatus.PENDING  # the connection was given back
-        assert len(qubico.posts) == (2 if reused else 1)
-
-
-async def test_the_gate_of_one_create_does_not_hold_other_calls(client_of, request_to_buy):
-    async with provider(says(recorded("create-accepted"))) as qubico, client_of(qubico.base_url) as client:
-        allowed = iter([True, False])
-        held = asyncio.create_task(client.create(request_to_buy, may_send=lambda: next(allowed)))
-        free = asyncio.create_task(client.create(request_to_buy))
-        with pytest.raises(NotSent):
-            await held
-        assert (await free).status is TaskStatus.PENDING
-
-
-# --- anything at all
 
 
 @settings(max_examples=60, deadline=None)

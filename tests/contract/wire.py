@@ -1,4 +1,4 @@
-"""A provider made of a bare socket: it reads whole requests, counts what arrived, and answers as the test says, or does worse."""
+"""A provider made of a bare socket: it reads whole requests, counts them, and answers as it is told, or does worse."""
 
 import asyncio
 import socket

@@ -29,6 +29,7 @@ class S3Server:
     access_key: str
     secret_key: str
     filer_port: int
+    """Shows what is behind the S3 door, such as parts of uploads that were never ended."""
 
     @property
     def env(self) -> dict[str, str]:
@@ -84,12 +85,21 @@ def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", fold
     while time.monotonic() < until:
         if process.poll() is not None:
             break
-        try:
-            if httpx.get(f"{server.endpoint}/healthz", timeout=1, trust_env=False).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
+        if _is_ready(server):
+            return
+        time.sleep(0.05)
     raise RuntimeError(f"weed did not get ready, see {folder / 'log'} and {folder / 'stderr'}")
+
+
+def _is_ready(server: S3Server) -> bool:
+    """The bucket is made a moment after the server first answers."""
+    bucket = f"http://127.0.0.1:{server.filer_port}/buckets/{server.bucket}/"
+    try:
+        return all(
+            httpx.get(url, timeout=1, trust_env=False).is_success for url in (f"{server.endpoint}/healthz", bucket)
+        )
+    except httpx.TransportError:
+        return False
 
 
 def _paired_ports(count: int) -> list[int]:

@@ -1,6 +1,7 @@
 """The Qubico sandbox on a real loopback port: one server thread a session, a fresh state each test.
 
-`sandbox` starts without rate limits, with tasks of some hundredths of a second and 64x64 pictures; `run_sandbox(**options)` starts one more.
+`sandbox` begins without rate limits, with runs of hundredths of a second and 64x64 pictures. `run_sandbox(**options)`
+is a server more, with these quick options and the given ones on top.
 """
 
 import socket

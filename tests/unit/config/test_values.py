@@ -65,8 +65,7 @@ def test_a_shown_duration_reads_as_itself(value):
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("1", 1), ("20971520", 20971520), ("512B", 512), ("4KiB", 4096), ("20MiB", 20971520), ("20 MiB", 20971520)]
-    + [("1GiB", 1073741824)],
+    [("1", 1), ("20971520", 20971520), ("512B", 512), ("4KiB", 4096), ("20MiB", 20971520), ("1 GiB", 1073741824)],
 )
 def test_a_size_is_bytes_or_a_binary_unit(text, count):
     assert values.size(text) == count

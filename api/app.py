@@ -1,0 +1,160 @@
+"""The API as an ASGI app: `create_app(settings)`, or `app` for `uvicorn api.app:app`, made when first asked for."""
+
+import asyncio
+import re
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any, Final
+
+from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from api import documents, errors
+from api.dependencies import Parts
+from api.live import Live
+from api.middleware import RequestIds
+from api.routes import callbacks, docs, edits, operations, results
+from api.views import Views
+from config import logging
+from config.errors import SettingsError
+from config.joined import load_for_process
+from config.settings import Settings
+from edits import connection
+from edits.attempts import Tokens
+from edits.links import Links
+from edits.repository import EditRepository
+from edits.service import EditService
+from edits.storage import open_storage
+
+VERSION: Final = "0.1.0"
+ROUTERS: Final = (edits.router, results.edits, results.objects, callbacks.router, operations.router, docs.router)
+REDIS_CONNECTIONS: Final = 64
+"""Scripts share one connection; the others are for lists and for whoever waits."""
+
+SHOWN_TO_BROWSERS: Final = (
+    "Request-Id", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "ETag", "Repr-Digest",
+    "Content-Range",
+)  # fmt: skip
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """An app that opens its parts when it starts. It starts without Redis too, and says so in /readyz."""
+    app = FastAPI(
+        title="Retouch",
+        version=VERSION,
+        description=documents.DESCRIPTION,
+        servers=[{"url": settings.public_url}],
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # such a redirect would be made from the Host header
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    for router in ROUTERS:
+        app.include_router(router)
+    errors.install(app, errors.Allowed(_methods(ROUTERS)))
+    documents.install(app)
+    if settings.api.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.api.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                "Content-Type",
+                "Idempotency-Key",
+                "Prefer",
+                "Request-Id",
+                "Range",
+            ],
+            expose_headers=SHOWN_TO_BROWSERS,
+        )
+    app.add_middleware(RequestIds)
+    if settings.api.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(host) for host in settings.api.trusted_proxies])
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    if settings.redis_url is None or settings.secret_key is None:
+        raise ValueError("the API needs RETOUCH_REDIS_URL and RETOUCH_SECRET_KEY")
+    redis = connection.connect(settings.redis_url, max_connections=REDIS_CONNECTIONS)
+    secret = settings.secret_key.get_secret_value()
+    previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None
+    links = Links(secret, previous)
+    repository = EditRepository(redis, namespace=settings.namespace)
+    storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
+    tokens = Tokens(settings.namespace, secret, previous)
+    live = Live(repository)
+    app.state.parts = Parts(
+        settings=settings,
+        repository=repository,
+        storage=storage,
+        links=links,
+        service=EditService(repository, storage, links, tokens, settings),
+        live=live,
+        views=Views(storage, public_url=settings.public_url),
+    )
+    try:
+        async with live.running():
+            with _told_to_end(live.drain):
+                yield
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+@contextmanager
+def _told_to_end(drain: Callable[[], None]) -> Iterator[None]:
+    """Calls `drain` at SIGTERM and SIGINT, before the server's own handler.
+
+    The server first waits for open requests, and those that wait for an edit would hold it for a minute.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(drain)
+        previous = kept[signal.Signals(number)]
+        if callable(previous):
+            previous(number, frame)
+
+    for number in kept:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, previous in kept.items():
+            signal.signal(number, previous)
+
+
+def _methods(routers: tuple[APIRouter, ...]) -> Iterator[tuple[re.Pattern[str], frozenset[str]]]:
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route.path_regex, frozenset(route.methods or ())
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, once asked for: importing this module reads no settings."""
+    if name != "app":
+        raise AttributeError(name)
+    try:
+        settings = load_for_process("api")
+        logging.configure(settings)
+    except SettingsError as exc:
+        sys.stderr.write(f"{exc}\n")
+        raise SystemExit(2) from exc
+    globals()["app"] = made = create_app(settings)
+    return made

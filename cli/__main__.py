@@ -1,0 +1,5 @@
+"""`python -m cli` is `retouch`."""
+
+from cli.main import main
+
+main()

@@ -1,0 +1,185 @@
+"""Prometheus figures. Those of the cluster are counted in Redis by the script that changes the state, so all agree."""
+
+import asyncio
+import platform
+from collections.abc import Iterable, Iterator
+from importlib import metadata
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from redis.exceptions import RedisError
+
+from edits import errors
+from edits.manifest import FORMAT
+from edits.repository import CALL_TIMEOUT, EditRepository
+from edits.schedule import Step
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
+
+
+class _Fixed:
+    """A registry's collector of figures that were read a moment ago."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
+async def render(repository: EditRepository, *, scope: str | None) -> bytes:
+    """The figures as text. `scope`: process, cluster, or None for both. Raises Unavailable."""
+    families: list[Metric] = []
+    if scope != "cluster":
+        families += _process()
+    if scope != "process":
+        families += _cluster(await _read(repository))
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Fixed(families))
+    return generate_latest(registry)
+
+
+async def _read(repository: EditRepository) -> dict[str, Any]:
+    ns = repository.namespace
+    pipe = repository.redis.pipeline(transaction=False)
+    pipe.hgetall(f"{ns}:stats")
+    for place in ("submit", "adopt", "poll", "store"):
+        pipe.zcard(f"{ns}:due:{place}")
+    pipe.zcard(f"{ns}:abandoned")
+    pipe.zrange(f"{ns}:tenants", 0, -1)
+    for step in Step:
+        pipe.hgetall(f"{ns}:chain:{step}")
+    pipe.hgetall(f"{ns}:ceilings")
+    pipe.hgetall(f"{ns}:gate")
+    pipe.time()
+    pipe.get(f"{ns}:clock")
+    try:
+        answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
+        tenants = answers[6]
+        queues = repository.redis.pipeline(transaction=False)
+        for tenant in tenants:
+            queues.zcard(f"{ns}:q:{tenant}")
+            queues.zrange(f"{ns}:q:{tenant}", 0, 0, withscores=True)
+        lines = await asyncio.wait_for(queues.execute(), CALL_TIMEOUT) if tenants else []
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise errors.Unavailable("Redis does not answer.") from exc
+    seconds, microseconds = answers[-2]
+    now = seconds * 1000 + microseconds // 1000 + int(answers[-1] or 0)
+    return {
+        "stats": {name: int(value) for name, value in answers[0].items()},
+        "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
+        "queued": sum(lines[0::2]),
+        "oldest": max((now - first[0][1] for first in lines[1::2] if first), default=0) / 1000,
+        "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
+        "ceilings": {name: float(value) for name, value in answers[-4].items()},
+        "gate": answers[-3],
+        "now": now,
+    }
+
+
+def _process() -> Iterator[Metric]:
+    info = GaugeMetricFamily("retouch_build_info", "What runs here.", labels=["version", "record_format", "python"])
+    info.add_metric([_version(), str(FORMAT), platform.python_version()], 1)
+    yield info
+
+
+def _version() -> str:
+    try:
+        return metadata.version("retouch")
+    except metadata.PackageNotFoundError:  # run from its folder, never installed
+        return "0.1.0"
+
+
+def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
+    stats, places = read["stats"], read["places"]
+    yield from _totals(stats)
+    edits = GaugeMetricFamily("retouch_edits", "Unfinished edits now.", labels=["status"])
+    for status, number in {
+        "queued": read["queued"],
+        "submitting": places["submit"] + places["adopt"],
+        "processing": places["poll"],
+        "storing": places["store"],
+    }.items():
+        edits.add_metric([status], number)
+    yield edits
+    yield _gauge("retouch_oldest_waiting_seconds", "Age of the first edit in the queue.", max(0.0, read["oldest"]))
+    yield _gauge(
+        "retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]
+    )
+    yield _waits(stats)
+    yield _histogram("retouch_notice_lag_seconds", "From the end of a task to our noticing it.", stats, "notice_lag")
+    yield from _limits(read)
+    chains = GaugeMetricFamily("retouch_chains_alive", "Chains that were heard of lately.", labels=["step"])
+    for step, slots in read["chains"].items():
+        alive = sum(1 for name, until in slots.items() if name.startswith("a") and int(until) >= read["now"])
+        chains.add_metric([step], alive)
+    yield chains
+
+
+def _totals(stats: dict[str, int]) -> Iterator[Metric]:
+    for name, text, counter in (
+        ("retouch_edits_accepted", "Edits accepted.", "accepted"),
+        ("retouch_provider_tasks_bought", "Tasks bought at the provider.", "bought"),
+        ("retouch_spend_units", "Provider units spent; 10,000,000 are a dollar.", "spent"),
+    ):
+        yield CounterMetricFamily(name, text, value=stats.get(counter, 0))
+    ended = CounterMetricFamily("retouch_edits_ended", "Edits that ended.", labels=["status", "kind"])
+    for name, number in stats.items():
+        if name.startswith("ended:"):
+            _, status, kind = name.split(":")
+            ended.add_metric([status, kind], number)
+    yield ended
+    requests = CounterMetricFamily(
+        "retouch_provider_requests", "Requests to the provider.", labels=["operation", "outcome"]
+    )
+    for name, number in stats.items():
+        if name.startswith("request:"):
+            _, operation, outcome = name.split(":")
+            requests.add_metric([operation, outcome], number)
+    yield requests
+
+
+def _waits(stats: dict[str, int]) -> Metric:
+    family = HistogramMetricFamily("retouch_wait_seconds", "What edits waited for.", labels=["wait"])
+    for wait in sorted({name.split(":")[1] for name in stats if name.startswith("wait:")}):
+        buckets, total = _buckets(stats, f"wait:{wait}")
+        family.add_metric([wait], buckets, total)
+    return family
+
+
+def _histogram(name: str, text: str, stats: dict[str, int], counter: str) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=[])
+    buckets, total = _buckets(stats, counter)
+    family.add_metric([], buckets, total)
+    return family
+
+
+def _buckets(stats: dict[str, int], counter: str) -> tuple[list[tuple[str, float]], float]:
+    """Cumulative buckets in seconds, and the sum."""
+    seen, buckets = 0, []
+    for limit in BUCKETS:
+        seen += stats.get(f"{counter}:{limit}", 0)
+        buckets.append((str(limit / 1000), float(seen)))
+    buckets.append(("+Inf", float(seen + stats.get(f"{counter}:inf", 0))))
+    return buckets, stats.get(f"{counter}:sum", 0) / 1000
+
+
+def _limits(read: dict[str, Any]) -> Iterator[Metric]:
+    places, why = read["places"], read["gate"].get("why")
+    in_flight = places["submit"] + places["adopt"] + places["poll"] + places["abandoned"]
+    cap = read["ceilings"].get("max_in_flight")
+    used = GaugeMetricFamily("retouch_limit_used_ratio", "Share of a limit that is used now.", labels=["limit"])
+    if cap:
+        used.add_metric(["max_in_flight"], in_flight / cap)
+    yield used
+    binding = GaugeMetricFamily("retouch_limit_binding", "1 for the limit that holds the queue back.", labels=["limit"])
+    binding.add_metric(["max_in_flight"], float(why == "in_flight_cap"))
+    binding.add_metric(["creates_per_second"], float(why == "rate_limit"))
+    yield binding
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)

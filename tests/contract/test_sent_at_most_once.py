@@ -1,0 +1,95 @@
+"""A create leaves once or not at all: aiohttp repeats reads on a new connection, never a POST; the gate is obeyed."""
+
+import asyncio
+import socket
+
+import pytest
+
+from qubico.errors import AnswerLost, NotSent
+from qubico.schemas import TaskStatus
+from tests.contract.wire import keeps_silent, provider, recorded, says, then_closes
+
+
+async def test_a_create_read_on_a_reused_connection_that_then_closes_is_not_repeated(client_of, request_to_buy):
+    async def behave(request, writer):
+        await (says(recorded("account")) if request.method == "GET" else then_closes())(request, writer)
+
+    async with provider(behave) as qubico, client_of(qubico.base_url) as client:
+        await client.account()
+        with pytest.raises(AnswerLost):
+            await client.create(request_to_buy)
+        assert (len(qubico.posts), len(qubico.writers)) == (1, 1)
+
+
+@pytest.mark.parametrize("linger", [True, False], ids=["with a close", "with a reset"])
+async def test_a_connection_closed_as_the_create_goes_out_is_not_repeated(client_of, request_to_buy, linger):
+    asked = 0
+
+    async with provider(says(recorded("account"))) as qubico, client_of(qubico.base_url) as client:
+        await client.account()
+
+        def close_it_now() -> bool:
+            nonlocal asked
+            asked += 1
+            if asked == 2:  # the connection is in hand, the next thing is the first byte
+                server_side = qubico.writers[0]
+                if not linger:
+                    option = (1).to_bytes(4, "little") + (0).to_bytes(4, "little")
+                    server_side.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+                server_side.transport.abort()
+            return True
+
+        with pytest.raises(AnswerLost):
+            await client.create(request_to_buy, may_send=close_it_now)
+        assert asked == 2
+        assert (len(qubico.posts), len(qubico.writers)) == (0, 1)
+
+
+async def test_a_read_on_a_connection_closed_in_between_is_repeated_by_the_transport(client_of):
+    calls = 0
+
+    async def behave(request, writer):
+        nonlocal calls
+        calls += 1
+        await (then_closes() if calls == 2 else says(recorded("account")))(request, writer)
+
+    async with provider(behave) as qubico, client_of(qubico.base_url) as client:
+        await client.account()
+        assert (await client.account()).plan == "creator"
+        assert (len(qubico.requests), len(qubico.writers)) == (3, 2)
+
+
+async def test_a_gate_that_is_shut_from_the_start_asks_for_no_connection(client_of, request_to_buy):
+    async with provider(keeps_silent) as qubico, client_of(qubico.base_url) as client:
+        with pytest.raises(NotSent):
+            await client.create(request_to_buy, may_send=lambda: False)
+        assert not qubico.writers
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["new connection", "reused connection"])
+async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, request_to_buy, reused):
+    async with (
+        provider(says(recorded("create-accepted"))) as qubico,
+        client_of(qubico.base_url, max_connections=1) as client,
+    ):
+        if reused:
+            await client.create(request_to_buy)
+        before = qubico.received
+        allowed = iter([True, False])
+        with pytest.raises(NotSent, match="when the connection was there"):
+            await client.create(request_to_buy, may_send=lambda: next(allowed))
+        await asyncio.wait_for(qubico.connected.wait(), 5)
+        assert next(allowed, "asked twice") == "asked twice"
+        assert qubico.received == before
+        assert (await client.create(request_to_buy)).status is TaskStatus.PENDING  # the connection was given back
+        assert len(qubico.posts) == (2 if reused else 1)
+
+
+async def test_the_gate_of_one_create_does_not_hold_other_calls(client_of, request_to_buy):
+    async with provider(says(recorded("create-accepted"))) as qubico, client_of(qubico.base_url) as client:
+        allowed = iter([True, False])
+        held = asyncio.create_task(client.create(request_to_buy, may_send=lambda: next(allowed)))
+        free = asyncio.create_task(client.create(request_to_buy))
+        with pytest.raises(NotSent):
+            await held
+        assert (await free).status is TaskStatus.PENDING

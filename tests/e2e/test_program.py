@@ -1,0 +1,323 @@
+"""The program as a user runs it: `retouch up` with every part real, and the client commands beside it."""
+
+import base64
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+
+import httpx
+import pytest
+
+from tests.parts import stack as parts
+from tests.parts.stack import ROOT, environment, eventually, program, run_stack, running
+from tests.parts.valkey import free_port
+
+PICTURE = str(ROOT / "samples" / "landscape.jpg")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def listed(answer):
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+# --- one edit from the command line ---
+
+
+def test_an_edit_comes_home_under_a_name_that_is_free(stack, tmp_path):
+    done = [program("edit", PICTURE, "Make it sepia", folder=tmp_path, environ=stack.environ) for _ in range(2)]
+    assert [answer.returncode for answer in done] == [0, 0]
+    names = [answer.stdout.decode().strip() for answer in done]
+    assert names == ["landscape-retouched.png", "landscape-retouched-2.png"]
+    assert all((tmp_path / name).read_bytes().startswith(PNG) for name in names)
+    assert b"sandbox: nothing was bought" in done[0].stderr
+
+
+def test_a_picture_goes_to_stdout_and_everything_else_does_not(stack):
+    answer = stack.program("edit", PICTURE, "Make it sepia", "-o", "-")
+    assert answer.returncode == 0
+    assert answer.stdout.startswith(PNG)
+    assert answer.stdout.rstrip().endswith(b"IEND\xaeB`\x82")
+    assert b"accepted" in answer.stderr
+
+
+def test_json_shows_the_edit_and_where_its_picture_is(stack, tmp_path):
+    answer = stack.program("edit", PICTURE, "Make it sepia", "-o", str(tmp_path / "out.png"), "--json")
+    (edit,) = listed(answer)
+    assert edit["status"] == "succeeded"
+    assert edit["livemode"] is False
+    assert edit["saved_to"] == str(tmp_path / "out.png")
+    assert len((tmp_path / "out.png").read_bytes()) == edit["result"]["bytes"]
+
+
+def test_an_edit_that_fails_ends_with_one_and_its_reason(stack):
+    answer = stack.program("edit", PICTURE, "Make it sepia [[moderated]]")
+    assert answer.returncode == 1
+    assert b"failed: moderated" in answer.stderr
+    assert answer.stdout == b""
+
+
+def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
+    answer = stack.program("edit", PICTURE, "Make it sepia", "--no-wait")
+    assert answer.returncode == 0
+    edit_id = answer.stdout.decode().strip()
+    assert edit_id.startswith("edit_")
+
+    assert listed(stack.program("status", edit_id, "--json"))[0]["id"] == edit_id
+    assert edit_id in stack.program("status").stdout.decode()
+    assert edit_id in [edit["id"] for edit in listed(stack.program("status", "--json"))]
+    explained = stack.program("explain", edit_id)
+    assert explained.stdout.decode().startswith(edit_id)
+    eventually(lambda: b"succeeded" in stack.program("status", edit_id).stdout, "the edit to succeed", seconds=30)
+    late = stack.program("cancel", edit_id)
+    assert late.returncode == 1
+    assert b"past" in late.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["edit", "absent.png", "Make it sepia"], b"absent.png: no such file"),
+        (["edit", __file__, "Make it sepia"], b"no PNG, JPEG or WebP"),
+        (["edit", PICTURE, "  "], b"/prompt"),
+        (["edit", PICTURE], b"PROMPT"),
+        (["edit", PICTURE, "p", "-o", PICTURE], b"nothing is overwritten"),
+        (["edit", PICTURE, "p", "-o", "-", "--json"], b"both write to stdout"),
+        (["status", "edit_01AAAAAAAAAAAAAAAAAAAAAAAA"], b"edit_01AAAAAAAAAAAAAAAAAAAAAAAA"),
+        (["cancel", ""], b"an id is needed"),
+        (["worker", "--steps", "submit,beat"], b"beat is no step"),
+        (["dance"], b"dance"),
+    ],
+)
+def test_wrong_usage_ends_with_two_and_says_what_is_wrong(stack, arguments, told):
+    answer = stack.program(*arguments)
+    assert answer.returncode == 2, answer
+    assert told in answer.stderr
+    assert answer.stdout == b""
+
+
+def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
+    command = [*parts.PROGRAM, "edit", PICTURE, "Make it sepia [[slow]]"]
+    waiting = subprocess.Popen(
+        command, cwd=stack.folder, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    edit_id = waiting.stderr.readline().decode().split()[0]
+    waiting.send_signal(signal.SIGINT)
+    out, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 130
+    assert f"{edit_id} goes on without us: `retouch status {edit_id}`".encode() in err
+    assert out == b""
+    assert stack.program("status", edit_id).returncode == 0
+
+
+# --- finding the server ---
+
+
+def test_without_a_server_the_program_says_how_to_start_one(tmp_path):
+    answer = program("status", folder=tmp_path, environ=environment(tmp_path))
+    assert answer.returncode == 3
+    assert b"`make up`" in answer.stderr
+
+
+def test_a_server_that_is_not_there_is_unreachable(tmp_path):
+    address = f"http://127.0.0.1:{free_port()}"
+    environ = environment(tmp_path, RETOUCH_CLIENT__URL=address, RETOUCH_CLIENT__API_KEY="k")
+    answer = program("status", folder=tmp_path, environ=environ)
+    assert answer.returncode == 3
+    assert address.encode() in answer.stderr
+
+
+def test_the_client_goes_where_it_is_told(stack, tmp_path):
+    there = {"RETOUCH_CLIENT__URL": stack.api_url, "RETOUCH_CLIENT__API_KEY": stack.api_key}
+    assert program("status", folder=tmp_path, environ=environment(tmp_path, **there)).returncode == 0
+    refused = environment(tmp_path, **there | {"RETOUCH_CLIENT__API_KEY": "wrong"})
+    assert program("status", folder=tmp_path, environ=refused).returncode == 2
+
+
+# --- settings ---
+
+
+def test_config_shows_every_setting_and_no_secret(stack):
+    answer = stack.program("config", "--json")
+    rows = {row["name"]: row for row in listed(answer)}
+    assert rows["RETOUCH_SHUTDOWN_GRACE"]["value"] == "5s"
+    assert rows["RETOUCH_SHUTDOWN_GRACE"]["source"] == "environment"
+    assert rows["RETOUCH_REDIS_URL"]["value"] == stack.redis_url
+    assert rows["RETOUCH_REDIS_URL"]["source"].startswith("up of ")
+    everything = answer.stdout.decode() + stack.program("config").stdout.decode()
+    for secret in (stack.api_key, stack.setting("RETOUCH_SECRET_KEY"), stack.setting("RETOUCH_FLOWER__PASSWORD")):
+        assert secret not in everything
+
+
+@pytest.mark.parametrize("command", ["up", "api", "worker", "flower", "sandbox", "config", "status"])
+def test_faulty_settings_end_every_command_with_two_and_all_faults(command, tmp_path):
+    environ = environment(tmp_path, RETOUCH_LOG__LEVEL="loud", RETOUCH_SHUTDOWN_GRACE="20", RETOUCH_WOKER="1")
+    answer = program(command, folder=tmp_path, environ=environ)
+    assert answer.returncode == 2
+    for name in (b"RETOUCH_LOG__LEVEL", b"RETOUCH_SHUTDOWN_GRACE", b"RETOUCH_WOKER"):
+        assert name in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["api", "worker", "flower"])
+def test_a_part_alone_needs_a_redis_or_an_up_to_join(command, tmp_path):
+    answer = program(command, folder=tmp_path, environ=environment(tmp_path))
+    assert answer.returncode == 2
+    assert b"RETOUCH_REDIS_URL" in answer.stderr
+
+
+def test_help_answers_at_once(tmp_path):
+    quickest = 9.0
+    for _ in range(3):  # the machine may be busy, the program is not
+        began = time.perf_counter()
+        answer = program("--help", folder=tmp_path, environ=environment(tmp_path))
+        quickest = min(quickest, time.perf_counter() - began)
+        assert answer.returncode == 0
+    assert quickest < 0.5
+
+
+# --- the running system ---
+
+
+def test_up_tells_its_addresses_and_what_the_ceilings_come_to(stack):
+    told = (stack.folder / "up.out").read_text()
+    for shown in (stack.api_url, f"{stack.api_url}/docs", stack.api_key, stack.flower_url, stack.sandbox_url):
+        assert shown in told
+    assert "49,000 edits a day; MAX_IN_FLIGHT binds" in stack.said()
+    assert (stack.data_dir / "up.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_flower_asks_for_its_password(stack):
+    login = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
+    with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20) as flower:
+        assert flower.get("/").status_code == 401
+        assert flower.get("/metrics").status_code == 401
+        assert flower.get("/workers", auth=login).status_code == 200
+
+
+def test_a_second_up_on_the_same_folder_is_refused(stack):
+    answer = stack.program("up")
+    assert answer.returncode == 2
+    assert f"(pid {stack.pid}) already runs".encode() in answer.stderr
+
+
+def test_a_taken_api_port_is_told_with_its_setting(stack, tmp_path):
+    environ = environment(tmp_path, RETOUCH_API__PORT=stack.api_url.rpartition(":")[2])
+    answer = program("up", folder=tmp_path, environ=environ)
+    assert answer.returncode == 2
+    assert b"RETOUCH_API__PORT" in answer.stderr
+
+
+def test_a_second_up_lives_beside_the_first_and_takes_its_secrets_up_again(stack, tmp_path):
+    with run_stack(tmp_path) as other:
+        assert other.flower_url != stack.flower_url
+        assert other.sandbox_url != stack.sandbox_url
+        assert other.redis_url != stack.redis_url
+        assert other.program("edit", PICTURE, "Make it sepia").returncode == 0
+        assert other.api_key != stack.api_key
+        pids = list(other.part_pids())
+    assert other.process.returncode == 0
+    assert not any(running(pid) for pid in pids)
+    assert not (other.data_dir / "up.json").exists()
+
+    with run_stack(tmp_path) as again:
+        assert again.api_key == other.api_key
+        (edit,) = listed(again.program("status", "--json"))  # and the records are still there
+        assert edit["status"] == "succeeded"
+
+
+def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
+    joining = subprocess.Popen(
+        [*parts.PROGRAM, "worker", "--steps", "poll,store"],
+        cwd=stack.folder, env=stack.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    login = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
+    try:
+        with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20, auth=login) as flower:
+            eventually(lambda: len(flower.get("/api/workers").json()) == 2, "Flower to see both workers", seconds=30)
+    finally:
+        joining.terminate()
+        assert joining.wait(20) == 0
+
+
+@pytest.mark.fault
+def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
+    with run_stack(tmp_path) as up, up.http() as api:
+        picture = base64.b64encode((ROOT / "samples" / "landscape.jpg").read_bytes()).decode()
+        body = {"prompt": "Make it sepia", "image": f"data:image/jpeg;base64,{picture}"}
+        edit = api.post("/v1/edits", json=body).raise_for_status().json()
+        victims = [*up.worker_pids(), up.pid_of("valkey-server"), up.pid_of("api.app"), up.pid_of("qubico.sandbox")]
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        eventually(
+            lambda: up.said().count("started again") >= len(victims), "every part to be started again", seconds=30
+        )
+        for name in ("worker1", "valkey", "api", "sandbox"):
+            assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
+        eventually(lambda: _status(api, edit["id"]) == "succeeded", "the edit to succeed all the same", seconds=90)
+
+
+def _status(api, edit_id):
+    try:
+        return api.get(f"/v1/edits/{edit_id}").json().get("status")
+    except httpx.TransportError:
+        return None
+
+
+@pytest.mark.fault
+def test_nothing_is_left_when_up_itself_is_killed_and_the_next_one_starts(tmp_path):
+    with run_stack(tmp_path) as up:
+        pids = list(up.part_pids())
+        assert len(pids) == 6  # Valkey, sandbox, API, worker, Flower, and the reaper
+        up.process.kill()
+        up.process.wait()
+        eventually(lambda: not any(running(pid) for pid in pids), "every part to end", seconds=20)
+        stale = up.program("status")
+        assert stale.returncode == 3
+        (up.data_dir / "up.json").unlink()  # so that the next start can be waited for
+    with run_stack(tmp_path) as again:
+        assert again.program("status").returncode == 0
+
+
+def test_ctrl_c_ends_everything_with_130(tmp_path):
+    with run_stack(tmp_path) as up:
+        pids = list(up.part_pids())
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(30) == 130
+        assert not any(running(pid) for pid in pids)
+
+
+def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environ = environment(
+        tmp_path, TMPDIR=str(temporary), RETOUCH_QUBICO__BASE_URL="https://api.piapi.ai", RETOUCH_QUBICO__API_KEY="real"
+    )
+    answer = program("demo", folder=tmp_path, environ=environ)
+    assert answer.returncode == 0, answer.stderr.decode()
+    told = answer.stdout.decode()
+    before, after = tmp_path / "var/demo/before.jpg", tmp_path / "var/demo/after.png"
+    assert before.as_uri() in told
+    assert after.as_uri() in told
+    assert after.read_bytes().startswith(PNG)
+    for words in ("Where the time went", "provider_run", "sandbox: nothing was bought", "next: make up"):
+        assert words in told
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("retouch-demo")] == []
+    listing = subprocess.run(["ps", "-axo", "command="], capture_output=True, text=True, check=True).stdout
+    assert str(temporary) not in listing
+
+
+def test_at_a_terminal_there_are_colours_unless_they_are_not_wanted(stack):
+    def shown(**more):
+        primary, secondary = pty.openpty()
+        environ = (
+            {name: value for name, value in stack.environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"} | more
+        )
+        subprocess.run([*parts.PROGRAM, "explain", "x"], cwd=stack.folder, env=environ, stderr=secondary, check=False)
+        os.close(secondary)
+        with os.fdopen(primary, "rb", closefd=True) as screen:
+            return screen.read1()
+
+    assert b"\x1b[" in shown()
+    assert b"\x1b[" not in shown(NO_COLOR="1")

@@ -1,0 +1,92 @@
+"""Brings accepted edits on as workers do: by the same claims and decisions, without the provider."""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from PIL import Image
+
+from config.settings import Settings
+from edits import connection, layout, manifest
+from edits.links import Links
+from edits.models import CostState, EditError, EditResult, ErrorKind, to_ms
+from edits.outcomes import Outcomes
+from edits.repository import EditRepository
+from edits.schedule import Claim, Schedule, Step
+from edits.storage import Storage, open_storage
+
+LEASE = timedelta(seconds=40)
+
+
+def png(width: int = 64, height: int = 48) -> bytes:
+    written = io.BytesIO()
+    Image.effect_noise((width, height), 80).convert("RGB").save(written, "PNG")
+    return written.getvalue()
+
+
+class Progress:
+    def __init__(self, repository: EditRepository, storage: Storage) -> None:
+        self.repository = repository
+        self.storage = storage
+        self._outcomes = Outcomes(repository.scripts)
+        self._schedule = Schedule(
+            repository.scripts, creates_per_second=1000, reads_per_second=1000, max_in_flight=1000
+        )
+
+    async def submitting(self) -> Claim:
+        """Takes the next edit of the queue."""
+        (claim,) = (await self._schedule.claim_submit(1, lease=LEASE)).claims
+        return claim
+
+    async def processing(self, task_id: str = "task-1") -> Claim:
+        claim = await self.submitting()
+        await self._outcomes.bought(
+            claim.id, attempt=claim.attempt, task_id=task_id, units=200_000, status="pending", first_look=0, how="answer"
+        )
+        return claim
+
+    async def failed(self, kind: ErrorKind = ErrorKind.MODERATED) -> None:
+        claim = await self.submitting()
+        error = EditError(kind=kind, message="refused for its content", retryable=True, provider_code=400)
+        assert await self._outcomes.fail(claim, error, cost=CostState.RELEASED)
+
+    async def succeeded(self, data: bytes) -> str:
+        """The id of the next edit of the queue, now with `data` as its result."""
+        await self.processing()
+        (polled,) = (await self._schedule.claim_due("poll", 1, lease=LEASE, wakes=Step.POLL, with_input=False)).claims
+        assert await self._outcomes.completed(polled, address="http://x/y", started_at=None, ended_at=None, units=None)
+        (claim,) = (await self._schedule.claim_due("store", 1, lease=LEASE, wakes=Step.STORE, with_input=True)).claims
+        key = layout.result_key(claim.id, claim.attempt, "png")
+        stored = await self.storage.put(key, data, content_type="image/png")
+        result = EditResult(
+            key=key, content_type="image/png", bytes=len(data), sha256=stored.sha256, width=64, height=48
+        )
+        assert await self._outcomes.succeed(claim, result, at=to_ms(datetime.now(UTC)), extension="png")
+        assert stored.sha256 == hashlib.sha256(data).hexdigest()
+        return claim.id
+
+    async def leave_redis(self, edit_id: str) -> None:
+        """Writes the manifest and takes the record away, as after RETOUCH_EDITS__HOT."""
+        edit = await self.repository.get(edit_id)
+        events = await self.repository.timeline(edit_id)
+        assert edit is not None
+        assert events is not None
+        content = manifest.compose(edit, events)
+        await self.storage.put(layout.manifest_key(edit_id), content, content_type="application/json")
+        ns = self.repository.namespace
+        await self.repository.redis.delete(*(f"{ns}:{part}:{edit_id}" for part in "eitx"))
+
+
+@contextlib.asynccontextmanager
+async def progress_of(settings: Settings) -> AsyncIterator[Progress]:
+    assert settings.redis_url is not None
+    assert settings.secret_key is not None
+    redis = connection.connect(settings.redis_url)
+    links = Links(settings.secret_key.get_secret_value())
+    storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
+    try:
+        yield Progress(EditRepository(redis, namespace=settings.namespace), storage)
+    finally:
+        await redis.aclose(close_connection_pool=True)

@@ -1,0 +1,233 @@
+"""The supervisor over small real processes: start, restart, end, and what is left when it is killed itself."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.errors import WorkFailed
+from cli.supervisor import Backoff, Part, Supervisor
+from tests.parts.stack import ROOT, eventually, running
+
+SLEEPS = "import time; time.sleep(60)"
+# Tells its pid and that of a child of its own, and takes no SIGTERM, as a hung program would.
+STUBBORN = """
+import os, pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+pathlib.Path(sys.argv[1]).write_text(f"{os.getpid()} {child.pid}")
+time.sleep(60)
+"""
+# Writes its name when it is asked to end.
+TELLS = """
+import pathlib, signal, sys, time
+def end(*_):
+    with open(sys.argv[2], "a") as file:
+        file.write(sys.argv[1] + " ")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+pathlib.Path(sys.argv[2] + "." + sys.argv[1]).touch()
+time.sleep(60)
+"""
+QUICK = Backoff(first=0.05, last=0.2, calm=30)
+
+
+async def at_once():
+    return True
+
+
+async def never():
+    return False
+
+
+def once(path):
+    async def there():
+        return path.exists()
+
+    return there
+
+
+def part(name, code, *arguments, order=0, ready=at_once, start_within=10.0):
+    return Part(
+        name=name,
+        command=(sys.executable, "-c", code, *(str(argument) for argument in arguments)),
+        environment=dict(os.environ),
+        ready=ready,
+        order=order,
+        start_within=start_within,
+    )
+
+
+class Said(list):
+    def __call__(self, line):
+        self.append(line)
+
+    def count_of(self, words):
+        return sum(words in line for line in self)
+
+
+def supervisor(tmp_path, *parts, said=None, grace=5.0):
+    return Supervisor(
+        parts, logs=tmp_path / "logs", say=said if said is not None else Said(), grace=grace, backoff=QUICK
+    )
+
+
+async def until(true, what):
+    """Waits for a state without holding the loop up."""
+    for _ in range(750):  # 15 s
+        if true():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"not within 15 s: {what}")
+
+
+async def test_a_part_that_dies_is_started_again_and_a_line_says_so(tmp_path):
+    said = Said()
+    async with supervisor(tmp_path, part("sleeper", SLEEPS), said=said) as watched:
+        first = watched.pids()["sleeper"]
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: watched.pids()["sleeper"] != first, "a new process")
+        assert running(watched.pids()["sleeper"])
+    assert "sleeper died (SIGKILL), starting it again in 0.05 s" in said[0]
+    assert said.count_of("started again") == 1
+
+
+async def test_a_part_that_keeps_dying_is_started_ever_more_slowly(tmp_path):
+    said = Said()
+    dies_later = (
+        "import sys, time, pathlib; f = pathlib.Path(sys.argv[1]); d = f.exists(); f.touch(); d or time.sleep(60)"
+    )
+    flag = tmp_path / "started"
+    async with supervisor(tmp_path, part("flaky", dies_later, flag, ready=once(flag)), said=said) as watched:
+        os.kill(watched.pids()["flaky"], signal.SIGKILL)
+        await until(lambda: said.count_of("in 0.2 s") >= 2, "the longest wait, twice")
+    waits = [line.split("again in ")[1].split(" s")[0] for line in said if "died" in line]
+    assert waits[:4] == ["0.05", "0.1", "0.2", "0.2"]
+
+
+def test_the_wait_doubles_up_to_its_limit():
+    backoff = Backoff()
+    assert [backoff.after(deaths) for deaths in (1, 2, 3, 7, 500)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+
+
+async def test_a_part_that_cannot_start_ends_the_others_and_shows_its_last_lines(tmp_path):
+    fails = "import sys; print('no such database'); sys.exit(4)"
+    watched = supervisor(tmp_path, part("good", SLEEPS), part("bad", fails, order=1, ready=never))
+    with pytest.raises(WorkFailed, match=r"(?s)bad ended at once \(exit 4\).*no such database"):
+        await watched.__aenter__()
+    assert watched.pids() == {}
+
+
+async def test_a_part_that_is_never_ready_is_not_waited_for_for_ever(tmp_path):
+    watched = supervisor(tmp_path, part("slow", SLEEPS, ready=never, start_within=0.2))
+    with pytest.raises(WorkFailed, match="slow was not ready within 0 s"):
+        await watched.__aenter__()
+    assert watched.pids() == {}
+
+
+async def test_an_interrupted_start_leaves_nothing_behind(tmp_path):
+    watched = supervisor(tmp_path, part("slow", SLEEPS, ready=never, start_within=60))
+    starting = asyncio.create_task(watched.__aenter__())
+    await until(watched.pids, "a process")
+    pid = watched.pids()["slow"]
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not running(pid)
+
+
+async def test_parts_end_in_the_reverse_of_their_order(tmp_path):
+    told = tmp_path / "told"
+    names = ("records", "provider", "worker")
+    parts = [
+        part(name, TELLS, name, told, order=order, ready=once(Path(f"{told}.{name}")))
+        for order, name in enumerate(names)
+    ]
+    async with supervisor(tmp_path, *parts):
+        pass
+    assert told.read_text().split() == ["worker", "provider", "records"]
+
+
+async def test_a_part_that_will_not_end_is_killed_with_what_it_started(tmp_path):
+    said, told = Said(), tmp_path / "pids"
+    async with supervisor(tmp_path, part("hung", STUBBORN, told, ready=once(told)), said=said, grace=0.3):
+        pids = [int(pid) for pid in told.read_text().split()]
+    assert not any(running(pid) for pid in pids)
+    assert said == ["hung did not end in time and is killed"]
+
+
+async def test_a_second_signal_hurries(tmp_path):
+    told = tmp_path / "pids"
+    watched = supervisor(tmp_path, part("hung", STUBBORN, told, ready=once(told)), grace=60)
+    await watched.__aenter__()
+    ending = asyncio.create_task(watched.stop())
+    await until(lambda: watched.ending, "the end to begin")
+    watched.hurry()
+    async with asyncio.timeout(10):
+        await ending
+
+
+async def test_what_a_dead_part_leaves_in_its_group_goes_before_it_is_started_again(tmp_path):
+    told = tmp_path / "pids"
+    async with supervisor(tmp_path, part("parent", STUBBORN, told, ready=once(told)), grace=0.2) as watched:
+        parent, child = (int(pid) for pid in told.read_text().split())
+        os.kill(parent, signal.SIGKILL)
+        await until(lambda: watched.pids()["parent"] != parent, "a new process")
+        assert not running(child)
+
+
+async def test_the_reaper_is_started_again_when_it_is_killed(tmp_path):
+    async with supervisor(tmp_path, part("sleeper", SLEEPS)) as watched:
+        first = watched.reaper_pid
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: watched.reaper_pid != first, "a new reaper")
+        assert running(watched.reaper_pid)
+    assert not running(watched.reaper_pid or -1)
+
+
+SUPERVISED = """
+import asyncio, os, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from tests.integration.cli import test_supervisor as test
+
+async def main(folder):
+    told = folder / "told"
+    parts = [
+        test.part("records", test.TELLS, "records", told, ready=test.once(folder / "told.records")),
+        test.part("worker", test.TELLS, "worker", told, order=1, ready=test.once(folder / "told.worker")),
+        test.part("hung", test.STUBBORN, folder / "hung", order=1, ready=test.once(folder / "hung")),
+    ]
+    async with test.supervisor(folder, *parts, grace=1.0) as watched:
+        if sys.argv[3] == "kill the reaper first":
+            os.kill(watched.reaper_pid, 9)
+            first = watched.reaper_pid
+            while watched.reaper_pid == first:
+                await asyncio.sleep(0.02)
+        hung = (folder / "hung").read_text()
+        pids = [*watched.pids().values(), watched.reaper_pid, hung]
+        (folder / "pids.new").write_text(" ".join(str(pid) for pid in pids))
+        (folder / "pids.new").rename(folder / "pids")
+        await asyncio.sleep(60)
+
+asyncio.run(main(pathlib.Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("before", ["nothing", "kill the reaper first"])
+def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path, before):
+    supervised = subprocess.Popen([sys.executable, "-c", SUPERVISED, ROOT, tmp_path, before])
+    try:
+        eventually((tmp_path / "pids").exists, "every part to run")
+        pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+        assert len(pids) == 6  # three parts, the reaper, and the hung one again with its child
+        assert all(running(pid) for pid in pids)
+    finally:
+        supervised.kill()
+        supervised.wait()
+    eventually(lambda: not any(running(pid) for pid in pids), "every process to end")
+    assert (tmp_path / "told").read_text().split() == ["worker", "records"]  # gracefully, and the records last

@@ -1,0 +1,470 @@
+"""Storage on a real folder and a real S3 server: the same promises on both, and faults in our own words."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from edits import storage as objects
+from edits.links import LinkInvalid, Links
+from edits.storage import ObjectMissing, RangeInvalid, Storage, StorageRefused, StorageUnavailable, TooLarge
+from tests.parts.s3 import S3Server
+
+LINKS = Links("a secret of at least thirty-two bytes")
+KEY = "edits/2026/11/22/edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C/result.png"
+PNG = "image/png"
+SMALL = Random(1).randbytes(300_000)
+LARGE = Random(2).randbytes(12_000_000)
+"""Three parts."""
+
+
+def open_at(url: str, *, patience: float = 15) -> Storage:
+    return objects.open_storage(
+        url, links=LINKS, public_url="http://127.0.0.1:8000/", patience=timedelta(seconds=patience)
+    )
+
+
+@pytest.fixture
+def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place on the S3 server, whose endpoint and keys are in the environment."""
+    for name, value in s3_env.items():
+        monkeypatch.setenv(name, value)
+    return s3_url
+
+
+@pytest.fixture(params=["file", "s3"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "s3":
+        return str(request.getfixturevalue("bucket_url"))
+    return (tmp_path / "an object folder").as_uri()
+
+
+@pytest.fixture
+def storage(url: str) -> Storage:
+    return open_at(url)
+
+
+async def pieces(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+def files_below(folder: Path) -> list[str]:
+    return [str(path) for path in folder.rglob("*") if path.is_file()]
+
+
+async def everything(storage: Storage, prefix: str = "edits") -> dict[str, int]:
+    return {info.key: info.size async for info in storage.list(prefix)}
+
+
+@pytest.fixture
+def hidden_parts(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> Callable[[], Awaitable[list[str]]]:
+    """What uploads left behind where no listing shows it."""
+
+    async def look() -> list[str]:
+        if url.startswith("file"):
+            return files_below(tmp_path)
+        server: S3Server = request.getfixturevalue("s3_server")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(
+                f"http://127.0.0.1:{server.filer_port}/buckets/{server.bucket}/.uploads/",
+                headers={"Accept": "application/json"},
+            )
+        return [entry["FullPath"] for entry in json.loads(answer.text or "{}").get("Entries") or ()]
+
+    return look
+
+
+async def nothing_is_left(hidden_parts: Callable[[], Awaitable[list[str]]]) -> None:
+    """The S3 server throws the parts of an aborted upload away a moment after it said so."""
+    for _ in range(500):
+        if not await hidden_parts():
+            return
+        await asyncio.sleep(0.02)
+    pytest.fail(f"left behind: {await hidden_parts()}")
+
+
+async def test_what_was_put_is_got_with_its_type_and_size(storage: Storage):
+    stored = await storage.put(KEY, SMALL, content_type=PNG)
+    assert (stored.key, stored.bytes, stored.sha256) == (KEY, len(SMALL), hashlib.sha256(SMALL).hexdigest())
+    assert await storage.get(KEY) == SMALL
+    info = await storage.head(KEY)
+    assert info
+    assert (info.key, info.size, info.content_type) == (KEY, len(SMALL), PNG)
+    assert info.etag
+    assert abs(datetime.now(UTC) - info.modified_at) < timedelta(minutes=1)
+
+
+async def test_putting_again_replaces(storage: Storage):
+    await storage.put(KEY, b"first", content_type=PNG)
+    await storage.put(KEY, b"second", content_type=PNG)
+    assert await storage.get(KEY) == b"second"
+
+
+@pytest.mark.parametrize(
+    "data", [pytest.param(b"", id="none"), pytest.param(SMALL, id="one part"), pytest.param(LARGE, id="parts")]
+)
+async def test_a_stream_is_put_counted_and_hashed(storage: Storage, data: bytes):
+    stored = await storage.put_stream(KEY, pieces(data), content_type=PNG, max_bytes=len(data))
+    assert (stored.bytes, stored.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    opened = await storage.open(KEY)
+    assert (opened.info.size, opened.info.content_type) == (len(data), PNG)
+    assert b"".join([chunk async for chunk in opened.chunks]) == data
+
+
+@pytest.mark.parametrize("data", [pytest.param(SMALL, id="one part"), pytest.param(LARGE, id="parts")])
+async def test_a_stream_over_the_cap_leaves_nothing(
+    storage: Storage, data: bytes, hidden_parts: Callable[[], Awaitable[list[str]]]
+):
+    with pytest.raises(TooLarge, match=str(len(data) - 1)):
+        await storage.put_stream(KEY, pieces(data), content_type=PNG, max_bytes=len(data) - 1)
+    assert await storage.head(KEY) is None
+    assert await everything(storage) == {}
+    await nothing_is_left(hidden_parts)
+
+
+class DownloadBroke(OSError):
+    """What the far end of a copy raises; an OSError, so that it might be taken for one of storage's own."""
+
+
+@pytest.mark.parametrize("sent", [pytest.param(SMALL, id="one part"), pytest.param(LARGE, id="parts")])
+async def test_a_stream_that_breaks_leaves_what_was_there(
+    storage: Storage, sent: bytes, hidden_parts: Callable[[], Awaitable[list[str]]]
+):
+    async def breaking() -> AsyncIterator[bytes]:
+        async for piece in pieces(sent):
+            yield piece
+        raise DownloadBroke
+
+    await storage.put(KEY, b"before", content_type=PNG)
+    with pytest.raises(DownloadBroke):
+        await storage.put_stream(KEY, breaking(), content_type=PNG, max_bytes=20_000_000)
+    assert await storage.get(KEY) == b"before"
+    await storage.delete([KEY])
+    await nothing_is_left(hidden_parts)
+
+
+async def test_a_stream_given_up_midway_shows_at_no_time_and_leaves_nothing(
+    storage: Storage, hidden_parts: Callable[[], Awaitable[list[str]]]
+):
+    stalled = asyncio.Event()
+
+    async def stalling() -> AsyncIterator[bytes]:
+        async for piece in pieces(LARGE):
+            yield piece
+        stalled.set()
+        await asyncio.Event().wait()
+
+    copy = asyncio.create_task(storage.put_stream(KEY, stalling(), content_type=PNG, max_bytes=20_000_000))
+    async with asyncio.timeout(30):
+        await stalled.wait()
+    assert await hidden_parts() != []
+    assert await storage.head(KEY) is None
+    assert await everything(storage) == {}
+    copy.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copy
+    await nothing_is_left(hidden_parts)
+
+
+async def test_a_large_upload_is_put_whole(storage: Storage):
+    await storage.put(KEY, LARGE, content_type=PNG)
+    assert hashlib.sha256(await storage.get(KEY)).digest() == hashlib.sha256(LARGE).digest()
+
+
+async def test_getting_is_bounded(storage: Storage):
+    await storage.put(KEY, SMALL, content_type=PNG)
+    with pytest.raises(TooLarge):
+        await storage.get(KEY, max_bytes=len(SMALL) - 1)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        pytest.param(2, 5, b"234", id="a part"),
+        pytest.param(7, None, b"789", id="to the end"),
+        pytest.param(None, 4, b"0123", id="from the start"),
+        pytest.param(8, 99, b"89", id="past the end"),
+        pytest.param(0, 0, None, id="of no bytes"),
+        pytest.param(10, None, None, id="beginning at the end"),
+        pytest.param(50, 60, None, id="beyond the end"),
+    ],
+)
+async def test_a_range_of_an_object_is_opened(
+    storage: Storage, start: int | None, end: int | None, expected: bytes | None
+):
+    await storage.put(KEY, b"0123456789", content_type=PNG)
+    if expected is None:
+        with pytest.raises(RangeInvalid):
+            await storage.open(KEY, start=start, end=end)
+        return
+    opened = await storage.open(KEY, start=start, end=end)
+    assert b"".join([chunk async for chunk in opened.chunks]) == expected
+    assert (opened.start, opened.end, opened.info.size) == (start or 0, (start or 0) + len(expected), 10)
+
+
+async def test_what_is_not_there_is_missing(storage: Storage):
+    assert await storage.head(KEY) is None
+    with pytest.raises(ObjectMissing, match=KEY):
+        await storage.get(KEY)
+    with pytest.raises(ObjectMissing):
+        await storage.open(KEY)
+    assert await everything(storage, "edits/2026") == {}
+
+
+async def test_deleting_takes_what_is_there_and_forgives_the_rest(storage: Storage):
+    keys = [f"edits/a/{number}.png" for number in range(3)]
+    for key in keys:
+        await storage.put(key, b"x", content_type=PNG)
+    await storage.delete(["edits/a/missing.png", *keys[:2]])
+    assert await everything(storage) == {keys[2]: 1}
+    await storage.delete(keys)
+    await storage.delete([])
+    assert await everything(storage) == {}
+
+
+async def test_deleting_the_last_object_of_a_folder_takes_the_folder(tmp_path: Path):
+    storage = open_at(tmp_path.as_uri())
+    await storage.put(KEY, b"x", content_type=PNG)
+    await storage.delete([KEY])
+    assert not any((tmp_path / name).exists() for name in ("edits", "edits/2026"))
+
+
+async def test_a_listing_is_of_one_folder_and_below(storage: Storage):
+    for key in ("edits/a/result.png", "edits/a/2/result.png", "edits/ab/result.png"):
+        await storage.put(key, b"x", content_type=PNG)
+    assert set(await everything(storage, "edits/a")) == {"edits/a/result.png", "edits/a/2/result.png"}
+
+
+async def test_a_long_listing_is_whole(storage: Storage):
+    keys = [f"edits/a/{number}" for number in range(1001)]  # a page of S3 has 1000
+    for at in range(0, len(keys), 50):
+        await asyncio.gather(*(storage.put(key, b"x", content_type=PNG) for key in keys[at : at + 50]))
+    assert set(await everything(storage)) == set(keys)
+    await storage.delete(keys)
+    assert await everything(storage) == {}
+
+
+@pytest.mark.parametrize(
+    "key", ["../outside.png", "/etc/passwd", "edits/../../outside.png", "edits//a.png", "", "edits/a#1"]
+)
+async def test_a_key_that_leads_elsewhere_is_refused(storage: Storage, key: str):
+    for call in (
+        lambda: storage.put(key, b"x", content_type=PNG),
+        lambda: storage.put_stream(key, pieces(b"x"), content_type=PNG, max_bytes=10),
+        lambda: storage.get(key),
+        lambda: storage.open(key),
+        lambda: storage.head(key),
+        lambda: storage.delete([key]),
+        lambda: storage.address(key, expires_in=timedelta(minutes=1)),
+    ):
+        with pytest.raises(ValueError, match="key"):
+            await call()
+
+
+async def test_a_check_passes_and_leaves_nothing(storage: Storage):
+    await storage.check()
+    assert await everything(storage, "checks") == {}
+
+
+@pytest.mark.parametrize("lasting", [timedelta(), timedelta(seconds=-1), timedelta(days=8)])
+async def test_a_link_has_bounds(storage: Storage, lasting: timedelta):
+    with pytest.raises(ValueError, match="link"):
+        await storage.address(KEY, expires_in=lasting)
+
+
+async def test_a_folders_link_leads_to_our_own_route(tmp_path: Path):
+    before = datetime.now(UTC)
+    url, expires_at = await open_at(tmp_path.as_uri()).address(KEY, expires_in=timedelta(minutes=5))
+    start, token, filename = url.rsplit("/", 2)
+    assert (start, filename) == ("http://127.0.0.1:8000/v1/objects", "result.png")
+    assert LINKS.verify(token, now=before) == KEY
+    assert timedelta(minutes=4, seconds=58) < expires_at - before <= timedelta(minutes=5)
+    with pytest.raises(LinkInvalid):
+        LINKS.verify(token[:-1] + ("A" if token[-1] != "A" else "B"), now=before)
+
+
+async def test_an_s3_link_gives_the_picture_to_whoever_holds_it_unchanged(bucket_url: str):
+    storage = open_at(bucket_url)
+    await storage.put(KEY, SMALL, content_type=PNG)
+    await storage.put(KEY.replace("result", "other"), b"other", content_type=PNG)
+    url, expires_at = await storage.address(KEY, expires_in=timedelta(minutes=5))
+    assert timedelta(minutes=4) < expires_at - datetime.now(UTC) <= timedelta(minutes=5)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(url)
+        assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, PNG, SMALL)
+        signature = url[-8:]
+        for changed in (
+            url.replace("result.png", "other.png"),
+            url.replace("X-Amz-Expires=300", "X-Amz-Expires=301"),
+            url.removesuffix(signature) + ("0" * 8 if signature != "0" * 8 else "1" * 8),
+            url.partition("?")[0],
+        ):
+            assert (await client.get(changed)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "objects",
+        "file://relative/folder",
+        "file:relative",
+        "ftp://host/x",
+        "s3://",
+        "s3:/bucket",
+        "https://bucket.s3.amazonaws.com/x",
+    ],
+)
+def test_an_address_that_makes_no_sense_is_refused_by_the_settings_name(url: str):
+    with pytest.raises(StorageRefused, match="RETOUCH_STORAGE_URL"):
+        open_at(url)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StorageRefused, match="folder"):
+        open_at((tmp_path / "file" / "objects").as_uri())
+
+
+async def test_azure_and_google_open_by_the_same_door(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(StorageRefused, match=r"az://.*AZURE_\*"):
+        open_at("az://container/prefix")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
+    url, _ = await open_at("az://container/prefix").address(KEY, expires_in=timedelta(minutes=5))
+    assert url.startswith(f"https://account.blob.core.windows.net/container/prefix/{KEY}?")
+    assert isinstance(open_at("gs://bucket/prefix"), Storage)
+
+
+async def test_a_folder_that_went_away_is_made_again(tmp_path: Path):
+    folder = tmp_path / "objects"
+    storage = open_at(folder.as_uri())
+    folder.rmdir()
+    await storage.check()
+
+
+async def faults_of(storage: Storage) -> list[Exception]:
+    """How each call fails."""
+    calls = {
+        "put": storage.put(KEY, b"x", content_type=PNG),
+        "put_stream": storage.put_stream(KEY, pieces(b"x"), content_type=PNG, max_bytes=10),
+        "put_stream of parts": storage.put_stream(KEY, pieces(LARGE), content_type=PNG, max_bytes=20_000_000),
+        "get": storage.get(KEY),
+        "open": storage.open(KEY),
+        "head": storage.head(KEY),
+        "delete": storage.delete([KEY]),
+        "list": everything(storage),
+        "check": storage.check(),
+    }
+    return [await _fault(name, call) for name, call in calls.items()]
+
+
+async def _fault(name: str, call: Awaitable[object]) -> Exception:
+    with pytest.raises(objects.StorageError) as fault:
+        await asyncio.wait_for(call, 10)
+    return fault.value
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+async def test_wrong_keys_are_refused_and_not_told(
+    name: str, bucket_url: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(name, "wrong-key-of-ours")
+    for fault in await faults_of(open_at(bucket_url)):
+        assert isinstance(fault, StorageRefused)
+        assert "403" in str(fault)
+        for secret in ("wrong-key-of-ours", s3_server.access_key, s3_server.secret_key):
+            assert secret not in str(fault)
+        assert fault.__cause__ is None
+        assert fault.__suppress_context__
+
+
+async def test_a_missing_bucket_is_refused_by_name(bucket_url: str):
+    storage = open_at("s3://nobody-made-this-bucket/prefix")
+    for call in (storage.get(KEY), everything(storage)):
+        with pytest.raises(StorageRefused, match=r"RETOUCH_STORAGE_URL.*NoSuchBucket"):
+            await call
+
+
+async def test_a_server_that_is_not_there_is_unavailable_soon(bucket_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    for fault in await faults_of(open_at(bucket_url)):
+        assert isinstance(fault, StorageUnavailable)
+        assert "no connection" in str(fault)
+
+
+@asynccontextmanager
+async def answering(answer: bytes | None) -> AsyncIterator[str]:
+    """A server that gives everyone the same answer, or none at all."""
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await writer.drain()
+        else:
+            await over.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        over.set()
+
+
+async def test_a_server_that_says_nothing_is_unavailable_in_time(bucket_url: str, monkeypatch: pytest.MonkeyPatch):
+    async with answering(None) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        for fault in await faults_of(open_at(bucket_url, patience=0.2)):
+            assert isinstance(fault, StorageUnavailable)
+            assert "within 0.2 s" in str(fault)
+
+
+def xml(status: str, code: str) -> bytes:
+    body = f"<Error><Code>{code}</Code><AWSAccessKeyId>testkey</AWSAccessKeyId></Error>"
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "named"),
+    [
+        pytest.param(xml("503 Slow Down", "SlowDown"), StorageUnavailable, "status 503 SlowDown", id="overload"),
+        pytest.param(
+            xml("500 Oops", "InternalError"), StorageUnavailable, "status 500 InternalError", id="server error"
+        ),
+        pytest.param(xml("429 Too Many", "TooMany"), StorageUnavailable, "status 429", id="throttled"),
+        pytest.param(xml("403 Forbidden", "AccessDenied"), StorageRefused, "status 403 AccessDenied", id="no rights"),
+        pytest.param(xml("400 Bad", "AuthorizationHeaderMalformed"), StorageRefused, "status 400", id="wrong region"),
+        pytest.param(xml("404 Not Found", "NoSuchBucket"), StorageRefused, "names no bucket", id="no bucket"),
+        pytest.param(xml("404 Not Found", "NoSuchKey"), ObjectMissing, KEY, id="no object"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", StorageUnavailable, "failed|now", id="half an answer"
+        ),
+        pytest.param(b"ceci n'est pas HTTP\r\n\r\n", StorageUnavailable, "now", id="garbage"),
+    ],
+)
+async def test_what_a_server_answers_is_told_in_our_words(
+    answer: bytes, kind: type[Exception], named: str, bucket_url: str, monkeypatch: pytest.MonkeyPatch
+):
+    async with answering(answer) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        with pytest.raises(kind, match=named) as fault:
+            await open_at(bucket_url).get(KEY)
+    assert "testkey" not in str(fault.value)
+
+
+async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path):
+    storage = open_at(tmp_path.as_uri())
+    (tmp_path / "edits").write_bytes(b"a file where a folder should be")
+    with pytest.raises(StorageUnavailable):
+        await storage.put(KEY, b"x", content_type=PNG)
+    with pytest.raises(StorageUnavailable):
+        await storage.put_stream(KEY, pieces(LARGE), content_type=PNG, max_bytes=20_000_000)

@@ -1,0 +1,203 @@
+"""Drives the steps by hand, a round at a time, and tells where an edit stands and when it is looked at next.
+
+Time never passes by itself here: `pass_time` moves the clock of Redis and that of the sandbox together.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from edits import layout
+from edits.models import Edit, EditInput, EditStatus, new_id
+from edits.schedule import Claim, Claims, Step
+from workers.adopt import Adopt
+from workers.clients import Clients
+from workers.engine import StepWork
+from workers.lease import Lease
+from workers.poll import Poll
+from workers.store import Store
+from workers.submit import Submit
+from workers.sweep import Sweep
+
+from tests.parts.sandbox import Sandbox
+
+STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
+"""Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
+
+
+def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", size, "#3a7ad0").save(written, kind)
+    return written.getvalue()
+
+
+IMAGE = "data:image/png;base64," + base64.b64encode(picture()).decode()
+
+
+class Place(NamedTuple):
+    name: str
+    due: float
+    """Seconds from now; for the queue since its arrival, for ended edits since their end."""
+
+
+@dataclass
+class Rounds:
+    clients: Clients
+    sandbox: Sandbox
+    work: dict[Step, StepWork] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clients = replace(self.clients, jitter=lambda: 0.5)  # the middle: every delay as its table says
+        self.work = steps_of(self.clients)
+
+    @property
+    def redis(self) -> Any:
+        return self.clients.repository.redis
+
+    def key(self, *parts: str) -> str:
+        return ":".join([self.clients.settings.namespace, *parts])
+
+    async def accept(self, prompt: str = "make the sky stormy", *, expires_in: float | None = None, **asked: Any) -> str:
+        """The id of a fresh edit in the queue."""
+        edit_id = new_id()
+        if asked.get("upload"):
+            asked.setdefault("image", None)
+        given = {"image": IMAGE, "seed": 7, "width": 256, "height": 192} | asked
+        now = datetime.now(UTC)
+        edit = Edit(
+            id=edit_id,
+            livemode=False,
+            input=EditInput(prompt=prompt, **given),
+            created_at=now,
+            updated_at=now,
+            expires_at=now + timedelta(seconds=expires_in) if expires_in else None,
+        )
+        await self.clients.repository.accept(edit, idempotency=None, max_queued=1000)
+        return edit_id
+
+    async def claim(self, step: Step, most: int = 10) -> tuple[Claims, Lease]:
+        work = self.work[step]
+        lease = Lease.starting(work.lease, margin=self.clients.settings.leases.margin)
+        return await work.claim(most), lease
+
+    async def claim_one(self, step: Step) -> tuple[Claim, Lease]:
+        claims, lease = await self.claim(step, 1)
+        (claim,) = claims.claims
+        return claim, lease
+
+    async def run(self, step: Step) -> list[str]:
+        """One round: claims what is due and works on all of it. Returns the ids that were worked on."""
+        claims, lease = await self.claim(step)
+        for claim in claims.claims:
+            await self.work[step].work(claim, lease)
+        return [claim.id for claim in claims.claims]
+
+    async def go_on(self, edit_id: str) -> Edit:
+        """Lets time pass until somebody looks at this edit, and lets him look."""
+        place = await self.place(edit_id)
+        if place.name != "queue" and place.due > 0:
+            self.pass_time(place.due + 0.01)
+            await self.shift_clock(place.due + 0.01)
+        step = STEP_OF[place.name]
+        claims, lease = await self.claim(step)
+        for claim in claims.claims:
+            await self.work[step].work(claim, lease)
+        if not claims.claims:
+            await self.wait(max(claims.next, 0.05))
+        return await self.edit(edit_id)
+
+    async def finish(self, edit_id: str, *, rounds: int = 60) -> Edit:
+        """The edit when it has ended; or as it stands after so many rounds, if it has not."""
+        for _ in range(rounds):
+            edit = await self.edit(edit_id)
+            if edit.status.is_final:
+                break
+            await self.go_on(edit_id)
+        return await self.edit(edit_id)
+
+    async def reach(self, edit_id: str, status: EditStatus, *, rounds: int = 60) -> Edit:
+        for _ in range(rounds):
+            edit = await self.edit(edit_id)
+            if edit.status is status:
+                return edit
+            await self.go_on(edit_id)
+        raise AssertionError(f"never {status}: {edit}")
+
+    async def wait(self, seconds: float) -> None:
+        self.pass_time(seconds)
+        await self.shift_clock(seconds)
+
+    def pass_time(self, seconds: float) -> None:
+        """At the provider alone."""
+        self.sandbox.advance(seconds)
+
+    async def shift_clock(self, seconds: float) -> None:
+        """In Redis alone."""
+        await self.redis.incrby(self.key("clock"), round(seconds * 1000))
+
+    async def now(self) -> float:
+        seconds, micros = await self.redis.time()
+        return float(seconds) + micros / 1e6 + int(await self.redis.get(self.key("clock")) or 0) / 1000
+
+    async def edit(self, edit_id: str) -> Edit:
+        edit = await self.clients.repository.get(edit_id)
+        assert edit is not None
+        return edit
+
+    async def fields(self, edit_id: str) -> Mapping[str, str]:
+        found: Mapping[str, str] = await self.redis.hgetall(self.key("e", edit_id))
+        return found
+
+    async def texts(self, edit_id: str) -> Mapping[str, str]:
+        found: Mapping[str, str] = await self.redis.hgetall(self.key("x", edit_id))
+        return found
+
+    async def place(self, edit_id: str) -> Place:
+        """Where the edit is: in one place only, and the one that its record names."""
+        sets = {"queue": self.key("q", "default"), "final": self.key("retention")}
+        sets |= {name: self.key("due", name) for name in ("submit", "adopt", "poll", "store")}
+        scores = {name: await self.redis.zscore(key, edit_id) for name, key in sets.items()}
+        places = {name: score for name, score in scores.items() if score is not None}
+        assert list(places) == [(await self.fields(edit_id))["pl"]], places
+        ((name, score),) = places.items()
+        return Place(name, score / 1000 - await self.now())
+
+    async def abandoned(self) -> list[str]:
+        found: list[str] = await self.redis.zrange(self.key("abandoned"), 0, -1)
+        return found
+
+    async def limit(self, name: str) -> Mapping[str, str]:
+        found: Mapping[str, str] = await self.redis.hgetall(self.key("limit", name))
+        return found
+
+    async def events(self, edit_id: str) -> list[str]:
+        return [event.type for event in await self.clients.schedule.timeline(edit_id)]
+
+    async def waits(self, edit_id: str) -> list[str | None]:
+        """What the edit waited for, as its timeline says, without the empty start."""
+        return [event.wait and str(event.wait) for event in (await self.clients.schedule.timeline(edit_id))[1:]]
+
+    def bought(self) -> int:
+        count: int = self.sandbox.ledger()["tasks_bought"]
+        return count
+
+    async def files(self, edit_id: str) -> list[str]:
+        """The names of all objects in the edit's folder."""
+        folder = layout.edit_folder(edit_id)
+        found = [info.key async for info in self.clients.storage.list(folder)]
+        return sorted(key.removeprefix(f"{folder}/") for key in found)
+
+
+def steps_of(clients: Clients) -> dict[Step, StepWork]:
+    return {
+        Step.SUBMIT: Submit(clients),
+        Step.POLL: Poll(clients),
+        Step.STORE: Store(clients),
+        Step.ADOPT: Adopt(clients),
+        Step.SWEEP: Sweep(clients),
+    }

@@ -1,0 +1,138 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from api import errors
+from api.schemas import EditRequest, ListQuery
+from edits.models import EditStatus
+
+GOOD = {"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}
+LONG_ADDRESS = "https://example.com/"
+
+
+def faults_of(body: object) -> list[tuple[str, str]]:
+    with pytest.raises(ValidationError) as refused:
+        EditRequest.model_validate_json(json.dumps(body))
+    problem = errors.of_validation(refused.value)
+    assert problem.code == "invalid"
+    return [(fault.pointer, fault.code) for fault in problem.faults]
+
+
+def test_what_is_left_out_has_the_defaults_of_the_contract() -> None:
+    asked = EditRequest.model_validate_json(json.dumps(GOOD))
+    assert asked.model_dump(exclude={"prompt", "image"}) == {
+        "image_fetch": "provider", "width": None, "height": None, "steps": 28, "seed": -1, "priority": "standard",
+        "expires_in": None, "external_id": None, "metadata": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"prompt": "x" * 4000}, id="longest prompt"),
+        pytest.param({"prompt": " " + "x" * 4000 + "\n"}, id="prompt is trimmed before it is measured"),
+        pytest.param({"image": "http://example.com/a.png?x=1#y"}, id="http, query, fragment"),
+        pytest.param({"image": "https://bücher.example/ä.png"}, id="letters of any language"),
+        pytest.param({"image": LONG_ADDRESS + "a" * (2048 - len(LONG_ADDRESS))}, id="longest address"),
+        pytest.param({"image": "data:image/png;base64,AAAA"}, id="data URI, looked into later"),
+        pytest.param({"image_fetch": "provider"}, id="image_fetch"),
+        pytest.param({"width": 128, "height": 2048}, id="shortest and longest side"),
+        pytest.param({"width": 1024, "height": 1024}, id="largest area"),
+        pytest.param({"steps": 1}, id="fewest steps"),
+        pytest.param({"steps": 40}, id="most steps"),
+        pytest.param({"seed": 0}, id="seed 0"),
+        pytest.param({"seed": 2**53 - 1}, id="largest seed"),
+        pytest.param({"priority": "bulk"}, id="priority"),
+        pytest.param({"expires_in": 604_800}, id="a week"),
+        pytest.param({"external_id": "x" * 128}, id="longest external_id"),
+        pytest.param({"external_id": None, "width": None, "height": None}, id="null is as if left out"),
+        pytest.param({"metadata": {f"{n:064}": "v" * 512 for n in range(16)}}, id="fullest metadata"),
+    ],
+)
+def test_what_the_contract_allows_is_taken(change: dict[str, object]) -> None:
+    EditRequest.model_validate_json(json.dumps(GOOD | change))
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        pytest.param({"prompt": ""}, "/prompt", "too_short", id="empty prompt"),
+        pytest.param({"prompt": " \n\t"}, "/prompt", "too_short", id="blank prompt"),
+        pytest.param({"prompt": "x" * 4001}, "/prompt", "too_long", id="long prompt"),
+        pytest.param({"prompt": None}, "/prompt", "wrong_type", id="null prompt"),
+        pytest.param({"prompt": 5}, "/prompt", "wrong_type", id="number as prompt"),
+        pytest.param({"image": ""}, "/image", "too_short", id="empty image"),
+        pytest.param({"image": "ftp://example.com/a.png"}, "/image", "invalid", id="another scheme"),
+        pytest.param({"image": "file:///etc/passwd"}, "/image", "invalid", id="a file"),
+        pytest.param({"image": "example.com/a.png"}, "/image", "invalid", id="no scheme"),
+        pytest.param({"image": "https:///a.png"}, "/image", "invalid", id="no host"),
+        pytest.param({"image": "https://user:pw@example.com/a.png"}, "/image", "invalid", id="credentials"),
+        pytest.param({"image": "https://example.com:99999/a.png"}, "/image", "invalid", id="impossible port"),
+        pytest.param({"image": "https://exa mple.com/a.png"}, "/image", "invalid", id="space"),
+        pytest.param({"image": "https://example.com/a\n.png"}, "/image", "invalid", id="line break"),
+        pytest.param({"image": "https://example.com\\a.png"}, "/image", "invalid", id="backslash"),
+        pytest.param({"image": LONG_ADDRESS + "a" * 2048}, "/image", "invalid", id="long address"),
+        pytest.param({"image_fetch": "copy"}, "/image_fetch", "not_allowed", id="copy is not there yet"),
+        pytest.param({"image_fetch": "both"}, "/image_fetch", "not_allowed", id="unknown image_fetch"),
+        pytest.param({"width": 512}, "/height", "required", id="width alone"),
+        pytest.param({"height": 512}, "/height", "required", id="height alone"),
+        pytest.param({"width": 120, "height": 512}, "/width", "out_of_range", id="too narrow"),
+        pytest.param({"width": 2056, "height": 128}, "/width", "out_of_range", id="too wide"),
+        pytest.param({"width": 130, "height": 512}, "/width", "not_a_multiple", id="not a multiple of 8"),
+        pytest.param({"width": 1032, "height": 1024}, "/height", "out_of_range", id="area too large"),
+        pytest.param({"width": 512.0, "height": 512}, "/width", "wrong_type", id="float"),
+        pytest.param({"steps": "28"}, "/steps", "wrong_type", id="number in quotes"),
+        pytest.param({"steps": True}, "/steps", "wrong_type", id="true is not 1"),
+        pytest.param({"steps": None}, "/steps", "wrong_type", id="null where there is a default"),
+        pytest.param({"steps": 0}, "/steps", "out_of_range", id="no steps"),
+        pytest.param({"steps": 41}, "/steps", "out_of_range", id="too many steps"),
+        pytest.param({"seed": -2}, "/seed", "out_of_range", id="negative seed"),
+        pytest.param({"seed": 2**53}, "/seed", "out_of_range", id="seed beyond exact integers"),
+        pytest.param({"priority": "urgent"}, "/priority", "not_allowed", id="unknown priority"),
+        pytest.param({"expires_in": 0}, "/expires_in", "out_of_range", id="expires at once"),
+        pytest.param({"expires_in": 604_801}, "/expires_in", "out_of_range", id="more than a week"),
+        pytest.param({"external_id": "x" * 129}, "/external_id", "too_long", id="long external_id"),
+        pytest.param({"metadata": {str(n): "" for n in range(17)}}, "/metadata", "too_long", id="17 entries"),
+        pytest.param({"metadata": {"k": "v" * 513}}, "/metadata/k", "too_long", id="long value"),
+        pytest.param({"metadata": {"k": 1}}, "/metadata/k", "wrong_type", id="number as value"),
+        pytest.param({"metadata": {"": "v"}}, "/metadata/", "too_short", id="empty key"),
+        pytest.param({"metadata": {"a/b~c": 1}}, "/metadata/a~1b~0c", "wrong_type", id="pointer is escaped"),
+        pytest.param({"metadata": []}, "/metadata", "wrong_type", id="metadata as a list"),
+        pytest.param({"webhook": {"url": "https://example.com"}}, "/webhook", "unknown_field", id="later work"),
+        pytest.param({"Prompt": "x"}, "/Prompt", "unknown_field", id="unknown field"),
+    ],
+)
+def test_each_wrong_field_is_named(change: dict[str, object], pointer: str, code: str) -> None:
+    assert faults_of(GOOD | change) == [(pointer, code)]
+
+
+def test_all_faults_are_named_at_once() -> None:
+    assert faults_of({"steps": 0, "colour": "red"}) == [
+        ("/prompt", "required"), ("/image", "required"), ("/steps", "out_of_range"), ("/colour", "unknown_field"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [[], "text", 1, None])
+def test_a_body_that_is_no_object_is_invalid_as_a_whole(body: object) -> None:
+    assert faults_of(body) == [("", "wrong_type")]
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"prompt": "\\ud800"}', b"\xff", b"[" * 500, b"{'a': 1}"])
+def test_what_is_no_json_is_malformed(raw: bytes) -> None:
+    with pytest.raises(ValidationError) as refused:
+        EditRequest.model_validate_json(raw)
+    assert errors.of_validation(refused.value).code == "malformed"
+
+
+def test_no_fault_repeats_what_was_sent() -> None:
+    with pytest.raises(ValidationError) as refused:
+        EditRequest.model_validate_json(json.dumps({"prompt": 5, "image": "ftp://secret.example/a", "steps": "secret"}))
+    problem = errors.of_validation(refused.value)
+    assert "secret" not in problem.detail + "".join(fault.message for fault in problem.faults)
+
+
+def test_lists_in_a_query_come_by_comma_or_repeated() -> None:
+    query = ListQuery.model_validate({"status": ["queued, failed", "canceled"], "ids": ["a,,b"]})
+    assert query.status == [EditStatus.QUEUED, EditStatus.FAILED, EditStatus.CANCELED]
+    assert query.ids == ["a", "b"]

