@@ -78,7 +78,7 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     problem = _ref(ProblemView)
     for operations in described["paths"].values():
         for operation in operations.values():
-            for status, response in operation["responses"].items():
+            for response in operation["responses"].values():
                 shown = response.get("content", {}).get("application/json", {})
                 if shown.get("schema") == problem:
                     response["content"] = {errors.MEDIA_TYPE: shown}

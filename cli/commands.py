@@ -51,12 +51,11 @@ def sandbox(port: int) -> Command:
 
 
 def api(settings: Settings) -> Command:
-    proxies = ",".join(settings.api.trusted_proxies)
+    """The app itself decides which proxies it believes."""
     return (
         *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
-        "--workers", str(settings.api.processes), "--no-server-header", "--no-access-log",
+        "--workers", str(settings.api.processes), "--no-server-header", "--no-access-log", "--no-proxy-headers",
         "--log-level", settings.log.level, "--timeout-graceful-shutdown", str(grace_within(settings)),
-        *(("--proxy-headers", "--forwarded-allow-ips", proxies) if proxies else ("--no-proxy-headers",)),
     )  # fmt: skip
 
 
@@ -67,20 +66,9 @@ def worker(settings: Settings, *, name: str, steps: Sequence[str] = STEPS) -> Co
     )  # fmt: skip
 
 
-def flower(settings: Settings, folder: Path) -> Command:
-    """On loopback only: its `/metrics` asks for no password."""
-    return (
-        *_celery("flower"), "--address=127.0.0.1", f"--port={settings.flower.port}", "--persistent=True",
-        f"--db={folder / 'flower'}", "--state-save-interval=5000", "--max-tasks=2000",
-    )  # fmt: skip
-
-
-def flower_login(settings: Settings) -> dict[str, str]:
-    """In the environment, since everybody may read command lines."""
-    password = settings.flower.password.get_secret_value() if settings.flower.password else ""
-    if "," in password:
-        raise WrongUsage("RETOUCH_FLOWER__PASSWORD: Flower takes no comma in it; set another one")
-    return {"FLOWER_BASIC_AUTH": f"{settings.flower.user}:{password}"}
+def flower() -> Command:
+    """Its options are set by `config.flower`, which also keeps the password off the command line."""
+    return _celery("flower")
 
 
 def grace_within(settings: Settings) -> int:

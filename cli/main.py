@@ -85,8 +85,11 @@ def sandbox() -> None:
 
 @app.command()
 def edit(
-    image: Annotated[str, typer.Argument(help="An http(s) address or a local PNG, JPEG or WebP.", show_default=False)],
-    prompt: Annotated[str, typer.Argument(help="What to do with the picture.", show_default=False)],
+    image: Annotated[
+        str,
+        typer.Argument(metavar="IMAGE", help="An http(s) address or a local PNG, JPEG or WebP.", show_default=False),
+    ],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to do with the picture.", show_default=False)],
     *,
     out: Annotated[
         str | None,

@@ -77,12 +77,10 @@ def workers(
 
 
 def flower(settings: Settings, *, environment: Environment, folder: Path) -> Part:
-    kept = settings.data_dir / "flower"
-    kept.mkdir(parents=True, exist_ok=True)
     return Part(
         name="flower",
-        command=commands.flower(settings, kept),
-        environment={**environment, **commands.flower_login(settings)},
+        command=commands.flower(),
+        environment=environment,
         ready=probes.http(settings.flower.port, "/healthcheck"),
         order=REST,
         folder=folder,

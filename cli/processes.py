@@ -23,9 +23,7 @@ def api() -> NoReturn:
 def flower() -> NoReturn:
     settings = joined.load_for_process("flower")
     Ports().take(settings.flower.port, setting="RETOUCH_FLOWER__PORT", movable=False)
-    folder = settings.data_dir / "flower"
-    folder.mkdir(parents=True, exist_ok=True)
-    _become(commands.flower(settings, folder), commands.flower_login(settings))
+    _become(commands.flower(), {})
 
 
 def sandbox() -> NoReturn:

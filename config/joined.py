@@ -94,6 +94,10 @@ def load_for_process(
         raise SettingsError(
             Fault(name, "not set", "this process needs it; only `up` makes its own") for name in missing
         )
+    if environ is None:
+        # The storage's own client reads AWS_* and the like from the environment alone; `.env` may hold them too.
+        for name, value in settings.storage_environment.items():
+            os.environ.setdefault(name, value)
     return settings
 
 

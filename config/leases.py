@@ -23,9 +23,9 @@ class Leases(BaseModel):
     submit_lease: timedelta = _seconds(40, "others keep away from an edit claimed to submit")
     read_timeout: timedelta = _seconds(10, "longest wait for the answer to a status, history or account read")
     poll_lease: timedelta = _seconds(30, "others keep away from an edit claimed to poll")
-    download_timeout: timedelta = _seconds(60, "longest time for one download of a result")
-    storage_timeout: timedelta = _seconds(20, "longest time for all calls to the storage for one result")
-    store_lease: timedelta = _seconds(120, "others keep away from an edit claimed to store")
+    download_timeout: timedelta = _seconds(30, "longest time for one download of a result")
+    storage_timeout: timedelta = _seconds(10, "longest time for all calls to the storage for one result")
+    store_lease: timedelta = _seconds(60, "others keep away from an edit claimed to store")
     adopt_lease: timedelta = _seconds(60, "others keep away from the scan for lost answers, renewed at each page")
     margin: timedelta = _seconds(5, "for the commit and for a busy machine; part of every lease")
 

@@ -4,11 +4,10 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from edits import errors
+from edits import errors, records
 from edits.models import Frozen, Wait, from_ms
-from edits.scripting import Scripts
+from edits.scripting import ScriptError, Scripts
 
 LimitName = Literal["create", "read"]
 FIRST_BACKOFF: Final = timedelta(seconds=1)
@@ -55,10 +54,10 @@ class Limiter:
     async def gate(self) -> Gate:
         """Raises Unavailable."""
         try:
-            state = await self._redis.hgetall(f"{self._namespace}:gate")
-            until = await self._redis.hget(f"{self._namespace}:limit:create", "until")
-        except (RedisError, OSError, TimeoutError) as exc:
+            flat, until = await self._scripts.run("gate_state")
+        except ScriptError as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
+        state = records.pairs(flat)
         if "blocked" in state:
             since = from_ms(int(state["blocked"]))
             return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from edits.models import CostState, EditError, EditResult, Wait, to_ms
+from edits import fairness
+from edits.models import CostState, EditError, EditResult, Priority, Wait, to_ms
 from edits.schedule import Claim
 from edits.scripting import Scripts
 
@@ -117,7 +118,8 @@ class Outcomes:
 
     async def rebuy(self, claim: Claim, *, kind: str, automatic: bool) -> bool:
         """Back into the queue to be bought again; `automatic`: allowed by setting, else by a person."""
-        return await self._decide("rebuy", claim, kind=kind, automatic=int(automatic))
+        shift = fairness.arrival_shift(Priority(claim.fields["pr"]))
+        return await self._decide("rebuy", claim, kind=kind, automatic=int(automatic), shift=shift)
 
     async def recorded(self, claim: Claim) -> None:
         """The manifest of an edit that ended without a result is written."""

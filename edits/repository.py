@@ -7,6 +7,7 @@
 {ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
 {ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
 {ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
+{ns}:expiring          zset: queued edits that have an `expires_in`, by its end
 {ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
 {ns}:abandoned         zset: tasks we bought and no longer wait for
 {ns}:retention         zset: ended edits by their end
@@ -31,7 +32,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from edits import errors, fairness, limiter, records
-from edits.models import Edit, EditStatus, Frozen, TimelineEvent, Wait, from_ms, to_ms
+from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.scripting import ReplyLost, ScriptError, Scripts
 
 IDEMPOTENCY_LIFE: Final = timedelta(hours=24)
@@ -121,16 +122,17 @@ class EditRepository:
         return await self._changed(edit_id, outcome)
 
     async def retry(self, edit_id: str) -> Edit:
-        outcome = await self._ask("retry", id=edit_id)
+        shifts = {priority: fairness.arrival_shift(priority) for priority in Priority}
+        outcome = await self._ask("retry", id=edit_id, shifts=shifts)
         if outcome == "unfinished":
             raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be tried again.")
         if outcome == "ended":
             raise errors.TooLate(f"{edit_id} did not fail; only a failed edit can be tried again.")
         return await self._changed(edit_id, outcome)
 
-    async def nudge(self, edit_id: str, *, attempt: int, task_id: str) -> None:
+    async def nudge(self, edit_id: str, *, attempt: int, task_id: str, ended: bool = True) -> None:
         """A callback named `task_id`: look at this edit now."""
-        await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id)
+        await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
 
     async def gate(self) -> limiter.Gate:
         return await limiter.Limiter(self.redis, self.scripts, self.namespace).gate()

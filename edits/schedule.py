@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -93,6 +94,7 @@ class Schedule:
     reads_per_second: float
     max_in_flight: int
     process: str = field(default_factory=lambda: uuid4().hex)
+    beats: int = 0
 
     async def claim_submit(self, most: int, *, lease: timedelta) -> Claims:
         """Up to `most` queued edits, as many as tokens and room in flight allow; each has its intent to buy written."""
@@ -144,8 +146,19 @@ class Schedule:
         answer = await self.scripts.run("link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES))
         return bool(answer == "ok")
 
-    async def heartbeat(self, steps: list[Step], running: list[Link], *, leave: bool = False) -> list[Link]:
-        """Says that this process lives and runs these chains; returns the chains that nobody runs."""
+    async def heartbeat(
+        self,
+        steps: list[Step],
+        running: list[Link],
+        *,
+        counts: Mapping[str, int] | None = None,
+        leave: bool = False,
+    ) -> list[Link]:
+        """Says that this process lives and runs these chains; returns the chains that nobody runs.
+
+        `counts`: what it has counted since the last heartbeat that came through.
+        """
+        self.beats += 1
         text = await self.scripts.run(
             "heartbeat",
             process=self.process,
@@ -158,6 +171,8 @@ class Schedule:
                 "reads_per_second": self.reads_per_second,
                 "max_in_flight": self.max_in_flight,
             },
+            beat=self.beats,
+            counts=dict(counts or {}),
             leave=int(leave),
         )
         return [Link(Step(row["step"]), row["slot"], row["number"]) for row in json.loads(text)]

@@ -26,7 +26,7 @@ from edits.uploads import Upload, Uploads
 
 TENANT = "default"
 
-ANSWER_WITHIN = 1.7
+ANSWER_WITHIN = 1.5
 """Seconds for Redis, all calls and tries together: whoever asks hears within two that it is away."""
 
 SEEDS_BELOW = 2**31
@@ -151,9 +151,10 @@ class EditService:
             raise errors.NotFound("There is no such callback.")
         return attempt
 
-    async def called_back(self, attempt: Attempt, *, task_id: str) -> None:
+    async def called_back(self, attempt: Attempt, *, task_id: str, ended: bool) -> None:
         """Something happened to `task_id`, says the provider. Only a hint: the task is read before it is believed."""
-        await _soon(self._repository.nudge(attempt.edit_id, attempt=attempt.number, task_id=task_id))
+        nudge = self._repository.nudge(attempt.edit_id, attempt=attempt.number, task_id=task_id, ended=ended)
+        await _soon(nudge)
 
     async def _read_upload(self, edit_id: str, new: NewEdit) -> Upload | None:
         if not uploads.is_data_uri(new.image):

@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from typing import Self, TypeVar
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import httpx
 
 from qubico import account, answers, downloads, schemas
-from qubico.errors import AnswerLost, NotSent, TaskGone, Unavailable, Unreadable, transport_trouble
+from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
 from qubico.transport import closed, gated, over_aiohttp
 
 USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
@@ -19,12 +20,18 @@ LARGEST_PAGE = 100
 _LARGEST_ANSWER = 48 * 1024 * 1024  # a picture of 32 MiB in base64, and then some
 _LONGEST_CONNECT = 5.0
 
+_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
 Value = TypeVar("Value")
 Params = dict[str, str | int]
 
 
 def _always() -> bool:
     return True
+
+
+def _nobody(_operation: str, _outcome: str) -> None:
+    """Nobody counts."""
 
 
 class QubicoClient:
@@ -41,7 +48,9 @@ class QubicoClient:
         read_timeout: float = 10.0,
         download_timeout: float = 60.0,
         max_connections: int = 100,
+        observe: Callable[[str, str], None] = _nobody,
     ) -> None:
+        """`observe` is told of each request by its operation and outcome: ok, or the error's name in snake case."""
         _check_account(base_url=base_url, api_key=api_key)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -49,6 +58,7 @@ class QubicoClient:
         self._create_timeout = create_timeout
         self._read_timeout = read_timeout
         self._download_timeout = download_timeout
+        self._observe = observe
         self._http = httpx.AsyncClient(
             transport=transport or over_aiohttp(max_connections=max_connections),
             timeout=_timeout(max(create_timeout, read_timeout, download_timeout)),
@@ -69,13 +79,18 @@ class QubicoClient:
     async def create(self, request: schemas.KontextRequest, *, may_send: Callable[[], bool] = _always) -> schemas.Task:
         """Buy a task. `may_send` is asked first and again with the connection in hand; if it says no, NotSent."""
         body = request.body()
-        with gated(may_send):
-            answer = await self._ask("/api/v1/task", within=self._create_timeout, body=body)
-        if (task := answer.task()) is None:
-            raise answers.refusal(answer, creating=True)
-        return task
+        with self._observed("create"):
+            with gated(may_send):
+                answer = await self._ask("/api/v1/task", within=self._create_timeout, body=body)
+            if (task := answer.task()) is None:
+                raise answers.refusal(answer, creating=True)
+            return task
 
     async def get(self, task_id: str) -> schemas.Task:
+        with self._observed("get"):
+            return await self._get(task_id)
+
+    async def _get(self, task_id: str) -> schemas.Task:
         answer = await self._read(f"/api/v1/task/{quote(task_id, safe='')}")
         task = answer.task()
         if task is not None and task.task_id.casefold() == task_id.casefold():
@@ -88,11 +103,13 @@ class QubicoClient:
 
     async def account(self) -> schemas.Account:
         """Free of charge, and refused for a bad key: the way to see whether an account is well again."""
-        return _parsed(await self._read("/account/info"), account.parse_account)
+        with self._observed("account"):
+            return _parsed(await self._read("/account/info"), account.parse_account)
 
     async def active_tasks(self) -> dict[str, dict[str, int]]:
         """Counters by provider family, such as {"flux": {"pending_count": 1, "processing_count": 2}}."""
-        return _parsed(await self._read("/account/active_tasks"), account.parse_active_tasks)
+        with self._observed("active_tasks"):
+            return _parsed(await self._read("/account/active_tasks"), account.parse_active_tasks)
 
     async def history(
         self,
@@ -114,14 +131,24 @@ class QubicoClient:
         }
         if end is not None:
             params["end_time"] = math.ceil(end.timestamp())
-        answer = await self._read("/api/open/tasks/histories", params=params)
-        return _parsed(answer, lambda payload: account.parse_history(payload, page=page, page_size=page_size))
+        with self._observed("history"):
+            answer = await self._read("/api/open/tasks/histories", params=params)
+            return _parsed(answer, lambda payload: account.parse_history(payload, page=page, page_size=page_size))
 
     def download(self, address: str, *, max_bytes: int) -> AbstractAsyncContextManager[downloads.Download]:
         """The result at this address, as a stream of at most `max_bytes`."""
         return downloads.opened(
             self._http, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
         )
+
+    @contextmanager
+    def _observed(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except QubicoError as exc:
+            self._observe(operation, _WORD_START.sub("_", type(exc).__name__).lower())
+            raise
+        self._observe(operation, "ok")
 
     async def _read(self, path: str, *, params: Params | None = None) -> answers.Answer:
         return await self._ask(path, within=self._read_timeout, params=params)

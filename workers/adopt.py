@@ -16,15 +16,31 @@ from qubico import errors, schemas
 from qubico.account import HistoryPage
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, boot_time
+from workers.limits import reading
 
 log = structlog.get_logger()
 
 CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ by so much
 MOST_PAGES: Final = 200
+UNREADABLE_FOR: Final = timedelta(minutes=5)  # after the quiet period; a task may be listed before it can be read
+MOST_REMEMBERED: Final = 20_000
 
 
 class Incomplete(Exception):
     """The history could not be read to its end, so that it proves nothing."""
+
+
+class Unreadable(Incomplete):
+    """The history lists a task that the provider does not know: too young to be read, or never to be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A task of the history: whose it is (None: not ours, or it does not say) and whether it says so at all."""
+
+    attempt: Attempt | None
+    says: bool
+    created_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -32,15 +48,19 @@ class History:
     """The provider's history as far as it names our attempts. Every task is read once; one scan serves all who wait."""
 
     clients: Clients
-    named: dict[str, tuple[Attempt | None, datetime | None]] = field(default_factory=dict)
+    seen: dict[str, Sighting] = field(default_factory=dict)
     scan: "asyncio.Task[None] | None" = None
+    waiting: list[datetime] = field(default_factory=list)
 
     async def look(self, since: datetime) -> None:
         """Reads all tasks of the history since then. Raises Incomplete."""
+        self.waiting.append(since)
         if self.scan is not None and not self.scan.done():
             await asyncio.wait([self.scan])  # it may have begun too early for whoever comes now
         if self.scan is None or self.scan.done():
-            self.scan = asyncio.create_task(self._read(since))
+            # It is for all who wait by now, so it reaches back as far as any of them needs.
+            self.scan = asyncio.create_task(self._read(min([since, *self.waiting])))
+            self.waiting.clear()
         await asyncio.shield(self.scan)
 
     async def _read(self, since: datetime) -> None:
@@ -48,38 +68,49 @@ class History:
         for number in range(1, MOST_PAGES + 1):
             page = await self._page(since, until, number)
             for row in page.rows:
-                if row.task_id not in self.named:
-                    self.named[row.task_id] = await self._name(row.task_id)
+                if row.task_id not in self.seen:
+                    self.seen[row.task_id] = await self._sight(row.task_id)
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+                self._forget_oldest()
                 return
         raise Incomplete(f"more than {MOST_PAGES} pages")
 
     async def _page(self, since: datetime, until: datetime, number: int) -> HistoryPage:
-        await self.clients.schedule.read_token()
         try:
-            page = await self.clients.qubico.history(start=since, end=until, page=number)
+            async with reading(self.clients):
+                page = await self.clients.qubico.history(start=since, end=until, page=number)
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
         if page.unreadable:
             raise Incomplete(f"{page.unreadable} rows name no task")
         return page
 
-    async def _name(self, task_id: str) -> tuple[Attempt | None, datetime | None]:
-        await self.clients.schedule.read_token()
+    async def _sight(self, task_id: str) -> Sighting:
+        """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""
         try:
-            task = await self.clients.qubico.get(task_id)
-        except errors.TaskGone:
-            return None, None
+            async with reading(self.clients):
+                task = await self.clients.qubico.get(task_id)
+        except errors.TaskGone as exc:
+            raise Unreadable(type(exc).__name__) from exc
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
-        return attempt_of(self.clients, task), task.created_at
+        says = bool(task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()))
+        return Sighting(attempt_of(self.clients, task), says, task.created_at)
+
+    def _forget_oldest(self) -> None:
+        for task_id in list(self.seen)[: max(0, len(self.seen) - MOST_REMEMBERED)]:
+            del self.seen[task_id]
 
     def tasks_of(self, attempt: Attempt) -> list[str]:
-        return [task_id for task_id, (named, _) in self.named.items() if named == attempt]
+        return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]
 
     def shows_ours_after(self, moment: datetime) -> bool:
         """A task of ours created later is in the history already, so an earlier one would be too."""
-        return any(named and created and created > moment for named, created in self.named.values())
+        return any(s.attempt and s.created_at and s.created_at > moment for s in self.seen.values())
+
+    def may_hide_ours_after(self, moment: datetime) -> bool:
+        """A task that shows no token at all could be the one that is looked for."""
+        return any(not s.says and (s.created_at is None or s.created_at > moment) for s in self.seen.values())
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:
@@ -121,7 +152,10 @@ class Adopt:
             await self.history.look(sent_at - CLOCKS)
         except Incomplete as exc:
             log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
-            await self._again(claim, lease)
+            if isinstance(exc, Unreadable) and self._since_submit(claim, lease) > quiet + UNREADABLE_FOR:
+                await self._undecidable(claim, lease)
+            else:
+                await self._again(claim, lease)
             return
         if await self._take(claim, lease, self.history.tasks_of(self._attempt(claim)), how="history"):
             return
@@ -130,8 +164,7 @@ class Adopt:
         elif claim.may_buy_anew or self._provably_absent(sent_at):
             await self._absent(claim, lease)
         else:
-            text = "The answer of the provider was lost, and whether it took the task cannot be told."
-            await self._unknown(claim, lease, text, CostState.UNKNOWN)
+            await self._undecidable(claim, lease)
 
     def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
         claimed_at = claim.moment("li") - self.lease.total_seconds() * 1000
@@ -144,16 +177,17 @@ class Adopt:
     def _provably_absent(self, sent_at: datetime) -> bool:
         """The scan was complete and begun after the quiet period; the witness says that it was also fresh."""
         leases = self.clients.settings.leases
-        return self.history.shows_ours_after(sent_at + leases.send_window + leases.create_timeout)
+        fresh = self.history.shows_ours_after(sent_at + leases.send_window + leases.create_timeout)
+        return fresh and not self.history.may_hide_ours_after(sent_at - CLOCKS)
 
     async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""
         task_id = claim.long.get("cand")
         if not task_id:
             return False
-        await self.clients.schedule.read_token()
         try:
-            task = await self.clients.qubico.get(task_id)
+            async with reading(self.clients):
+                task = await self.clients.qubico.get(task_id)
         except errors.QubicoError:
             return False
         if attempt_of(self.clients, task) != self._attempt(claim):
@@ -179,6 +213,13 @@ class Adopt:
     async def _again(self, claim: Claim, lease: Lease) -> None:
         delay = retry.ADOPT.delay(claim.tries, self.clients.jitter) or retry.ADOPT.most
         await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _undecidable(self, claim: Claim, lease: Lease) -> None:
+        if claim.may_buy_anew:
+            await self._absent(claim, lease)
+            return
+        text = "The answer of the provider was lost, and whether it took the task cannot be told."
+        await self._unknown(claim, lease, text, CostState.UNKNOWN)
 
     async def _absent(self, claim: Claim, lease: Lease) -> None:
         """Provably not there, or a person asked for it again knowing that it may be: sent again."""

@@ -10,7 +10,7 @@ import structlog
 from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
-from config.celery import celery_config
+from config.celery import celery_config, leave_neighbours_alone
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.logging import configure
@@ -20,14 +20,21 @@ from workers.engine import Engine
 
 log = structlog.get_logger()
 
+_IS_FLOWER = "flower" in sys.argv[1:]
+
 try:
-    settings = load_for_process("flower" if "flower" in sys.argv else "worker")
+    settings = load_for_process("flower" if _IS_FLOWER else "worker")
 except SettingsError as exc:
     sys.stderr.write(f"{exc}\n")
     raise SystemExit(2) from None
 
 app = Celery("retouch")
 app.conf.update(celery_config(settings))
+leave_neighbours_alone()
+if _IS_FLOWER:
+    from config import flower  # heavy, and no worker needs it
+
+    flower.configure(settings)
 _engine: Engine | None = None
 
 

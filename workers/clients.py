@@ -1,10 +1,13 @@
 """What a step works with, opened once a process: Redis, the provider, the storage, and the rules set for them."""
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
+
+from redis.asyncio import Redis
 
 from config.settings import Settings
 from edits.attempts import Tokens
@@ -31,6 +34,7 @@ class Clients:
     qubico: QubicoClient
     storage: Storage
     tokens: Tokens
+    requests: Counter[str] = field(default_factory=Counter)  # to the provider, since the last heartbeat
     jitter: Callable[[], float] = random.random
     stopping: Callable[[], bool] = field(default=lambda: False)
 
@@ -49,9 +53,10 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
     redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
     repository = EditRepository(redis, namespace=settings.namespace)
     leases = settings.leases
+    requests: Counter[str] = Counter()
     links = Links(secret.get_secret_value(), older)
     async with (
-        redis,
+        _closed_with_its_pool(redis),
         QubicoClient(
             base_url=settings.qubico.base_url,
             api_key=settings.qubico.api_key.get_secret_value(),
@@ -59,6 +64,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
             read_timeout=leases.read_timeout.total_seconds(),
             download_timeout=leases.download_timeout.total_seconds(),
             result_hosts=settings.qubico.result_hosts,
+            observe=lambda operation, outcome: requests.update([f"request:{operation}:{outcome}"]),
         ) as qubico,
     ):
         yield Clients(
@@ -75,5 +81,15 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
             qubico=qubico,
             storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
             tokens=Tokens(settings.namespace, secret.get_secret_value(), older),
+            requests=requests,
             stopping=stopping,
         )
+
+
+@asynccontextmanager
+async def _closed_with_its_pool(redis: Redis) -> AsyncIterator[None]:
+    """A client that was given its pool leaves it open by itself."""
+    try:
+        yield
+    finally:
+        await redis.aclose(close_connection_pool=True)

@@ -94,7 +94,7 @@ class Engine:
             await self._finished.wait()
             await self._drain()
             with contextlib.suppress(ScriptError):
-                await clients.schedule.heartbeat(self.steps, [], leave=True)
+                await clients.schedule.heartbeat(self.steps, [], counts=clients.requests, leave=True)
 
     @contextlib.asynccontextmanager
     async def _background(self, clients: Clients) -> AsyncIterator[None]:
@@ -140,8 +140,10 @@ class Engine:
 
     async def _heartbeats(self, clients: Clients) -> None:
         while True:
+            counts = +clients.requests  # without those that are zero
             try:
-                missing = await clients.schedule.heartbeat(self.steps, list(self.running))
+                missing = await clients.schedule.heartbeat(self.steps, list(self.running), counts=counts)
+                clients.requests.subtract(counts)
             except ScriptError as exc:
                 log.warning("heartbeat.lost", error=str(exc))
                 missing = []

@@ -1,6 +1,6 @@
 """Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows an end ends anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -10,8 +10,11 @@ from edits.models import CostState, EditError, ErrorKind, Wait
 from edits.schedule import Claim, Claims, Step
 from qubico import errors, schemas
 from qubico.schemas import TaskStatus
+from workers import tries
 from workers.clients import Clients
 from workers.lease import Lease, boot_time
+from workers.limits import Probes
+from workers.tries import Trouble
 
 log = structlog.get_logger()
 
@@ -22,7 +25,10 @@ IN_THE_TASK = "task:"  # stands for an address: the file is base64 in the task i
 class Poll:
     clients: Clients
     step = Step.POLL
-    half_open: bool = False
+    probes: Probes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.probes = Probes(self.clients, "read")
 
     @property
     def lease(self) -> timedelta:
@@ -32,7 +38,7 @@ class Poll:
         claims = await self.clients.schedule.claim_due(
             Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False
         )
-        self.half_open = claims.half
+        self.probes.note(claims)
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
@@ -40,12 +46,12 @@ class Poll:
             task = await self.clients.qubico.get(claim.task_id)
         except errors.TaskGone:
             await self._unknown(claim, lease)
+            await self.probes.answered(claim)
         except errors.QubicoError as exc:
             await self._unreadable(claim, lease, exc)
         else:
-            if self.half_open:
-                await self.clients.limiter.open("read")
             await self._read(claim, lease, task)
+            await self.probes.answered(claim)
 
     async def _read(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
         if task.status is TaskStatus.COMPLETED:
@@ -71,11 +77,12 @@ class Poll:
     async def _completed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
         address = task.image_url or (IN_THE_TASK if task.image_base64 else None)
         if address is None:
-            delay = retry.NO_ADDRESS.delay(claim.tries, self.clients.jitter)
+            delay = retry.NO_ADDRESS.delay(tries.so_far(claim, Trouble.NO_ADDRESS), self.clients.jitter)
+            after = tries.one_more(claim, Trouble.NO_ADDRESS)
             if delay is not None:  # seen in the wild: the address comes a moment after the status
                 await lease.decide(
                     lambda: self.clients.outcomes.snooze(
-                        claim, delay=delay, tries=claim.tries + 1, wait=Wait.NOTICE, event="no_address"
+                        claim, delay=delay, tries=after, wait=Wait.NOTICE, event="no_address"
                     )
                 )
             else:
@@ -108,24 +115,27 @@ class Poll:
 
     async def _unknown(self, claim: Claim, lease: Lease) -> None:
         """404: not visible yet, right after the create; later the provider has deleted it."""
-        delay = retry.TASK_UNKNOWN.delay(claim.tries, self.clients.jitter)
+        delay = retry.TASK_UNKNOWN.delay(tries.so_far(claim, Trouble.GONE), self.clients.jitter)
         if delay is None:
             text = "The provider no longer knows the task that it took."
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
             return
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+        after = tries.one_more(claim, Trouble.GONE)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _unreadable(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """An outage, a throttle or a refused key says nothing about the task: look again later."""
         log.warning("edit.unreadable", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        after = None
+        pause = None
         if isinstance(exc, errors.Throttled):
-            after = exc.retry_after
-            await lease.decide(lambda: self.clients.limiter.close("read", after=after))
+            pause = exc.retry_after
+            await lease.decide(lambda: self.clients.limiter.close("read", after=pause))
         elif isinstance(exc, errors.AccountBlocked):
             await lease.decide(lambda: self.clients.limiter.block(str(exc)))
-        delay = max(retry.READ.delay(claim.tries, self.clients.jitter) or 0.0, after or 0.0)
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+        tried = tries.so_far(claim, Trouble.PASSING)
+        delay = max(retry.READ.delay(tried, self.clients.jitter) or 0.0, pause or 0.0)
+        after = tries.one_more(claim, Trouble.PASSING)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _fail(
         self,

@@ -23,9 +23,12 @@ from edits.models import (
 )
 from edits.schedule import Claim, Claims, Step
 from qubico import errors
+from workers import tries
 from workers.clients import Clients
 from workers.lease import Lease, boot_time
+from workers.limits import reading
 from workers.poll import IN_THE_TASK
+from workers.tries import Trouble
 
 log = structlog.get_logger()
 
@@ -108,8 +111,8 @@ class Store:
                 yield download.chunks
             return
         # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
-        await self.clients.schedule.read_token()
-        task = await self.clients.qubico.get(claim.task_id)
+        async with reading(self.clients):
+            task = await self.clients.qubico.get(claim.task_id)
         if task.image_url is None:
             yield _one(task.image_bytes(max_bytes=cap))
             return
@@ -141,11 +144,12 @@ class Store:
 
     async def _gone(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """404, 410 or HTML: a few tries, each with a fresh address, then the file is not to be had."""
-        delay = retry.FILE_GONE.delay(claim.tries, self.clients.jitter)
+        delay = retry.FILE_GONE.delay(tries.so_far(claim, Trouble.GONE), self.clients.jitter)
         if delay is None:
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, f"The provider's file cannot be had: {exc}")
         else:
-            await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+            after = tries.one_more(claim, Trouble.GONE)
+            await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _later(self, claim: Claim, lease: Lease, exc: Exception) -> None:
         """Trouble on the way is retried until the provider deletes the file."""
@@ -155,8 +159,10 @@ class Store:
             text = "The file could not be copied before the provider deleted it."
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
             return
-        delay = retry.COPY.delay(claim.tries, self.clients.jitter) or retry.COPY.most
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+        tried = tries.so_far(claim, Trouble.PASSING)
+        delay = retry.COPY.delay(tried, self.clients.jitter) or retry.COPY.most
+        after = tries.one_more(claim, Trouble.PASSING)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _fail(self, claim: Claim, lease: Lease, kind: ErrorKind, text: str) -> None:
         if claim.may_buy_anew:

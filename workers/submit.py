@@ -1,7 +1,7 @@
 """Step submit: buys a task for each claimed edit. What may have reached the provider is never sent again from here."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
@@ -12,9 +12,11 @@ from edits.layout import input_key
 from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
 from edits.retry import RETRYABLE
 from edits.schedule import Claim, Claims, Step
+from edits.storage import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold
+from workers.limits import Probes
 
 log = structlog.get_logger()
 
@@ -26,7 +28,10 @@ LOOK_FOR_LOST_AFTER = 2.0  # seconds; a callback or the history may name the tas
 class Submit:
     clients: Clients
     step = Step.SUBMIT
-    half_open: bool = False
+    probes: Probes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.probes = Probes(self.clients, "create")
 
     @property
     def lease(self) -> timedelta:
@@ -36,15 +41,17 @@ class Submit:
         claims = await self.clients.schedule.claim_submit(most, lease=self.lease)
         if claims.probe:
             await self._ask_account()
-        self.half_open = claims.half
+        self.probes.note(claims)
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
         edit = claim.edit()
         await asyncio.sleep(claim.slot)
         try:
-            request = await self._request(edit, claim)
+            request = await self._request(edit, claim, lease)
             task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
+        except StorageError as exc:
+            await self._not_addressed(claim, lease, exc)
         except errors.QubicoError as exc:
             await self._not_bought(claim, lease, exc)
         else:
@@ -53,12 +60,12 @@ class Submit:
     def _may_send(self, lease: Lease) -> bool:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
 
-    async def _request(self, edit: Edit, claim: Claim) -> schemas.KontextRequest:
+    async def _request(self, edit: Edit, claim: Claim, lease: Lease) -> schemas.KontextRequest:
         token = self.clients.tokens.sign(Attempt(edit.id, edit.attempt))
         callbacks = self.clients.settings.qubico.webhooks
         address = edit.input.image
         if address is None:
-            address = await self._address_of_upload(edit, claim)
+            address = await self._address_of_upload(edit, claim, lease)
         return schemas.KontextRequest(
             prompt=edit.input.prompt,
             image=address,
@@ -71,11 +78,11 @@ class Submit:
             service_mode="",
         )
 
-    async def _address_of_upload(self, edit: Edit, claim: Claim) -> str:
+    async def _address_of_upload(self, edit: Edit, claim: Claim, lease: Lease) -> str:
         """Signed now, not at accept, so that waiting in our queue does not use it up; kept with the intent."""
         extension = (edit.input.upload or "").rpartition(".")[2]
         signed = await self.clients.storage.address(input_key(edit.id, extension), expires_in=ADDRESS_LIFE)
-        await self.clients.outcomes.intend(claim, address=signed.url)
+        await lease.decide(lambda: self.clients.outcomes.intend(claim, address=signed.url))
         return signed.url
 
     async def _bought(self, claim: Claim, task: schemas.Task) -> None:
@@ -93,8 +100,13 @@ class Submit:
             gone=self.clients.stopping,
         )
         log.info("edit.submitted", edit_id=claim.id, attempt=claim.attempt, task_id=task.task_id)
-        if self.half_open:
-            await self.clients.limiter.open("create")
+        await self.probes.answered(claim)
+
+    async def _not_addressed(self, claim: Claim, lease: Lease, exc: StorageError) -> None:
+        """Its picture stands in a storage that cannot be used now, and there results have to go as well."""
+        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        await lease.decide(lambda: self.clients.limiter.close("create"))
+        await lease.decide(lambda: self.clients.outcomes.release(claim, why="no_storage", wait=Wait.COOLDOWN))
 
     async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """What each way of not getting a task means for the edit, and for all others."""
@@ -117,6 +129,7 @@ class Submit:
                     kind=kind, message=str(exc), retryable=RETRYABLE[kind], provider_code=exc.provider_code
                 )
                 await lease.decide(lambda: outcomes.fail(claim, error, cost=CostState.RELEASED))
+                await self.probes.answered(claim)
             case _:
                 cause = type(exc).__name__
                 await lease.decide(lambda: outcomes.lost(claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))

@@ -14,6 +14,7 @@ from edits.storage import StorageError
 from qubico import errors
 from workers.clients import Clients
 from workers.lease import Lease, boot_time
+from workers.limits import reading
 
 log = structlog.get_logger()
 
@@ -57,9 +58,9 @@ class Sweep:
     async def _read_abandoned(self) -> None:
         schedule = self.clients.schedule
         for task_id, edit_id in await schedule.claim_abandoned(ABANDONED_AT_ONCE, lease=self.lease):
-            await schedule.read_token()
             try:
-                task = await self.clients.qubico.get(task_id)
+                async with reading(self.clients):
+                    task = await self.clients.qubico.get(task_id)
             except errors.TaskGone:
                 await schedule.settle_abandoned(task_id, status="gone")
                 continue

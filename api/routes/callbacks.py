@@ -12,7 +12,7 @@ from api.dependencies import Served, no_query
 from api.documents import Responses, problems
 from api.errors import Problem
 from qubico.errors import Unreadable
-from qubico.schemas import parse_task
+from qubico.schemas import Task, TaskStatus, parse_task
 
 log = structlog.get_logger()
 
@@ -33,14 +33,16 @@ MAX_BYTES: Final = 1024 * 1024
 async def receive(token: str, request: Request, parts: Served) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
     attempt = parts.service.attempt_of(token)
-    task_id = _task_id(await body.read(request, max_bytes=MAX_BYTES))
-    await parts.service.called_back(attempt, task_id=task_id)
+    task = _task(await body.read(request, max_bytes=MAX_BYTES))
+    # An unknown status might be an end: it is looked at, too.
+    ended = task.is_final or task.status is TaskStatus.UNKNOWN
+    await parts.service.called_back(attempt, task_id=task.task_id, ended=ended)
     log.info("callback.received", edit_id=attempt.edit_id, attempt=attempt.number)
     return Response(status_code=200)
 
 
-def _task_id(raw: bytes) -> str:
+def _task(raw: bytes) -> Task:
     try:
-        return parse_task(json.loads(raw)).task_id
+        return parse_task(json.loads(raw))
     except (ValueError, RecursionError, Unreadable) as exc:
         raise Problem("malformed", "There is no task in this body.") from exc

@@ -88,7 +88,11 @@ async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts:
 async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, parts: Served) -> Response:
     if not auth.is_local(request, parts.settings):
         auth.check(request)
-    text = await stats.render(parts.repository, scope=query.scope)
+    try:
+        async with asyncio.timeout(LOOK_FOR):
+            text = await stats.render(parts.repository, scope=query.scope)
+    except TimeoutError as exc:
+        raise Unavailable("Redis does not answer.") from exc
     return Response(text, media_type=stats.CONTENT_TYPE)
 
 

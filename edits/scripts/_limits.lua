@@ -18,8 +18,9 @@ local function quote(name, rate, lookahead)
   local tat, closed, half, probe, since =
     tonumber(s[1] or 0), tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), tonumber(s[5] or 0)
   if closed > NOW and closed < NOW + HORIZON then return {n = 0, reason = 'cooldown', at = closed} end
-  if half and probe > NOW then return {n = 0, reason = 'cooldown', at = math.min(probe, NOW + 1000)} end
-  local climbed = math.min(1, LEAST + (1 - LEAST) * math.max(0, NOW - since) / CLIMB)
+  if since > NOW then since = 0 end -- the clock was set back
+  if half and probe > NOW and probe <= NOW + PROBE then return {n = 0, reason = 'cooldown', at = math.min(probe, NOW + 1000)} end
+  local climbed = math.min(1, LEAST + (1 - LEAST) * (NOW - since) / CLIMB)
   local gap = 1000 / (rate * climbed)
   if tat > NOW + math.max(HORIZON, gap) then tat = NOW end
   local first = math.max(tat, NOW)

@@ -10,6 +10,13 @@ local FINAL = {succeeded = true, failed = true, canceled = true}
 local NUMBERS = {'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en'}
 local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
 
+-- Refuses a call that lacks an argument, before anything is written.
+local function need(...)
+  for _, name in ipairs({...}) do
+    if A[name] == nil then error('the argument ' .. name .. ' is missing', 0) end
+  end
+end
+
 local function key(...)
   return NS .. ':' .. table.concat({...}, ':')
 end
@@ -39,6 +46,17 @@ local function count(name, by)
   redis.call('HINCRBY', key('stats'), name, by or 1)
 end
 
+-- Members of a set that are due, at most `limit`; the clock may have been set back since their time was written.
+local function due_in(set, limit)
+  local found = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, limit)
+  if #found < limit then
+    for _, far in ipairs(redis.call('ZRANGEBYSCORE', set, NOW + HORIZON, '+inf', 'LIMIT', 0, limit - #found)) do
+      found[#found + 1] = far
+    end
+  end
+  return found
+end
+
 -- Wakes a chain of `step` that sleeps past `due`; chains say in `idle` until when they sleep.
 local function wake(step, due)
   local last = redis.call('ZREVRANGE', key('idle', step), 0, 0, 'WITHSCORES')
@@ -51,9 +69,9 @@ end
 -- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
-  if e.wt then observe('wait:' .. e.wt, at - e.la) end
   if redis.call('STRLEN', key('t', e.id)) < TIMELINE_BYTES or FINAL[name] then
     local line = {name, at, e.wt or '', data or {}}
+    if e.wt then observe('wait:' .. e.wt, at - e.la) end
     redis.call('APPEND', key('t', e.id), cjson.encode(line) .. '\n')
     e.la = at
     redis.call('HSET', key('e', e.id), 'la', at)
@@ -63,6 +81,7 @@ end
 local function enqueue(e)
   local queue = key('q', e.tn)
   redis.call('ZADD', queue, e.qa, e.id)
+  if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
   if not redis.call('ZSCORE', key('tenants'), e.tn) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
   end
@@ -71,17 +90,27 @@ end
 
 local function dequeue(e)
   redis.call('ZREM', key('q', e.tn), e.id)
+  if e.ex then redis.call('ZREM', key('expiring'), e.id) end
   if redis.call('EXISTS', key('q', e.tn)) == 0 then redis.call('ZREM', key('tenants'), e.tn) end
+end
+
+local IN_FLIGHT = {submit = true, adopt = true, poll = true}
+
+-- A place at the provider is free again: who waits for one need not sleep on.
+local function room_freed()
+  if redis.call('HGET', key('gate'), 'why') == 'in_flight_cap' then wake('submit', NOW) end
 end
 
 -- Takes an edit out of the one place where it is and puts it into another: 'queue', a due-set with its time, or 'final'.
 local function move(e, place, due)
+  if IN_FLIGHT[e.pl] and not IN_FLIGHT[place] then room_freed() end
   if e.pl == 'queue' then dequeue(e) elseif e.pl and e.pl ~= 'final' then redis.call('ZREM', key('due', e.pl), e.id) end
   if place == 'queue' then
     enqueue(e)
   elseif place == 'final' then
     redis.call('ZADD', key('retention'), NOW, e.id)
   else
+    due = math.min(due, NOW + HORIZON - 1)
     redis.call('ZADD', key('due', place), due, e.id)
     wake(place, due)
   end
@@ -123,11 +152,20 @@ local function finish(e, status, kind, change)
   change.place = 'final'
   change.set = change.set or {}
   change.set.en = e.la
+  if e.tb > 0 and change.set.cs == 'released' then change.set.cs = 'charged' end -- by an earlier attempt
   change.drop = {'li', 'wt', 'ws', 'hv', 'rt'}
   advance(e, change)
   count('ended:' .. status .. ':' .. (kind or ''))
   if status ~= 'succeeded' then redis.call('ZADD', key('due', 'manifest'), NOW, e.id) wake('sweep', NOW) end
   redis.call('PUBLISH', key('ended'), e.id)
+end
+
+-- A fact about an edit that has ended: its manifest is written again.
+local function ended_otherwise(e, facts)
+  if not FINAL[e.st] then return end
+  facts.fe = e.fe + 1
+  redis.call('ZADD', key('due', 'manifest'), NOW, e.id)
+  wake('sweep', NOW)
 end
 
 -- The fence guards decisions: whoever decides with an old one changes nothing.

@@ -2,6 +2,7 @@
 -- Takes one edit in. A: id, tenant, livemode (0|1), priority, shift (ms by which the priority moves its arrival), input (JSON
 -- text), external_id?, units, expires_in? (ms), max_queued, retention (ms), idem? {key, fingerprint, ttl (ms)}.
 -- Returns {outcome: new|same|replayed|reused|full, id}. Repeatable by the id, which the caller makes.
+need('id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units', 'max_queued')
 local function depth()
   local total = 0
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do

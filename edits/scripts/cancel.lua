@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
 -- Cancels an edit that is still queued; later the provider has no cancel. A: id. Returns ok|missing|too_late.
+need('id')
 local e = record(A.id)
 if not e then return 'missing' end
 if e.st == 'canceled' then return 'ok' end
 if e.st ~= 'queued' then return 'too_late' end
-finish(e, 'canceled', nil, {set = {cs = e.tb > 0 and e.cs or 'released', fe = e.fe + 1}})
+finish(e, 'canceled', nil, {set = {cs = 'released', fe = e.fe + 1}})
 return 'ok'

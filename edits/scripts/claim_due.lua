@@ -2,13 +2,14 @@
 -- Claims what is due of one step: pushes its due time ahead by the lease and raises its fence. A: step (poll|store|adopt|
 -- manifest), wakes (the step whose chain this is), nonce, k, lease, chain, idle (ms), with_input, read? {rate, lookahead} (takes
 -- read tokens). Returns {claims: [{id, slot, e, input, x}], next (ms from now)}.
+need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local due = key('due', A.step)
 
 -- A create whose worker did not answer for it within its lease: the answer is lost, the task may exist.
 if A.step == 'adopt' then
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('due', 'submit'), '-inf', NOW, 'LIMIT', 0, 100)) do
+  for _, id in ipairs(due_in(key('due', 'submit'), 100)) do
     local e = record(id)
     if e and e.st == 'submitting' then
       advance(e, {place = 'adopt', due = NOW, wait = 'answer_lost', event = 'answer_lost', data = {cause = 'no_answer_in_lease'}, set = {fe = e.fe + 1, cs = 'unknown'}})
@@ -18,18 +19,10 @@ if A.step == 'adopt' then
   end
 end
 
-local function looked_at(limit)
-  local ids = redis.call('ZRANGEBYSCORE', due, '-inf', NOW, 'LIMIT', 0, limit)
-  if #ids < limit then
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, NOW + HORIZON, '+inf', 'LIMIT', 0, limit - #ids)) do ids[#ids + 1] = id end
-  end
-  return ids
-end
-
 local offer = A.read and quote('read', ceiling('reads_per_second', A.read.rate), A.read.lookahead) or nil
 local wanted = math.min(A.k, offer and offer.n or A.k)
 local claims = {}
-for _, id in ipairs(wanted > 0 and looked_at(wanted) or {}) do
+for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
   local e = record(id)
   if not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
     redis.call('ZREM', due, id)

@@ -3,6 +3,7 @@
 -- (creates a second), max_in_flight, chain, idle (ms the chain may sleep).
 -- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
 -- the account whether it works again)}.
+need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 
@@ -27,6 +28,17 @@ local function expire(e)
 end
 
 local why = redis.call('HGET', key('gate'), 'why')
+-- Also those far behind in the queue, and while nothing may be submitted.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
+  local e = record(id)
+  if e and e.st == 'queued' then
+    e.wt = why or e.wt
+    expire(e)
+  else
+    redis.call('ZREM', key('expiring'), id)
+  end
+end
+
 local function claim(e, slot)
   advance(e, {
     status = 'submitting', place = 'submit', due = NOW + A.lease, wait = 'submit', event = 'submitting',
@@ -39,7 +51,7 @@ local blocked = redis.call('HMGET', key('gate'), 'blocked', 'ask')
 local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
 local room = ceiling('max_in_flight', A.max_in_flight) - in_flight()
 if blocked[1] then
-  if offer.at <= NOW then
+  if offer.at <= NOW or offer.at > NOW + 15000 then
     probe = 1
     offer.at = NOW + 15000
     redis.call('HSET', key('gate'), 'ask', offer.at)
@@ -74,6 +86,7 @@ elseif blocked[1] then
   next_at = offer.at
 end
 if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.call('HDEL', key('gate'), 'why') end
-next_at = math.min(next_at, NOW + A.idle)
+local expiring = redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
+next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
 return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and 1 or 0})

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- The provider is done: the result's address is recorded before the copy. A: id, fence, address, started? ended? (ms), units?.
 -- Returns ok|stale.
+need('id', 'fence', 'address')
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'poll' then return 'stale' end
 if A.started and not e.tr then

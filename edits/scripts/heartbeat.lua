@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
--- number}], ttl, grace (ms), ceilings {name = value}; leave (1: it goes). Returns the chains that nobody runs, to be started:
--- [{step, slot, number}].
+-- number}], ttl, grace (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n since the last beat},
+-- leave (1: it goes). Returns the chains that nobody runs, to be started: [{step, slot, number}].
+need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings')
 local function lowest(name)
   local low
   for _, text in ipairs(redis.call('HVALS', key('wanted'))) do
@@ -22,7 +23,14 @@ for _, step in ipairs(A.steps) do
 end
 if A.leave == 1 then redis.call('ZREM', key('live'), A.process) else redis.call('ZADD', key('live'), NOW + A.ttl, A.process) end
 redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
-redis.call('HSET', key('wanted'), A.process, cjson.encode(A.ceilings))
+-- Counts are added once, also when a beat whose reply was lost is repeated.
+local before = redis.call('HGET', key('wanted'), A.process)
+if A.beat > (before and cjson.decode(before).beat or 0) then
+  for name, n in pairs(A.counts) do count(name, n) end
+end
+local wanted = {beat = A.beat}
+for name, value in pairs(A.ceilings) do wanted[name] = value end
+redis.call('HSET', key('wanted'), A.process, cjson.encode(wanted))
 for _, process in ipairs(redis.call('HKEYS', key('wanted'))) do
   if not redis.call('ZSCORE', key('live'), process) then redis.call('HDEL', key('wanted'), process) end
 end

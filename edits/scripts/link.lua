@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- One link of a chain: raises the chain's number by compare-and-set, so that a doubled message ends at once. A: step, slot,
 -- number (as the message says), grace (ms the chain counts as alive). Returns ok|stale|surplus.
+need('step', 'slot', 'number', 'grace')
 local chain = key('chain', A.step)
 redis.call('ZREMRANGEBYSCORE', key('live', A.step), '-inf', NOW)
 if A.slot >= math.max(1, redis.call('ZCARD', key('live', A.step))) then return 'surplus' end

@@ -1,10 +1,12 @@
 #!lua flags=allow-oom
 -- Buys a failed task again, because a person asked (`retry`) or a setting allows it. A: id, fence, kind (what failed), automatic
--- (1: by setting: spends one of its re-buys and raises the attempt). Returns ok|stale.
+-- (1: by setting: spends one of its re-buys and raises the attempt), shift (ms, of its
+-- priority). Returns ok|stale.
+need('id', 'fence', 'kind', 'shift')
 local e = record(A.id)
-if not fenced(e) or e.st == 'queued' then return 'stale' end
-redis.call('DEL', key('x', A.id))
-local set = {fe = e.fe + 1, cs = 'reserved', qa = NOW}
+if not fenced(e) or not e.ti then return 'stale' end
+redis.call('HDEL', key('x', A.id), 'addr', 'sent', 'cand', 'msg')
+local set = {fe = e.fe + 1, cs = 'reserved', qa = NOW + A.shift}
 if A.automatic == 1 then
   set.at = e.at + 1
   set.ar = (e.ar or 0) + 1

@@ -1,13 +1,15 @@
 #!lua flags=allow-oom
 -- A person asks for a failed edit again: attempt + 1. What was paid for is looked for first: a task of ours is read again (`poll`),
--- a create without answer is looked for again (`adopt`); `hv` lets those steps buy anew if nothing is to be had. A: id.
+-- a create without answer is looked for again (`adopt`); `hv` lets those steps buy anew if nothing is to be had. A: id,
+-- shifts {priority = ms}.
 -- Returns ok|missing|unfinished|ended.
+need('id', 'shifts')
 local e = record(A.id)
 if not e then return 'missing' end
 if not FINAL[e.st] then return 'unfinished' end
 if e.st ~= 'failed' then return 'ended' end
 local change = {
-  event = 'retried', data = {attempt = e.at + 1}, set = {at = e.at + 1, fe = e.fe + 1, rt = 0, qa = NOW, ar = 0},
+  event = 'retried', data = {attempt = e.at + 1}, set = {at = e.at + 1, fe = e.fe + 1, rt = 0, qa = NOW + A.shifts[e.pr], ar = 0},
   drop = {'en', 'ek', 'er', 'ec', 'li'},
 }
 local harvest = e.ti and e.ek ~= 'provider_failed' and e.ek ~= 'moderated' and e.ek ~= 'result_invalid'

@@ -36,7 +36,12 @@ def create_app(options: SandboxOptions | None = None) -> Sandbox:
 
     app = Sandbox(
         routes=[*storefront.ROUTES, *files.ROUTES, *control.ROUTES],
-        exception_handlers={404: _unknown_route, 405: _unknown_route, control.Refused: control.refused},
+        exception_handlers={
+            404: _unknown_route,
+            405: _unknown_route,
+            control.Refused: control.refused,
+            OptionsError: control.refused,
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False

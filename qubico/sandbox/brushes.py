@@ -15,7 +15,7 @@ Colour = tuple[int, int, int]
 
 def chosen(prompt: str) -> list[tuple[str, Brush]]:
     """Every brush whose words stand in the prompt (quoted text aside), in painting order."""
-    words = re.sub(r"[\"“”«»„'].*?[\"“”«»']", " ", prompt.lower())
+    words = re.sub(r"(?<!\w)[\"“”«»„'].*?[\"“”«»'](?!\w)", " ", prompt.lower())
     return [(name, brush) for name, pattern, brush in BRUSHES if re.search(rf"\b(?:{pattern})", words)]
 
 

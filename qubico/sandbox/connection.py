@@ -3,6 +3,7 @@
 ASGI has no word for this, so the server's transport is taken from the `send` that uvicorn hands to the application.
 """
 
+import asyncio
 import socket
 import struct
 from typing import Any
@@ -25,10 +26,14 @@ class Dropped(Response):
 
 
 class Hanging(Response):
-    """Nothing is answered until the caller gives up."""
+    """Nothing is answered until the caller gives up, or the server stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
-        await _gone(receive)
+        try:
+            await _gone(receive)
+        except asyncio.CancelledError:
+            _transport(scope).abort()
+            await _gone(receive)
 
 
 class Cut(Response):

@@ -54,7 +54,9 @@ class SandboxOptions(BaseModel):
     redirect_to: str | None = Field(None, description="where `redirect` points; unset: this host by its other name")
 
     outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the whole API away, in one way")
-    next_faults: dict[str, int] = Field(default_factory=dict, description="fault: how many of the next creates get it")
+    next_faults: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, description="fault: how many of the next creates get it"
+    )
     fault_rates: dict[str, Share] = Field(default_factory=dict, description="fault: share of creates that get it")
     data_dir: str | None = Field(None, description="folder where accepted tasks survive a restart")
 
@@ -73,15 +75,24 @@ class SandboxOptions(BaseModel):
 
 
 class OptionsError(ValueError):
-    """Settings that cannot be used, all of them in one message."""
+    """Options that cannot be used, all of them in one message, a line each."""
 
 
 def from_environment(environment: Mapping[str, str]) -> SandboxOptions:
     """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are not ours to judge."""
     names = {field: f"SANDBOX_{field.upper()}" for field in SandboxOptions.model_fields}
-    given = {field: environment[name] for field, name in names.items() if environment.get(name)}
+    return _checked({field: environment[name] for field, name in names.items() if environment.get(name)}, names)
+
+
+def changed(options: SandboxOptions, patch: Mapping[str, Any]) -> SandboxOptions:
+    if "data_dir" in patch:
+        raise OptionsError("data_dir: can only be set at the start")
+    return _checked({**options.model_dump(), **patch}, {})
+
+
+def _checked(given: dict[str, Any], names: Mapping[str, str]) -> SandboxOptions:
     try:
         return SandboxOptions.model_validate(given)
     except ValidationError as exc:
-        faulty = [f"{names[str(fault['loc'][0])]}: {fault['msg']}" for fault in exc.errors()]
+        faulty = [f"{names.get(field := str(fault['loc'][0]), field)}: {fault['msg']}" for fault in exc.errors()]
         raise OptionsError("\n".join(faulty)) from exc

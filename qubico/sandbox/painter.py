@@ -21,7 +21,7 @@ from qubico.sandbox.faults import without_words
 INPUT_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000
 SMALL = (64, 64)
-QUOTED = re.compile(r"[\"“«„']([^\"”»“']{1,80})[\"”»“']")
+QUOTED = re.compile(r"(?<!\w)[\"“«„']([^\"”»“']{1,80})[\"”»“'](?!\w)")
 FileType = Literal["png", "jpg", "webp"]
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 

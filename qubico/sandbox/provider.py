@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import Awaitable
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from qubico.sandbox.intake import Order
 from qubico.sandbox.journal import Journal
 from qubico.sandbox.ledger import Ledger
 from qubico.sandbox.limits import RateLimit
-from qubico.sandbox.options import SandboxOptions
+from qubico.sandbox.options import SandboxOptions, changed
 from qubico.sandbox.stats import Stats
 from qubico.sandbox.studio import Studio
 from qubico.sandbox.tasks import Status, Task
@@ -59,7 +60,7 @@ class Provider:
 
     async def reset(self, patch: dict[str, Any]) -> None:
         """Forgets everything; options are those of the start with these changes."""
-        options = _changed(self._at_start, patch)
+        options = changed(self._at_start, patch)
         await self.close()
         self.journal.forget()
         self._open(options)
@@ -67,16 +68,18 @@ class Provider:
     def change(self, patch: dict[str, Any]) -> None:
         """Changes options while running; tasks keep the times they were given."""
         old = self.options
-        self.options = _changed(old, patch)
+        now = self.options = changed(old, patch)
+        self.studio.plain_bytes = now.plain_bytes
         if "balance_usd" in patch:
-            refund = self.options.refund_failed
-            self.ledger.refill(self.options.balance_usd, self.clock.now(), refund_failed=refund)
+            self.ledger.refill(now.balance_usd, self.clock.now(), refund_failed=now.refund_failed)
         if "next_faults" in patch:
-            self.faults.coming.update(patch["next_faults"])
-        if self.options.creates_per_second != old.creates_per_second or self.options.burst != old.burst:
-            self.creates = RateLimit(per_second=self.options.creates_per_second, burst=self.options.burst)
-        if self.options.reads_per_second != old.reads_per_second or self.options.burst != old.burst:
-            self.reads = RateLimit(per_second=self.options.reads_per_second, burst=self.options.burst)
+            self.faults.coming = Counter(now.next_faults)
+        if "seed" in patch:
+            self._sow(now.seed)
+        if (now.creates_per_second, now.burst) != (old.creates_per_second, old.burst):
+            self.creates = RateLimit(per_second=now.creates_per_second, burst=now.burst)
+        if (now.reads_per_second, now.burst) != (old.reads_per_second, old.burst):
+            self.reads = RateLimit(per_second=now.reads_per_second, burst=now.burst)
 
     async def advance(self, seconds: float) -> None:
         """Pushes the clock and waits (a second at most) for the painting that this made due, but for no callback."""
@@ -134,8 +137,9 @@ class Provider:
         self.clock = Clock()
         self.ledger = Ledger(balance_usd=options.balance_usd)
         self.stats = Stats()
-        self.faults = FaultBook(seed=options.seed)
-        self.faults.coming.update(options.next_faults)
+        self.faults = FaultBook()
+        self.faults.coming = Counter(options.next_faults)
+        self._sow(options.seed)
         self.creates = RateLimit(per_second=options.creates_per_second, burst=options.burst)
         self.reads = RateLimit(per_second=options.reads_per_second, burst=options.burst)
         self.timeline = Timeline(self.clock)
@@ -148,7 +152,10 @@ class Provider:
             session=self.studio.session,
             spawn=self._spawn,
         )
-        self._random = Random(options.seed)  # noqa: S311 - repeatable on purpose
+
+    def _sow(self, seed: int) -> None:
+        self._random = Random(seed)  # noqa: S311 - repeatable on purpose
+        self.faults.random = Random(f"faults {seed}")  # noqa: S311 - repeatable on purpose
 
     def _schedule(self, task: Task) -> None:
         """Nothing at all for a task without a picture to paint or anybody to tell."""
@@ -185,7 +192,3 @@ class Provider:
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         return job
-
-
-def _changed(options: SandboxOptions, patch: dict[str, Any]) -> SandboxOptions:
-    return SandboxOptions.model_validate({**options.model_dump(), **patch})

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import logging
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +12,7 @@ import aiohttp
 from qubico.sandbox import painter
 from qubico.sandbox.tasks import Failure, Task
 
+logger = logging.getLogger(__name__)
 MAX_INPUT_BYTES = 20 * 1024 * 1024
 FETCH_TIMEOUT = 20.0
 KEPT_BYTES = 256 * 1024 * 1024
@@ -23,23 +25,26 @@ class NoPicture(Exception):
 
 class Studio:
     def __init__(self, *, plain_bytes: int) -> None:
-        self._plain_bytes = plain_bytes
+        self.plain_bytes = plain_bytes
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="sandbox-painter")
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._kept_bytes = 0
         self._session: aiohttp.ClientSession | None = None
 
     async def work(self, task: Task) -> Failure | None:
-        """Paints the result of a task, or says why that cannot be done."""
+        """Paints the result of a task, or says why that cannot be done; whatever happens, the task ends."""
         try:
             await self.picture(task)
         except (NoPicture, painter.BadPicture) as exc:
             return Failure(str(exc), "worker: failed to fetch image")
+        except Exception as exc:
+            logger.exception("task.panicked task_id=%s", task.task_id)
+            return Failure(f"worker: panic: {type(exc).__name__}", "")
         return None
 
     async def picture(self, task: Task) -> bytes:
         if task.paint == "plain":
-            return painter.plain(size_bytes=self._plain_bytes, mark=task.task_id)
+            return painter.plain(size_bytes=self.plain_bytes, mark=task.task_id)
         kept = self._kept.get(task.file_id)
         if kept is None:
             kept = await self._paint(task)

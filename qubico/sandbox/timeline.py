@@ -13,11 +13,11 @@ LONGEST_NAP = 3600.0
 class Timeline:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
-    def at(self, moment: float, action: Callable[[], None]) -> None:
+    def at(self, moment: float, action: Callable[[], object]) -> None:
         heapq.heappush(self._due, (moment, next(self._order), action))
         if self._due[0][0] == moment:
             self._arm()

@@ -81,6 +81,7 @@ async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, re
         await asyncio.wait_for(qubico.connected.wait(), 5)
         assert next(allowed, "asked twice") == "asked twice"
         assert qubico.received == before
+        assert (await client.get("5b7a0c1e-52f4-4a0e-9a55-2f0f6c1d7e10")).status is TaskStatus.PENDING
         assert (await client.create(request_to_buy)).status is TaskStatus.PENDING  # the connection was given back
         assert len(qubico.posts) == (2 if reused else 1)
 

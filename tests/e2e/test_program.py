@@ -4,18 +4,20 @@ import base64
 import json
 import os
 import pty
+import resource
 import signal
 import subprocess
-import time
 
 import httpx
 import pytest
+from ulid import ULID
 
 from tests.parts import stack as parts
 from tests.parts.stack import ROOT, environment, eventually, program, run_stack, running
 from tests.parts.valkey import free_port
 
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
+UNKNOWN = f"edit_{ULID()}"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -53,7 +55,7 @@ def test_json_shows_the_edit_and_where_its_picture_is(stack, tmp_path):
 
 
 def test_an_edit_that_fails_ends_with_one_and_its_reason(stack):
-    answer = stack.program("edit", PICTURE, "Make it sepia [[moderated]]")
+    answer = stack.program("edit", PICTURE, "Make it sepia [fault:moderated]")
     assert answer.returncode == 1
     assert b"failed: moderated" in answer.stderr
     assert answer.stdout == b""
@@ -85,7 +87,7 @@ def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
         (["edit", PICTURE], b"PROMPT"),
         (["edit", PICTURE, "p", "-o", PICTURE], b"nothing is overwritten"),
         (["edit", PICTURE, "p", "-o", "-", "--json"], b"both write to stdout"),
-        (["status", "edit_01AAAAAAAAAAAAAAAAAAAAAAAA"], b"edit_01AAAAAAAAAAAAAAAAAAAAAAAA"),
+        (["status", UNKNOWN], UNKNOWN.encode()),
         (["cancel", ""], b"an id is needed"),
         (["worker", "--steps", "submit,beat"], b"beat is no step"),
         (["dance"], b"dance"),
@@ -99,7 +101,7 @@ def test_wrong_usage_ends_with_two_and_says_what_is_wrong(stack, arguments, told
 
 
 def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
-    command = [*parts.PROGRAM, "edit", PICTURE, "Make it sepia [[slow]]"]
+    command = [*parts.PROGRAM, "edit", PICTURE, "Make it sepia [fault:slow]"]
     waiting = subprocess.Popen(
         command, cwd=stack.folder, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -168,13 +170,14 @@ def test_a_part_alone_needs_a_redis_or_an_up_to_join(command, tmp_path):
 
 
 def test_help_answers_at_once(tmp_path):
-    quickest = 9.0
-    for _ in range(3):  # the machine may be busy, the program is not
-        began = time.perf_counter()
-        answer = program("--help", folder=tmp_path, environ=environment(tmp_path))
-        quickest = min(quickest, time.perf_counter() - began)
-        assert answer.returncode == 0
-    assert quickest < 0.5
+    def spent():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    before = spent()  # in processor time, as the machine may be busy with other things
+    answer = program("--help", folder=tmp_path, environ=environment(tmp_path))
+    assert answer.returncode == 0
+    assert spent() - before < 0.5
 
 
 # --- the running system ---
@@ -235,7 +238,8 @@ def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
     login = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
     try:
         with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20, auth=login) as flower:
-            eventually(lambda: len(flower.get("/api/workers").json()) == 2, "Flower to see both workers", seconds=30)
+            seen = lambda: flower.get("/api/workers", params={"refresh": 1}).json()  # noqa: E731 - asked again and again
+            eventually(lambda: len(seen()) == 2, "Flower to see both workers", seconds=40)
     finally:
         joining.terminate()
         assert joining.wait(20) == 0
@@ -243,26 +247,35 @@ def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
 
 @pytest.mark.fault
 def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
-    with run_stack(tmp_path) as up, up.http() as api:
+    with run_stack(tmp_path, SANDBOX_LATENCY="2") as up, up.http() as api:
+        _kill(up, [up.pid_of("api.app"), up.pid_of("qubico.sandbox"), up.pid_of("flower")])
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+
         picture = base64.b64encode((ROOT / "samples" / "landscape.jpg").read_bytes()).decode()
         body = {"prompt": "Make it sepia", "image": f"data:image/jpeg;base64,{picture}"}
         edit = api.post("/v1/edits", json=body).raise_for_status().json()
-        victims = [*up.worker_pids(), up.pid_of("valkey-server"), up.pid_of("api.app"), up.pid_of("qubico.sandbox")]
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        eventually(
-            lambda: up.said().count("started again") >= len(victims), "every part to be started again", seconds=30
-        )
-        for name in ("worker1", "valkey", "api", "sandbox"):
+        path = f"/v1/edits/{edit['id']}"
+        eventually(lambda: _answer(api, path)["status"] == "processing", "the provider to have it")
+        _kill(up, [*up.worker_pids(), up.pid_of("valkey-server")])
+        eventually(lambda: (_answer(api, path) or edit)["status"] == "succeeded", "the edit to succeed", seconds=90)
+        for name in ("api", "sandbox", "flower", "worker1", "valkey"):
             assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
-        eventually(lambda: _status(api, edit["id"]) == "succeeded", "the edit to succeed all the same", seconds=90)
 
 
-def _status(api, edit_id):
+def _kill(up, pids):
+    before = up.said().count("started again")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: up.said().count("started again") == before + len(pids), "all to be started again", seconds=30)
+
+
+def _answer(api, path):
+    """What the API says, or None while it cannot."""
     try:
-        return api.get(f"/v1/edits/{edit_id}").json().get("status")
+        answer = api.get(path)
     except httpx.TransportError:
         return None
+    return answer.json() if answer.status_code == 200 else None
 
 
 @pytest.mark.fault
@@ -304,7 +317,7 @@ def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):
     for words in ("Where the time went", "provider_run", "sandbox: nothing was bought", "next: make up"):
         assert words in told
     assert [path.name for path in temporary.iterdir() if path.name.startswith("retouch-demo")] == []
-    listing = subprocess.run(["ps", "-axo", "command="], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["ps", "-axwwo", "command="], capture_output=True, text=True, check=True).stdout
     assert str(temporary) not in listing
 
 

@@ -80,6 +80,14 @@ def s3_url(s3_server: S3Server) -> str:
     return f"s3://{s3_server.bucket}/{secrets.token_hex(6)}"
 
 
+@pytest.fixture
+def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same place, with the server's endpoint and keys set in the environment of the test."""
+    for name, value in s3_env.items():
+        monkeypatch.setenv(name, value)
+    return s3_url
+
+
 def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", folder: Path) -> None:
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until:

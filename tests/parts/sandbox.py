@@ -7,7 +7,7 @@ is a server more, with these quick options and the given ones on top.
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,7 +31,8 @@ QUICK: dict[str, Any] = {
 class Sandbox:
     """A running sandbox, seen from outside. Calls block, and never need the caller's event loop."""
 
-    def __init__(self, *, port: int, api_key: str) -> None:
+    def __init__(self, *, port: int, api_key: str, stop: Callable[[], None]) -> None:
+        self.stop = stop
         self.host = f"127.0.0.1:{port}"
         self.base_url = f"http://{self.host}"
         self.api_key = api_key
@@ -83,14 +84,18 @@ def run_sandbox(**options: Any) -> Iterator[Sandbox]:
         while not server.started and time.monotonic() < until and thread.is_alive():
             time.sleep(0.01)
         assert server.started, "the sandbox did not start"
-        sandbox = Sandbox(port=listener.getsockname()[1], api_key=chosen.api_key.split(",")[0])
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive(), "the sandbox did not stop"
+
+        sandbox = Sandbox(port=listener.getsockname()[1], api_key=chosen.api_key.split(",")[0], stop=stop)
         try:
             yield sandbox
         finally:
             sandbox.close()
-            server.should_exit = True
-            thread.join(10)
-            assert not thread.is_alive(), "the sandbox did not stop"
+            stop()
 
 
 @pytest.fixture(scope="session")

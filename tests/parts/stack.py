@@ -126,7 +126,7 @@ def stop(process: "subprocess.Popen[bytes]") -> int:
 
 def children_of(pid: int) -> dict[int, str]:
     """Direct children that run, zombies not counted, with their commands."""
-    listed = subprocess.run(["ps", "-axo", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["ps", "-axwwo", "pid=,ppid=,stat=,command="], capture_output=True, text=True, check=True)
     rows = (line.split(None, 3) for line in listed.stdout.splitlines())
     return {int(row[0]): row[3] for row in rows if len(row) == 4 and int(row[1]) == pid and row[2][0] != "Z"}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,6 +27,11 @@ class Api:
     url: str
     settings: Settings
     client: httpx.Client
+
+    @property
+    def objects(self) -> Path:
+        """The folder that is its storage."""
+        return Path(self.settings.storage_url.removeprefix("file://"))
 
     def accept(self, **fields: object) -> dict[str, object]:
         body = {"prompt": "make the sky stormy", "image": "http://example.com/house.jpg"} | fields
@@ -85,9 +91,20 @@ def start_api(redis_url: str, tmp_path: Path) -> Iterator[Callable[..., Api]]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def shared_api(valkey_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    folder = tmp_path_factory.mktemp("api")
+    with serving(settings_for(f"redis://127.0.0.1:{valkey_port}/0", folder, free_port())) as api:
+        yield api
+
+
 @pytest.fixture
-def api(start_api: Callable[..., Api]) -> Api:
-    return start_api()
+def api(shared_api: Api, redis_url: str) -> Api:
+    """With settings as they come; no edit and no picture is left from the test before."""
+    assert redis_url == shared_api.settings.redis_url
+    for kept in shared_api.objects.iterdir():
+        shutil.rmtree(kept)
+    return shared_api
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from PIL import Image
 
 from config.settings import Settings
 from edits import connection, layout, manifest
+from edits.limiter import Limiter
 from edits.links import Links
 from edits.models import CostState, EditError, EditResult, ErrorKind, to_ms
 from edits.outcomes import Outcomes
@@ -43,7 +44,13 @@ class Progress:
     async def processing(self, task_id: str = "task-1") -> Claim:
         claim = await self.submitting()
         await self._outcomes.bought(
-            claim.id, attempt=claim.attempt, task_id=task_id, units=200_000, status="pending", first_look=0, how="answer"
+            claim.id,
+            attempt=claim.attempt,
+            task_id=task_id,
+            units=200_000,
+            status="pending",
+            first_look=0,
+            how="answer",
         )
         return claim
 
@@ -66,6 +73,10 @@ class Progress:
         assert await self._outcomes.succeed(claim, result, at=to_ms(datetime.now(UTC)), extension="png")
         assert stored.sha256 == hashlib.sha256(data).hexdigest()
         return claim.id
+
+    async def block(self, message: str) -> None:
+        """The provider refuses the whole account."""
+        await Limiter(self.repository.redis, self.repository.scripts, self.repository.namespace).block(message)
 
     async def leave_redis(self, edit_id: str) -> None:
         """Writes the manifest and takes the record away, as after RETOUCH_EDITS__HOT."""

@@ -29,8 +29,7 @@ def jpeg_on_its_side() -> bytes:
 
 
 def objects_in(api: Api) -> list[Path]:
-    folder = Path(api.settings.storage_url.removeprefix("file://"))
-    return [found for found in folder.rglob("*") if found.is_file()]
+    return [found for found in api.objects.rglob("*") if found.is_file()]
 
 
 def test_an_edit_is_accepted_and_shown_with_every_key(api: Api) -> None:
@@ -90,12 +89,18 @@ def chunked(size: int) -> Iterator[bytes]:
         pytest.param({"json": BODY, "headers": {"Idempotency-Key": "x" * 256}}, 422, "invalid", id="long key"),
         pytest.param({"data": BODY}, 415, "unsupported_type", id="form"),
         pytest.param({"files": {"image": b"x"}, "data": {"prompt": "x"}}, 415, "unsupported_type", id="multipart"),
-        pytest.param({"content": json.dumps(BODY), "headers": {"Content-Type": ""}}, 415, "unsupported_type", id="no type"),
+        pytest.param(
+            {"content": json.dumps(BODY), "headers": {"Content-Type": ""}}, 415, "unsupported_type", id="no type"
+        ),
         pytest.param({"content": b" " * 400_000}, 413, "body_too_large", id="announced length over the cap"),
         pytest.param({"content": lambda: chunked(1_000_000)}, 413, "body_too_large", id="chunked over the cap"),
-        pytest.param({"json": BODY | {"image": data_uri(b"x" * BIG)}}, 413, "image_too_large", id="picture over the cap"),
+        pytest.param(
+            {"json": BODY | {"image": data_uri(b"x" * BIG)}}, 413, "image_too_large", id="picture over the cap"
+        ),
         pytest.param({"json": BODY | {"image": data_uri(b"GIF89a", "image/gif")}}, 415, "unsupported_type", id="gif"),
-        pytest.param({"json": BODY | {"image": data_uri(b"GIF89a" + b"\0" * 60)}}, 415, "unsupported_type", id="gif as png"),
+        pytest.param(
+            {"json": BODY | {"image": data_uri(b"GIF89a" + b"\0" * 60)}}, 415, "unsupported_type", id="gif as png"
+        ),
         pytest.param({"json": BODY | {"image": data_uri(png()[:-9])}}, 422, "image_unreadable", id="cut picture"),
         pytest.param({"json": BODY | {"image": "data:image/png;base64,%%%"}}, 422, "image_unreadable", id="no base64"),
         pytest.param({"json": BODY | {"image": "data:image/png,abc"}}, 422, "image_unreadable", id="not in base64"),
@@ -211,9 +216,7 @@ def test_a_repeated_upload_is_one_edit_with_one_picture(api: Api) -> None:
     assert len(objects_in(api)) == 1
 
 
-async def test_a_replay_shows_the_edit_as_it_is_now(
-    api: Api, client: httpx.AsyncClient, progress: Progress
-) -> None:
+async def test_a_replay_shows_the_edit_as_it_is_now(api: Api, client: httpx.AsyncClient, progress: Progress) -> None:
     headers = {"Idempotency-Key": "order-1"}
     await client.post("/v1/edits", json=BODY, headers=headers)
     await progress.processing("task-7")

@@ -72,13 +72,12 @@ def test_nothing_is_changed_of_what_is_not_there(api: Api, edit_id: str, call: s
     assert code_of(api.client.post(f"/v1/edits/{edit_id}/{call}")) == (404, "not_found")
 
 
-async def test_a_callback_needs_no_key_and_makes_its_edit_due(
-    api: Api, public_client: httpx.Client, progress: Progress
-) -> None:
+async def test_a_callback_needs_no_key_and_is_noted(api: Api, progress: Progress) -> None:
     edit_id = api.accept()["id"]
     await progress.submitting()
     token = Tokens("retouch", SECRET).sign(Attempt(str(edit_id), 1))
-    answer = public_client.post(f"/v1/callbacks/qubico/{token}", json=CALLBACK)
+    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as provider:
+        answer = await provider.post(f"/v1/callbacks/qubico/{token}", json=CALLBACK)
     assert (answer.status_code, answer.content) == (200, b"")
     redis = progress.repository.redis
     assert await redis.hget(f"retouch:x:{edit_id}", "cand") == "task-9"
@@ -111,7 +110,9 @@ def test_a_callback_for_an_edit_that_is_no_more_is_noted(api: Api, public_client
     [
         pytest.param("retouch.edit_1.1.AAAA", b"{}", 404, "not_found", id="forged token"),
         pytest.param("%20", b"{}", 404, "not_found", id="no token"),
-        pytest.param(Tokens("other", SECRET).sign(Attempt(new_id(), 1)), b"{}", 404, "not_found", id="another system's"),
+        pytest.param(
+            Tokens("other", SECRET).sign(Attempt(new_id(), 1)), b"{}", 404, "not_found", id="another system's"
+        ),
         pytest.param(None, b"hello", 400, "malformed", id="no JSON"),
         pytest.param(None, b"\xff\xfe", 400, "malformed", id="no text"),
         pytest.param(None, b"[" * 100_000, 400, "malformed", id="deeply nested"),
@@ -120,11 +121,9 @@ def test_a_callback_for_an_edit_that_is_no_more_is_noted(api: Api, public_client
         pytest.param(None, b" " * 1_100_000, 413, "body_too_large", id="over the cap"),
     ],
 )
-def test_a_wrong_callback_is_refused(
-    api: Api, public_client: httpx.Client, token: str | None, body: bytes, status: int, code: str
-) -> None:
+def test_a_wrong_callback_is_refused(api: Api, token: str | None, body: bytes, status: int, code: str) -> None:
     token = token or Tokens("retouch", SECRET).sign(Attempt(str(api.accept()["id"]), 1))
-    assert code_of(public_client.post(f"/v1/callbacks/qubico/{token}", content=body)) == (status, code)
+    assert code_of(api.client.post(f"/v1/callbacks/qubico/{token}", content=body)) == (status, code)
 
 
 def test_a_token_of_the_previous_secret_is_still_ours(start_api: Callable[..., Api]) -> None:

@@ -15,7 +15,9 @@ def ids_of(answer: httpx.Response) -> list[str]:
     return [edit["id"] for edit in answer.json()["data"]]
 
 
-async def test_a_succeeded_edit_has_its_result_and_a_fresh_link(api: Api, client: httpx.AsyncClient, progress: Progress) -> None:
+async def test_a_succeeded_edit_has_its_result_and_a_fresh_link(
+    api: Api, client: httpx.AsyncClient, progress: Progress
+) -> None:
     api.accept()
     data = png()
     edit_id = await progress.succeeded(data)
@@ -27,10 +29,16 @@ async def test_a_succeeded_edit_has_its_result_and_a_fresh_link(api: Api, client
     assert edit["provider"]["tasks_bought"] == 1
     result = edit["result"]
     assert result["url"] == f"{api.url}/v1/edits/{edit_id}/result"
-    assert (result["bytes"], result["content_type"], result["width"], result["height"]) == (len(data), "image/png", 64, 48)
+    assert (result["bytes"], result["content_type"], result["width"], result["height"]) == (
+        len(data),
+        "image/png",
+        64,
+        48,
+    )
     expires_at = datetime.fromisoformat(result["download_expires_at"])
     assert timedelta() < expires_at - datetime.now(UTC) <= timedelta(hours=1)
-    assert httpx.get(result["download_url"], trust_env=False).content == data
+    async with httpx.AsyncClient(trust_env=False) as without_a_key:
+        assert (await without_a_key.get(result["download_url"])).content == data
     listed = (await client.get("/v1/edits")).json()["data"][0]["result"]
     assert listed == result | {"download_url": None, "download_expires_at": None}
 
@@ -47,7 +55,9 @@ async def test_a_failed_edit_says_why(api: Api, client: httpx.AsyncClient, progr
     assert edit["provider"] is None
 
 
-async def test_an_unfinished_edit_says_when_to_ask_again(client: httpx.AsyncClient, api: Api, progress: Progress) -> None:
+async def test_an_unfinished_edit_says_when_to_ask_again(
+    client: httpx.AsyncClient, api: Api, progress: Progress
+) -> None:
     edit_id = api.accept()["id"]
     answer = await client.get(f"/v1/edits/{edit_id}")
     assert int(answer.headers["retry-after"]) >= 1
@@ -55,7 +65,9 @@ async def test_an_unfinished_edit_says_when_to_ask_again(client: httpx.AsyncClie
     assert "retry-after" not in (await client.get(f"/v1/edits/{edit_id}")).headers
 
 
-async def test_the_timeline_names_its_waits_and_adds_up(client: httpx.AsyncClient, api: Api, progress: Progress) -> None:
+async def test_the_timeline_names_its_waits_and_adds_up(
+    client: httpx.AsyncClient, api: Api, progress: Progress
+) -> None:
     edit_id = api.accept()["id"]
     await progress.succeeded(png())
     events = (await client.get(f"/v1/edits/{edit_id}/timeline")).json()
@@ -75,7 +87,9 @@ async def test_the_timeline_names_its_waits_and_adds_up(client: httpx.AsyncClien
         pytest.param(new_id(), 404, "not_found", id="never was"),
         pytest.param("edit_123", 404, "not_found", id="no id"),
         pytest.param("..%2f..%2fetc", 404, "not_found", id="a path"),
-        pytest.param(f"edit_{ULID.from_datetime(datetime(2024, 1, 1, tzinfo=UTC))}", 410, "gone", id="retention is over"),
+        pytest.param(
+            f"edit_{ULID.from_datetime(datetime(2024, 1, 1, tzinfo=UTC))}", 410, "gone", id="retention is over"
+        ),
     ],
 )
 def test_what_is_not_there_is_not_found_or_gone(api: Api, edit_id: str, path: str, status: int, code: str) -> None:

@@ -1,42 +1,24 @@
-"""Storage on a real folder and a real S3 server: the same promises on both, and faults in our own words."""
+"""Storage on a real folder and on a real S3 server: the same promises on both."""
 
 import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
 
 import httpx
 import pytest
 
-from edits import storage as objects
-from edits.links import LinkInvalid, Links
-from edits.storage import ObjectMissing, RangeInvalid, Storage, StorageRefused, StorageUnavailable, TooLarge
+from edits.links import LinkInvalid
+from edits.storage import (
+    ObjectMissing,
+    RangeInvalid,
+    Storage,
+    TooLarge,
+)
+from tests.integration.edits.objects import KEY, LARGE, LINKS, PNG, SMALL, everything, files_below, open_at, pieces
 from tests.parts.s3 import S3Server
-
-LINKS = Links("a secret of at least thirty-two bytes")
-KEY = "edits/2026/11/22/edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C/result.png"
-PNG = "image/png"
-SMALL = Random(1).randbytes(300_000)
-LARGE = Random(2).randbytes(12_000_000)
-"""Three parts."""
-
-
-def open_at(url: str, *, patience: float = 15) -> Storage:
-    return objects.open_storage(
-        url, links=LINKS, public_url="http://127.0.0.1:8000/", patience=timedelta(seconds=patience)
-    )
-
-
-@pytest.fixture
-def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """A place on the S3 server, whose endpoint and keys are in the environment."""
-    for name, value in s3_env.items():
-        monkeypatch.setenv(name, value)
-    return s3_url
 
 
 @pytest.fixture(params=["file", "s3"])
@@ -49,19 +31,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def storage(url: str) -> Storage:
     return open_at(url)
-
-
-async def pieces(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-def files_below(folder: Path) -> list[str]:
-    return [str(path) for path in folder.rglob("*") if path.is_file()]
-
-
-async def everything(storage: Storage, prefix: str = "edits") -> dict[str, int]:
-    return {info.key: info.size async for info in storage.list(prefix)}
 
 
 @pytest.fixture
@@ -308,163 +277,3 @@ async def test_an_s3_link_gives_the_picture_to_whoever_holds_it_unchanged(bucket
             url.partition("?")[0],
         ):
             assert (await client.get(changed)).status_code == 403
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "objects",
-        "file://relative/folder",
-        "file:relative",
-        "ftp://host/x",
-        "s3://",
-        "s3:/bucket",
-        "https://bucket.s3.amazonaws.com/x",
-    ],
-)
-def test_an_address_that_makes_no_sense_is_refused_by_the_settings_name(url: str):
-    with pytest.raises(StorageRefused, match="RETOUCH_STORAGE_URL"):
-        open_at(url)
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path):
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StorageRefused, match="folder"):
-        open_at((tmp_path / "file" / "objects").as_uri())
-
-
-async def test_azure_and_google_open_by_the_same_door(monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(StorageRefused, match=r"az://.*AZURE_\*"):
-        open_at("az://container/prefix")
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "account")
-    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "a2V5")
-    url, _ = await open_at("az://container/prefix").address(KEY, expires_in=timedelta(minutes=5))
-    assert url.startswith(f"https://account.blob.core.windows.net/container/prefix/{KEY}?")
-    assert isinstance(open_at("gs://bucket/prefix"), Storage)
-
-
-async def test_a_folder_that_went_away_is_made_again(tmp_path: Path):
-    folder = tmp_path / "objects"
-    storage = open_at(folder.as_uri())
-    folder.rmdir()
-    await storage.check()
-
-
-async def faults_of(storage: Storage) -> list[Exception]:
-    """How each call fails."""
-    calls = {
-        "put": storage.put(KEY, b"x", content_type=PNG),
-        "put_stream": storage.put_stream(KEY, pieces(b"x"), content_type=PNG, max_bytes=10),
-        "put_stream of parts": storage.put_stream(KEY, pieces(LARGE), content_type=PNG, max_bytes=20_000_000),
-        "get": storage.get(KEY),
-        "open": storage.open(KEY),
-        "head": storage.head(KEY),
-        "delete": storage.delete([KEY]),
-        "list": everything(storage),
-        "check": storage.check(),
-    }
-    return [await _fault(name, call) for name, call in calls.items()]
-
-
-async def _fault(name: str, call: Awaitable[object]) -> Exception:
-    with pytest.raises(objects.StorageError) as fault:
-        await asyncio.wait_for(call, 10)
-    return fault.value
-
-
-@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-async def test_wrong_keys_are_refused_and_not_told(
-    name: str, bucket_url: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv(name, "wrong-key-of-ours")
-    for fault in await faults_of(open_at(bucket_url)):
-        assert isinstance(fault, StorageRefused)
-        assert "403" in str(fault)
-        for secret in ("wrong-key-of-ours", s3_server.access_key, s3_server.secret_key):
-            assert secret not in str(fault)
-        assert fault.__cause__ is None
-        assert fault.__suppress_context__
-
-
-async def test_a_missing_bucket_is_refused_by_name(bucket_url: str):
-    storage = open_at("s3://nobody-made-this-bucket/prefix")
-    for call in (storage.get(KEY), everything(storage)):
-        with pytest.raises(StorageRefused, match=r"RETOUCH_STORAGE_URL.*NoSuchBucket"):
-            await call
-
-
-async def test_a_server_that_is_not_there_is_unavailable_soon(bucket_url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    for fault in await faults_of(open_at(bucket_url)):
-        assert isinstance(fault, StorageUnavailable)
-        assert "no connection" in str(fault)
-
-
-@asynccontextmanager
-async def answering(answer: bytes | None) -> AsyncIterator[str]:
-    """A server that gives everyone the same answer, or none at all."""
-    over = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if answer:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            await writer.drain()
-        else:
-            await over.wait()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        over.set()
-
-
-async def test_a_server_that_says_nothing_is_unavailable_in_time(bucket_url: str, monkeypatch: pytest.MonkeyPatch):
-    async with answering(None) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        for fault in await faults_of(open_at(bucket_url, patience=0.2)):
-            assert isinstance(fault, StorageUnavailable)
-            assert "within 0.2 s" in str(fault)
-
-
-def xml(status: str, code: str) -> bytes:
-    body = f"<Error><Code>{code}</Code><AWSAccessKeyId>testkey</AWSAccessKeyId></Error>"
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind", "named"),
-    [
-        pytest.param(xml("503 Slow Down", "SlowDown"), StorageUnavailable, "status 503 SlowDown", id="overload"),
-        pytest.param(
-            xml("500 Oops", "InternalError"), StorageUnavailable, "status 500 InternalError", id="server error"
-        ),
-        pytest.param(xml("429 Too Many", "TooMany"), StorageUnavailable, "status 429", id="throttled"),
-        pytest.param(xml("403 Forbidden", "AccessDenied"), StorageRefused, "status 403 AccessDenied", id="no rights"),
-        pytest.param(xml("400 Bad", "AuthorizationHeaderMalformed"), StorageRefused, "status 400", id="wrong region"),
-        pytest.param(xml("404 Not Found", "NoSuchBucket"), StorageRefused, "names no bucket", id="no bucket"),
-        pytest.param(xml("404 Not Found", "NoSuchKey"), ObjectMissing, KEY, id="no object"),
-        pytest.param(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", StorageUnavailable, "failed|now", id="half an answer"
-        ),
-        pytest.param(b"ceci n'est pas HTTP\r\n\r\n", StorageUnavailable, "now", id="garbage"),
-    ],
-)
-async def test_what_a_server_answers_is_told_in_our_words(
-    answer: bytes, kind: type[Exception], named: str, bucket_url: str, monkeypatch: pytest.MonkeyPatch
-):
-    async with answering(answer) as endpoint:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        with pytest.raises(kind, match=named) as fault:
-            await open_at(bucket_url).get(KEY)
-    assert "testkey" not in str(fault.value)
-
-
-async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path):
-    storage = open_at(tmp_path.as_uri())
-    (tmp_path / "edits").write_bytes(b"a file where a folder should be")
-    with pytest.raises(StorageUnavailable):
-        await storage.put(KEY, b"x", content_type=PNG)
-    with pytest.raises(StorageUnavailable):
-        await storage.put_stream(KEY, pieces(LARGE), content_type=PNG, max_bytes=20_000_000)

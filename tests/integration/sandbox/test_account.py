@@ -159,6 +159,8 @@ async def test_stats_count_reads_and_how_late_the_end_was_noticed(api: Caller, s
         ("PATCH", "options", b'{"latency": -1}', "latency: Input should be greater than or equal to 0"),
         ("PATCH", "options", b'{"next_faults": {"fial": 1}}', "next_faults: Value error, unknown fault 'fial'"),
         ("PATCH", "options", b"[]", "the body is not a JSON object"),
+        ("PATCH", "options", b'{"data_dir": "/tmp"}', "data_dir: can only be set at the start"),
+        ("PATCH", "options", b'{"next_faults": {"drop": -1}}', "next_faults: Input should be greater"),
         ("POST", "reset", b'{"echo": "no"}', "echo: Input should be 'whole', 'blank' or 'strip'"),
         ("POST", "clock", b'{"advance": -5}', "clock: send"),
         ("POST", "clock", b"{", "the body is not JSON"),

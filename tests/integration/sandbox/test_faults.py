@@ -135,11 +135,11 @@ async def test_a_moderated_task_names_the_ban(api: Caller) -> None:
 
 
 async def test_a_slow_task_runs_so_many_times_longer(api: Caller, sandbox: Sandbox) -> None:
-    sandbox.options(latency=10, latency_sigma=0, wait=0)
+    sandbox.options(latency=1000, latency_sigma=0, wait=0)
     task_id = await api.bought("x [fault:slow=3]")
-    sandbox.advance(29)
+    sandbox.advance(2900)
     assert (await api.read(task_id)).json()["data"]["status"] == "processing"
-    sandbox.advance(1.5)
+    sandbox.advance(101)
     assert (await api.shown(task_id))["status"] == "completed"
 
 
@@ -151,14 +151,14 @@ async def test_a_stuck_task_never_ends(api: Caller, sandbox: Sandbox) -> None:
 
 
 async def test_a_staged_task_waits_before_it_counts_as_pending(api: Caller, sandbox: Sandbox) -> None:
-    sandbox.options(latency=10, latency_sigma=0, wait=1)
+    sandbox.options(latency=1000, latency_sigma=0, wait=100)
     task_id = await api.bought("x [fault:staged]")
     assert (await api.read(task_id)).json()["data"]["status"] == "staged"
     assert sandbox.stats()["in_flight"] == 0
-    sandbox.advance(10.5)
+    sandbox.advance(1050)
     assert (await api.read(task_id)).json()["data"]["status"] == "pending"
     assert sandbox.stats()["in_flight"] == 1
-    sandbox.advance(11)
+    sandbox.advance(1100)
     assert (await api.shown(task_id))["status"] == "completed"
 
 
@@ -215,12 +215,12 @@ async def test_the_whole_api_can_go_away_and_come_back(api: Caller, sandbox: San
 
 
 async def test_many_sleeping_tasks_cost_no_time(api: Caller, sandbox: Sandbox) -> None:
-    """A thousand tasks that wait, then all are seen ended after one push of the clock."""
+    """Hundreds of tasks wait, and all are seen ended after one push of the clock."""
     sandbox.options(paint="plain", latency=500)
     began = time.process_time()
-    tasks = [await api.bought(f"x {number}") for number in range(1000)]
+    tasks = [await api.bought(f"x {number}") for number in range(300)]
     sandbox.advance(10_000)
     done = await asyncio.gather(*(api.read(task_id) for task_id in tasks[:50]))
     assert {answer.json()["data"]["status"] for answer in done} == {"completed"}
-    assert sandbox.stats()["statuses"] == {"completed": 1000}
-    assert time.process_time() - began < 30
+    assert sandbox.stats()["statuses"] == {"completed": 300}
+    assert time.process_time() - began < 15

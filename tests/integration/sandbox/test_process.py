@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.integration.sandbox.conftest import Caller
+from tests.parts.sandbox import run_sandbox
 from tests.parts.valkey import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -89,3 +90,18 @@ def test_a_bad_setting_stops_the_start_and_is_named(name: str, value: str, text:
     assert running.returncode == 2
     assert text in errors.decode()
     assert "Traceback" not in errors.decode()
+
+
+async def test_a_sandbox_stops_quietly_while_a_caller_still_hangs(caplog: pytest.LogCaptureFixture) -> None:
+    with run_sandbox(outage="hang") as own:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            hanging = asyncio.create_task(http.get(f"{own.base_url}/account/info"))
+            for _ in range(500):
+                if (await asyncio.to_thread(own.stats))["account_reads"]:
+                    break
+                await asyncio.sleep(0.01)
+            assert not hanging.done()
+            own.stop()
+            with pytest.raises(httpx.TransportError):
+                await hanging
+    assert "Exception in ASGI application" not in caplog.text

@@ -1,11 +1,13 @@
 """Drives the steps by hand, a round at a time, and tells where an edit stands and when it is looked at next.
 
-Time never passes by itself here: `pass_time` moves the clock of Redis and that of the sandbox together.
+Time is not waited for: `wait` moves the clock of Redis and that of the sandbox together.
 """
 
+import asyncio
 import base64
 import io
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from PIL import Image
 from edits import layout
 from edits.models import Edit, EditInput, EditStatus, new_id
 from edits.schedule import Claim, Claims, Step
+from tests.parts.sandbox import Sandbox
 from workers.adopt import Adopt
 from workers.clients import Clients
 from workers.engine import StepWork
@@ -23,8 +26,6 @@ from workers.poll import Poll
 from workers.store import Store
 from workers.submit import Submit
 from workers.sweep import Sweep
-
-from tests.parts.sandbox import Sandbox
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
 """Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
@@ -37,6 +38,17 @@ def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
 
 
 IMAGE = "data:image/png;base64," + base64.b64encode(picture()).decode()
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 10) -> None:
+    """Looks again and again, at most so many seconds."""
+    ends = time.monotonic() + within
+    while time.monotonic() < ends:
+        answer = condition()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not so within {within} s")
 
 
 class Place(NamedTuple):
@@ -62,7 +74,9 @@ class Rounds:
     def key(self, *parts: str) -> str:
         return ":".join([self.clients.settings.namespace, *parts])
 
-    async def accept(self, prompt: str = "make the sky stormy", *, expires_in: float | None = None, **asked: Any) -> str:
+    async def accept(
+        self, prompt: str = "make the sky stormy", *, expires_in: float | None = None, **asked: Any
+    ) -> str:
         """The id of a fresh edit in the queue."""
         edit_id = new_id()
         if asked.get("upload"):
@@ -101,8 +115,7 @@ class Rounds:
         """Lets time pass until somebody looks at this edit, and lets him look."""
         place = await self.place(edit_id)
         if place.name != "queue" and place.due > 0:
-            self.pass_time(place.due + 0.01)
-            await self.shift_clock(place.due + 0.01)
+            await self.wait(place.due + 0.01)
         step = STEP_OF[place.name]
         claims, lease = await self.claim(step)
         for claim in claims.claims:
@@ -129,15 +142,8 @@ class Rounds:
         raise AssertionError(f"never {status}: {edit}")
 
     async def wait(self, seconds: float) -> None:
-        self.pass_time(seconds)
-        await self.shift_clock(seconds)
-
-    def pass_time(self, seconds: float) -> None:
-        """At the provider alone."""
+        """So much time passes, here and at the provider."""
         self.sandbox.advance(seconds)
-
-    async def shift_clock(self, seconds: float) -> None:
-        """In Redis alone."""
         await self.redis.incrby(self.key("clock"), round(seconds * 1000))
 
     async def now(self) -> float:

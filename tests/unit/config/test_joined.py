@@ -110,6 +110,17 @@ def test_a_part_asks_only_for_what_it_needs(part, needed, tmp_path):
     assert load(tmp_path, part, **environ).redis_url == "redis://127.0.0.1:1/0"
 
 
+def test_the_storage_keys_of_dotenv_reach_the_storage_client(tmp_path, monkeypatch):
+    joined.announce(tmp_path, running())
+    (tmp_path / ".env").write_text("AWS_REGION=below\nAWS_ACCESS_KEY_ID=below\n")
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("AWS_REGION", "above")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "set, so that it is put back afterwards")
+    del os.environ["AWS_ACCESS_KEY_ID"]
+    joined.load_for_process(dotenv=tmp_path / ".env")
+    assert (os.environ["AWS_REGION"], os.environ["AWS_ACCESS_KEY_ID"]) == ("above", "below")
+
+
 def test_only_its_own_up_is_withdrawn(tmp_path):
     joined.announce(tmp_path, running())
     joined.withdraw(tmp_path, pid=os.getpid() + 1)

@@ -122,7 +122,7 @@ async def test_trouble_of_any_class_is_lost_and_shows_no_address(raised):
         with pytest.raises(AnswerLost) as lost:
             await client.create(REQUEST)
     assert "secret" not in str(lost.value)
-    assert lost.value.__suppress_context__
+    assert (lost.value.__cause__, lost.value.__suppress_context__) == (None, True)
 
 
 async def test_a_gate_that_is_shut_is_asked_whatever_the_transport():

@@ -74,6 +74,10 @@ def test_quoted_words_are_written_on_the_picture() -> None:
     assert difference(painted('write "HELLO" on it'), painted('write "." on it')) > 1
 
 
+def test_apostrophes_are_not_quotes() -> None:
+    assert painted("a word on the boy's and the girl's hat").tobytes() == painted("anything").tobytes()
+
+
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_other_snow() -> None:
     assert painted("snow").tobytes() == painted("snow").tobytes()
     assert painted("snow").tobytes() != painted("snow", seed=2).tobytes()

@@ -1,0 +1,3 @@
+#!lua flags=no-writes
+-- What holds the queue back. Returns [the gate as a flat list, until when creates are closed | false].
+return {redis.call('HGETALL', key('gate')), redis.call('HGET', key('limit', 'create'), 'until')}

@@ -1,0 +1,168 @@
+"""The core as a worker and the API see it, with the hands of a test on it: the clock, the dump of all keys, the checks.
+
+Every call of a script is followed by the checks of `invariants.py`.
+"""
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from edits.limiter import Limiter
+from edits.models import CostState, Edit, ErrorKind, Priority, Wait
+from edits.outcomes import Outcomes
+from edits.repository import Accepted, EditRepository, Idempotency
+from edits.schedule import Claim, Claims, Schedule, Step
+from edits.scripting import Scripts
+from tests.factories import make_edit, make_error, make_result
+from tests.integration.edits import invariants
+
+LEASE: Final = timedelta(seconds=40)
+PRICE: Final = 200_000
+ADDRESS: Final = "https://img.theapi.app/result.png"
+_numbers = itertools.count(1)
+
+
+class WatchedScripts(Scripts):
+    """The scripts, with every invariant checked after each answer."""
+
+    def __init__(self, redis: Redis, namespace: str) -> None:
+        super().__init__(redis, namespace)
+        self.watch = invariants.Watch()
+        self.watching = True
+        self._keys = (redis, namespace)
+
+    async def run(self, name: str, /, **arguments: object) -> Any:
+        answer = await super().run(name, **arguments)
+        if self.watching and name not in {"read", "tokens"}:
+            self.watch.check(await invariants.dump(*self._keys))
+        return answer
+
+
+@dataclass
+class Core:
+    redis: Redis
+    namespace: str
+    scripts: WatchedScripts = field(init=False)
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        self.scripts = WatchedScripts(self.redis, self.namespace)
+        self.repository = EditRepository(self.redis, namespace=self.namespace, scripts=self.scripts)
+        self.outcomes = Outcomes(self.scripts)
+        self.limiter = Limiter(self.redis, self.scripts, self.namespace)
+        self.schedule = self.worker()
+
+    def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> Schedule:
+        """A worker process of its own, with its ceilings."""
+        return Schedule(self.scripts, creates_per_second=creates, reads_per_second=reads, max_in_flight=in_flight)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Moves the clock; back, if negative."""
+        self.offset += round(seconds * 1000)
+        await self.redis.set(self.key("clock"), self.offset)
+
+    async def now(self) -> int:
+        """Milliseconds, by the clock of the scripts."""
+        seconds, microseconds = await self.redis.time()
+        return int(seconds * 1000 + microseconds // 1000 + self.offset)
+
+    def key(self, *parts: str) -> str:
+        return ":".join([self.namespace, *parts])
+
+    async def dump(self) -> invariants.Dump:
+        return await invariants.dump(self.redis, self.namespace)
+
+    async def record(self, edit_id: str) -> dict[str, str]:
+        return dict(await self.redis.hgetall(self.key("e", edit_id)))
+
+    async def long_texts(self, edit_id: str) -> dict[str, str]:
+        return dict(await self.redis.hgetall(self.key("x", edit_id)))
+
+    async def due_in(self, step: str, edit_id: str) -> float | None:
+        """Seconds until someone must look at it; None if it is not in that set."""
+        score = await self.redis.zscore(self.key("due", step), edit_id)
+        return None if score is None else (score - await self.now()) / 1000
+
+    async def abandoned(self) -> list[str]:
+        return list(await self.redis.zrange(self.key("abandoned"), 0, -1))
+
+    async def counter(self, name: str) -> int:
+        return int(await self.redis.hget(self.key("stats"), name) or 0)
+
+    async def events(self, edit_id: str) -> list[str]:
+        return [event.type for event in await self.repository.timeline(edit_id) or []]
+
+    async def edit(self, edit_id: str) -> Edit:
+        edit = await self.repository.get(edit_id)
+        assert edit is not None
+        return edit
+
+    # The way of an edit
+
+    async def accept(self, *, key: Idempotency | None = None, max_queued: int = 1000, **changes: Any) -> Accepted:
+        edit = make_edit(**changes)
+        return await self.repository.accept(edit, idempotency=key, max_queued=max_queued)
+
+    async def queued(self, **changes: Any) -> str:
+        return (await self.accept(**changes)).edit.id
+
+    async def claim_submit(self, most: int = 1, *, lease: timedelta = LEASE) -> list[Claim]:
+        return (await self.schedule.claim_submit(most, lease=lease)).claims
+
+    async def claims(self, step: str, most: int = 10, *, lease: timedelta = LEASE) -> Claims:
+        wakes = Step.SWEEP if step == "manifest" else Step(step)
+        return await self.schedule.claim_due(step, most, lease=lease, wakes=wakes, with_input=True)
+
+    async def claim(self, step: str) -> Claim:
+        """The one edit that is due in a step."""
+        (claim,) = (await self.claims(step)).claims
+        return claim
+
+    async def submitting(self, **changes: Any) -> Claim:
+        await self.queued(**changes)
+        (claim,) = await self.claim_submit()
+        return claim
+
+    async def bought(self, claim: Claim, task_id: str | None = None, **changes: Any) -> str:
+        given = {"attempt": claim.attempt, "units": PRICE, "status": "pending", "first_look": 0.0, "how": "answer"}
+        return await self.outcomes.bought(claim.id, **given | changes, task_id=task_id or f"task-{next(_numbers)}")
+
+    async def processing(self, **changes: Any) -> Claim:
+        """An edit whose task the provider has, claimed to be read."""
+        assert await self.bought(await self.submitting(**changes)) == "taken_over"
+        return await self.claim("poll")
+
+    async def complete(self, claim: Claim, **changes: Any) -> bool:
+        given: dict[str, Any] = {"address": ADDRESS, "started_at": None, "ended_at": None, "units": PRICE}
+        return await self.outcomes.completed(claim, **given | changes)
+
+    async def storing(self, **changes: Any) -> Claim:
+        assert await self.complete(await self.processing(**changes))
+        return await self.claim("store")
+
+    async def succeed(self, claim: Claim) -> bool:
+        result = make_result(claim.id, attempt=claim.attempt)
+        return await self.outcomes.succeed(claim, result, at=await self.now(), extension="png")
+
+    async def adopting(self, **changes: Any) -> Claim:
+        """An edit whose create has no answer, claimed to be looked for."""
+        assert await self.outcomes.lost(await self.submitting(**changes), cause="AnswerLost", delay=0)
+        return await self.claim("adopt")
+
+    async def fail(
+        self, claim: Claim, kind: ErrorKind = ErrorKind.INTERNAL, *, cost: CostState = CostState.CHARGED, **given: Any
+    ) -> bool:
+        return await self.outcomes.fail(claim, make_error(kind), cost=cost, **given)
+
+    async def release(self, claim: Claim, *, why: str = "throttled", wait: Wait = Wait.COOLDOWN) -> bool:
+        return await self.outcomes.release(claim, why=why, wait=wait)
+
+
+def moment(ms: float) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+PRIORITIES: Final = (Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK)

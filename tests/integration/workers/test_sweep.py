@@ -1,0 +1,179 @@
+"""Sweep: what ended without a result is told by its manifest too, and paid tasks are followed to their end."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from edits import layout, manifest
+from edits.models import EditStatus
+from edits.schedule import Step
+from tests.integration.workers.conftest import OpenRounds
+from tests.integration.workers.rounds import Rounds
+from workers.sweep import Sweep
+
+
+async def swept(rounds: Rounds) -> list[str]:
+    """As by a process that has just begun, which looks at all there is at once."""
+    rounds.work[Step.SWEEP] = Sweep(rounds.clients)
+    return await rounds.run(Step.SWEEP)
+
+
+async def due_for_a_manifest(rounds: Rounds) -> list[str]:
+    found: list[str] = await rounds.redis.zrange(rounds.key("due", "manifest"), 0, -1)
+    return found
+
+
+async def is_told_in_full(rounds: Rounds, edit_id: str) -> None:
+    found = manifest.read(await rounds.clients.storage.get(layout.manifest_key(edit_id)))
+    assert found == (await rounds.edit(edit_id), await rounds.clients.schedule.timeline(edit_id))
+
+
+async def failed(rounds: Rounds) -> str:
+    edit_id = await rounds.accept("winter [fault:rejected]")
+    await rounds.run(Step.SUBMIT)
+    return edit_id
+
+
+async def canceled(rounds: Rounds) -> str:
+    edit_id = await rounds.accept()
+    await rounds.clients.repository.cancel(edit_id)
+    return edit_id
+
+
+async def expired(rounds: Rounds) -> str:
+    edit_id = await rounds.accept(expires_in=10)
+    await rounds.wait(11)
+    await rounds.run(Step.SUBMIT)
+    return edit_id
+
+
+@pytest.mark.parametrize("ended", [failed, canceled, expired])
+async def test_an_edit_that_ended_without_a_result_has_a_manifest(
+    ended: Callable[[Rounds], Awaitable[str]], rounds: Rounds
+) -> None:
+    edit_id = await ended(rounds)
+    assert await due_for_a_manifest(rounds) == [edit_id]
+    assert await swept(rounds) == [edit_id]
+    assert await rounds.files(edit_id) == ["manifest.json"]
+    await is_told_in_full(rounds, edit_id)
+    assert await due_for_a_manifest(rounds) == []
+    assert await swept(rounds) == []
+
+
+async def test_a_success_needs_no_second_manifest(rounds: Rounds) -> None:
+    await rounds.finish(await rounds.accept())
+    assert await due_for_a_manifest(rounds) == []
+
+
+async def test_a_manifest_that_cannot_be_written_is_due_again(rounds: Rounds, tmp_path: Path) -> None:
+    edit_id = await failed(rounds)
+    folder, aside = tmp_path / "objects", tmp_path / "aside"
+    folder.rename(aside)
+    folder.write_text("no folder")
+    assert await swept(rounds) == [edit_id]
+    assert await due_for_a_manifest(rounds) == [edit_id]
+    folder.unlink()
+    aside.rename(folder)
+    await rounds.wait(rounds.work[Step.SWEEP].lease.total_seconds() + 1)
+    assert await swept(rounds) == [edit_id]
+    await is_told_in_full(rounds, edit_id)
+
+
+async def test_an_edit_retried_meanwhile_is_told_as_it_ended_then(rounds: Rounds) -> None:
+    rounds.sandbox.options(next_faults={"rejected": 1})
+    edit_id = await rounds.accept()
+    await rounds.run(Step.SUBMIT)
+    slow, lease = await rounds.claim_one(Step.SWEEP)
+    await rounds.clients.repository.retry(edit_id)
+    assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
+    await rounds.work[Step.SWEEP].work(slow, lease)  # overwrites what store has written
+    assert await swept(rounds) == [edit_id]
+    await is_told_in_full(rounds, edit_id)
+    assert await due_for_a_manifest(rounds) == []
+
+
+async def test_an_edit_retried_and_running_is_not_due_for_a_manifest(rounds: Rounds) -> None:
+    edit_id = await failed(rounds)
+    slow, lease = await rounds.claim_one(Step.SWEEP)
+    await rounds.clients.repository.retry(edit_id)
+    await rounds.work[Step.SWEEP].work(slow, lease)
+    assert await due_for_a_manifest(rounds) == []
+    assert await swept(rounds) == []
+
+
+@pytest.fixture
+def short_deadline(open_rounds: OpenRounds) -> OpenRounds:
+    def opened() -> object:
+        return open_rounds(RETOUCH_EDITS__DEADLINE="30s")
+
+    return opened  # type: ignore[return-value] # the same, with its setting given
+
+
+async def given_up(rounds: Rounds) -> str:
+    """An edit that timed out; its task runs for 120 s."""
+    edit_id = await rounds.accept("winter [fault:slow=30]")
+    await rounds.run(Step.SUBMIT)
+    await rounds.wait(31)
+    await rounds.run(Step.POLL)
+    assert len(await rounds.abandoned()) == 1
+    return edit_id
+
+
+async def test_a_paid_task_is_read_slowly_until_it_ends(short_deadline: OpenRounds) -> None:
+    async with short_deadline() as rounds:
+        edit_id = await given_up(rounds)
+        reads = rounds.sandbox.stats()["gets"]
+        await swept(rounds)
+        assert rounds.sandbox.stats()["gets"] == reads + 1
+        await rounds.wait(30)
+        await swept(rounds)
+        assert rounds.sandbox.stats()["gets"] == reads + 1  # not due yet
+        await rounds.wait(70)
+        await swept(rounds)
+        assert await rounds.abandoned() == []
+        edit = await rounds.edit(edit_id)
+        assert (edit.status, edit.task_status, edit.tasks_bought) == (EditStatus.FAILED, "completed", 1)
+        assert (await rounds.events(edit_id))[-1] == "task_ended"
+
+
+async def test_the_end_of_a_paid_task_reaches_the_manifest(short_deadline: OpenRounds) -> None:
+    async with short_deadline() as rounds:
+        edit_id = await given_up(rounds)
+        await swept(rounds)
+        await rounds.wait(100)
+        await swept(rounds)
+        await swept(rounds)
+        assert (await rounds.edit(edit_id)).task_status == "completed"
+        await is_told_in_full(rounds, edit_id)
+
+
+async def test_a_paid_task_that_the_provider_has_forgotten_is_settled(short_deadline: OpenRounds) -> None:
+    async with short_deadline() as rounds:
+        edit_id = await given_up(rounds)
+        rounds.sandbox.reset()
+        await swept(rounds)
+        assert await rounds.abandoned() == []
+        assert (await rounds.edit(edit_id)).task_status == "gone"
+
+
+async def test_a_paid_task_that_cannot_be_read_is_looked_at_again(short_deadline: OpenRounds) -> None:
+    async with short_deadline() as rounds:
+        await given_up(rounds)
+        rounds.sandbox.options(outage="refuse_503")
+        await swept(rounds)
+        assert len(await rounds.abandoned()) == 1
+        rounds.sandbox.options(outage="none")
+        await rounds.wait(100)
+        await swept(rounds)
+        assert await rounds.abandoned() == []
+
+
+async def test_a_throttled_look_at_a_paid_task_closes_the_reads_for_everybody(short_deadline: OpenRounds) -> None:
+    async with short_deadline() as rounds:
+        rounds.sandbox.options(retry_after=9)
+        await given_up(rounds)
+        rounds.sandbox.options(reads_per_second=0.001)
+        await rounds.clients.qubico.account()  # takes the one read that the provider grants
+        await swept(rounds)
+        assert float((await rounds.limit("read"))["until"]) / 1000 - await rounds.now() > 8
