@@ -18,21 +18,20 @@ async def read(request: Request, *, max_bytes: int) -> bytes:
     if announced.isascii() and announced.isdecimal() and int(announced) > max_bytes:
         raise _too_large(max_bytes)
     received = bytearray()
-    chunks = request.stream()
+    loop = asyncio.get_running_loop()
     try:
-        while True:
-            async with asyncio.timeout(STALLED):
-                chunk = await anext(chunks, None)
-            if chunk is None:
-                return bytes(received)
-            received += chunk
-            if len(received) > max_bytes:
-                raise _too_large(max_bytes)
+        async with asyncio.timeout(STALLED) as patience:
+            async for chunk in request.stream():
+                patience.reschedule(loop.time() + STALLED)
+                received += chunk
+                if len(received) > max_bytes:
+                    raise _too_large(max_bytes)
     except TimeoutError:
         detail = f"the body stopped coming for {STALLED} s"
         raise Problem("malformed", detail, headers={"Connection": "close"}) from None
     except ClientDisconnect:
         raise Problem("malformed", "the body broke off") from None
+    return bytes(received)
 
 
 def require_json(request: Request) -> None:

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from api.live import Live
-from api.schemas import NoQuery
 from api.views import Views
 from config.settings import Settings
 from edits.links import Links
@@ -31,9 +30,4 @@ async def parts_of(request: Request) -> Parts:
     return parts
 
 
-async def _no_query(query: Annotated[NoQuery, Query()]) -> None:
-    """Refuses parameters that the call does not have."""
-
-
 Served = Annotated[Parts, Depends(parts_of)]
-no_query = Depends(_no_query)

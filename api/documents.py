@@ -7,10 +7,13 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from api import errors
+from api import auth, errors
 from api.schemas import AddressView, EditRequest, ProblemView
 
 Responses = dict[int | str, dict[str, Any]]
+
+CLOSED: Final = "/v1/edits"
+"""What begins so needs a key."""
 
 _REF: Final = "#/components/schemas/{model}"
 
@@ -75,9 +78,12 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=_REF)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
+    described["components"]["securitySchemes"] = auth.SCHEMES
     problem = _ref(ProblemView)
-    for operations in described["paths"].values():
+    for path, operations in described["paths"].items():
         for operation in operations.values():
+            if path.startswith(CLOSED):
+                operation["security"] = [{name: []} for name in auth.SCHEMES]
             for response in operation["responses"].values():
                 shown = response.get("content", {}).get("application/json", {})
                 if shown.get("schema") == problem:

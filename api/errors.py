@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from api.schemas import FieldProblem, ProblemView
 from edits import errors
@@ -124,6 +125,11 @@ def answer(problem: Problem, *, path: str, request_id: str) -> Response:
     return Response(view.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 
 
+def route_of(scope: Scope) -> str:
+    """The address as it is described, for logs: a real one may hold a token."""
+    return getattr(scope.get("route"), "path", "unknown")
+
+
 def of_domain(exc: errors.EditsError) -> Problem:
     if isinstance(exc, errors.InputRefused):
         fault = FieldProblem(pointer=exc.pointer, code=exc.code, message=str(exc))
@@ -184,7 +190,7 @@ def _known(exc: Exception, request: Request, allowed: Allowed) -> Problem:
 def _answer(request: Request, problem: Problem) -> Response:
     kind = CODES[problem.code]
     if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request.refused", code=problem.code, path=request.url.path, detail=problem.detail)
+        log.warning("request.refused", code=problem.code, route=route_of(request.scope), detail=problem.detail)
     return answer(problem, path=request.url.path, request_id=request.state.request_id)
 
 

@@ -1,9 +1,9 @@
 """What the headers of a request ask for: `Prefer: wait` and `Idempotency-Key`."""
 
 import re
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import Header, Request
+from fastapi import Request
 
 from api.errors import Problem
 from api.schemas import FieldProblem
@@ -14,17 +14,19 @@ LONGEST_WAIT: Final = 55
 _WAIT: Final = re.compile(r"wait(?:\s*=\s*(?:\"(\d{1,9})\"|(\d{1,9})))?\s*(?:;.*)?", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
 
-PreferHeader = Annotated[
-    str | None,
-    Header(alias="Prefer", description="`wait` or `wait=N`: answer when the edit has ended, after at most 55 s."),
-]
-IdempotencyKeyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="1-255 printable ASCII characters: the same key with the same body gives the same edit for 24 h.",
-    ),
-]
+PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "schema": {"type": "string", "examples": ["wait=30"]},
+    "description": "`wait` or `wait=N`: answer when the edit has ended, after at most 55 s.",
+}
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Printable ASCII, quoted or not: the same key with the same body gives the same edit for 24 hours.",
+}
+"""Both as in OpenAPI: routes read them themselves."""
 
 
 def wait_of(request: Request) -> int | None:

@@ -52,15 +52,14 @@ class Live:
         until = asyncio.get_running_loop().time() + seconds
         with self._told_about(edit.id) as told:
             while not edit.status.is_final and not self._ending.is_set():
-                left = until - asyncio.get_running_loop().time()
-                if left <= 0:
-                    break
                 try:
                     edit = await look()
                 except Unavailable:
                     break
-                if not edit.status.is_final:
-                    await self._pause(told, min(left, HEARD if self.listening else UNHEARD))
+                left = until - asyncio.get_running_loop().time()
+                if edit.status.is_final or left <= 0:
+                    break
+                await self._pause(told, min(left, HEARD if self.listening else UNHEARD))
         return edit
 
     async def _pause(self, told: asyncio.Event, seconds: float) -> None:

@@ -1,12 +1,11 @@
 """Around every request: its id, and the last resort. What nobody foresaw is logged under that id, and answered."""
 
 import re
+import secrets
 from typing import Final
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from ulid import ULID
 
 from api import errors
 
@@ -27,7 +26,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _kept(scope) or f"req_{ULID()}"
+        request_id = _kept(scope) or f"req_{secrets.token_hex(12)}"
         scope.setdefault("state", {})["request_id"] = request_id
         begun = False
 
@@ -35,23 +34,24 @@ class RequestIds:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                MutableHeaders(scope=message)["Request-Id"] = request_id
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_with_id)
-            except Exception as exc:
-                if begun:  # half an answer is out: only a broken connection says so
-                    raise
-                log.exception("request.broke", path=scope["path"], error=type(exc).__name__)
-                problem = errors.Problem(
-                    "unavailable", "Something went wrong here; the log has it under this Request-Id."
-                )
-                response = errors.answer(problem, path=scope["path"], request_id=request_id)
-                await response(scope, receive, send_with_id)
+        # The server runs each request in a context of its own, so nothing has to be taken back.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as exc:
+            if begun:  # half an answer is out: only a broken connection says so
+                raise
+            log.exception("request.broke", route=errors.route_of(scope), error=type(exc).__name__)
+            problem = errors.Problem("unavailable", "Something went wrong here; the log has it under this Request-Id.")
+            response = errors.answer(problem, path=scope["path"], request_id=request_id)
+            await response(scope, receive, send_with_id)
 
 
 def _kept(scope: Scope) -> str | None:
-    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
-    return sent.decode() if _KEPT.fullmatch(sent) else None
+    for name, value in scope["headers"]:
+        if name == HEADER:
+            return value.decode() if _KEPT.fullmatch(value) else None
+    return None

@@ -90,13 +90,13 @@ def _by_comma(value: Any) -> Any:
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
 
 
-class NoQuery(BaseModel):
-    """A call without parameters; a misspelt one must not pass in silence."""
+class Query(BaseModel):
+    """Parameters of a call; an unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class ListQuery(NoQuery):
+class ListQuery(Query):
     status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
         default=[], max_length=7, description="One or several, by comma."
     )
@@ -110,7 +110,7 @@ class ListQuery(NoQuery):
     cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before.")
 
 
-class ResultQuery(NoQuery):
+class ResultQuery(Query):
     redirect: bool = Field(default=True, description="`false`: the address of the picture as JSON.")
 
 

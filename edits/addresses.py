@@ -1,7 +1,6 @@
 """What a picture's address may look like, and whether it can be reached from outside. Nothing here asks the network."""
 
 import ipaddress
-import unicodedata
 from urllib.parse import urlsplit
 
 MAX_LENGTH = 2048
@@ -15,7 +14,7 @@ def fault(address: str) -> str | None:
     """Why `address` cannot be passed on to the provider, in words for whoever sent it; None if it can."""
     if len(address) > MAX_LENGTH:
         return f"an address may have up to {MAX_LENGTH} characters"
-    if any(unicodedata.category(character)[0] in "CZ" for character in address) or "\\" in address:
+    if not address.isprintable() or " " in address or "\\" in address:
         return "an address has no spaces, control characters or backslashes: percent-encode them"
     try:
         parts = urlsplit(address)

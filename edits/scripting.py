@@ -104,7 +104,8 @@ class Scripts:
             left = await self._exchange(connection, batch)
             if left:
                 await self._load(connection)
-                await self._exchange(connection, left)
+                unknown = await self._exchange(connection, left)
+                _fail(unknown, ScriptRefused("Redis forgot the scripts as soon as they were loaded"))
         except (RedisError, OSError, TimeoutError) as exc:
             await connection.disconnect(nowait=True)
             self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))

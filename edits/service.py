@@ -80,6 +80,8 @@ class EditService:
         self._tokens = tokens
         self._settings = settings
         self._clock = clock
+        provider = settings.qubico.base_url
+        self._provider_is_public = provider is not None and not addresses.is_private(provider)
         self._uploads = Uploads(storage, max_bytes=settings.edits.max_input_bytes)
 
     async def accept(self, new: NewEdit, *, idempotency_key: str | None = None) -> Accepted:
@@ -166,8 +168,7 @@ class EditService:
         return upload
 
     def _refuse_unreachable(self, address: str) -> None:
-        provider = self._settings.qubico.base_url
-        if provider and not addresses.is_private(provider) and addresses.is_private(address):
+        if self._provider_is_public and addresses.is_private(address):
             message = (
                 "the provider is on the internet and could not fetch this: only this machine or network reaches it"
             )

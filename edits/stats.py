@@ -11,8 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
-from edits import errors
+from edits import errors, fairness
 from edits.manifest import FORMAT
+from edits.models import Priority
 from edits.repository import CALL_TIMEOUT, EditRepository
 from edits.schedule import Step
 
@@ -58,12 +59,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.get(f"{ns}:clock")
     try:
         answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
-        tenants = answers[6]
-        queues = repository.redis.pipeline(transaction=False)
-        for tenant in tenants:
-            queues.zcard(f"{ns}:q:{tenant}")
-            queues.zrange(f"{ns}:q:{tenant}", 0, 0, withscores=True)
-        lines = await asyncio.wait_for(queues.execute(), CALL_TIMEOUT) if tenants else []
+        queued, oldest = await asyncio.wait_for(_queues(repository, answers[6]), CALL_TIMEOUT)
     except (RedisError, OSError, TimeoutError) as exc:
         raise errors.Unavailable("Redis does not answer.") from exc
     seconds, microseconds = answers[-2]
@@ -71,13 +67,33 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     return {
         "stats": {name: int(value) for name, value in answers[0].items()},
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
-        "queued": sum(lines[0::2]),
-        "oldest": max((now - first[0][1] for first in lines[1::2] if first), default=0) / 1000,
+        "queued": queued,
+        "oldest": 0 if oldest is None else (now - oldest) / 1000,
         "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
         "now": now,
     }
+
+
+async def _queues(repository: EditRepository, tenants: list[str]) -> tuple[int, float | None]:
+    """How many edits wait, and the earliest arrival (ms) of those that are first in line."""
+    ns = repository.namespace
+    pipe = repository.redis.pipeline(transaction=False)
+    for tenant in tenants:
+        pipe.zcard(f"{ns}:q:{tenant}")
+        pipe.zrange(f"{ns}:q:{tenant}", 0, 0, withscores=True)
+    lines = await pipe.execute() if tenants else []
+    first = [line[0] for line in lines[1::2] if line]
+    for edit_id, _ in first:
+        pipe.hget(f"{ns}:e:{edit_id}", "pr")
+    priorities = await pipe.execute() if first else []
+    arrivals = [
+        place - fairness.arrival_shift(Priority(priority))  # a queue's order is not that of arrival
+        for (_, place), priority in zip(first, priorities, strict=True)
+        if priority is not None
+    ]
+    return sum(lines[0::2]), min(arrivals, default=None)
 
 
 def _process() -> Iterator[Metric]:
@@ -105,7 +121,7 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     }.items():
         edits.add_metric([status], number)
     yield edits
-    yield _gauge("retouch_oldest_waiting_seconds", "Age of the first edit in the queue.", max(0.0, read["oldest"]))
+    yield _gauge("retouch_oldest_waiting_seconds", "How long the first in line has waited.", max(0.0, read["oldest"]))
     yield _gauge(
         "retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]
     )

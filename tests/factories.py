@@ -20,7 +20,13 @@ def make_input(**changes: Any) -> EditInput:
 def make_edit(**changes: Any) -> Edit:
     """A queued edit; fields of its input (`prompt`, `image`, …) may be named beside its own."""
     given = {name: changes.pop(name) for name in list(changes) if name in EditInput.model_fields}
-    plain = {"id": new_id(), "livemode": False, "input": make_input(**given), "created_at": MOMENT, "updated_at": MOMENT}
+    plain = {
+        "id": new_id(),
+        "livemode": False,
+        "input": make_input(**given),
+        "created_at": MOMENT,
+        "updated_at": MOMENT,
+    }
     return Edit(**plain | changes)
 
 

@@ -96,6 +96,8 @@ class Poll:
         )
 
     async def _failed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
+        if task.out_of_credit:  # the next one would fail, too
+            await lease.decide(lambda: self.clients.limiter.block(task.message))
         kind = ErrorKind.MODERATED if task.moderated else ErrorKind.PROVIDER_FAILED
         text = task.message or "The provider says only that the task failed."
         await self._fail(claim, lease, kind, text, task=task, cost=CostState.UNKNOWN)

@@ -8,15 +8,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import body
-from api.dependencies import Served, no_query
+from api.dependencies import Served
 from api.documents import Responses, problems
+from api.doors import OpenRoute
 from api.errors import Problem
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 
 log = structlog.get_logger()
 
-router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[no_query])
+router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], route_class=OpenRoute)
 
 _NOTED: Final[Responses] = {200: {"description": "Noted."}}
 

@@ -3,14 +3,15 @@
 from typing import Annotated, Final
 
 import structlog
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from api import auth, body, errors, views
-from api.dependencies import Parts, Served, no_query
+from api import body, errors, views
+from api.dependencies import Parts, Served
 from api.documents import answers, json_body
-from api.headers import IdempotencyKeyHeader, PreferHeader, idempotency_key_of, wait_of
+from api.doors import KeyRoute
+from api.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
 from api.schemas import EditRequest, EditView, EventView, ListQuery, PageView
 from edits.listing import Filters
 from edits.models import Edit, EditStatus
@@ -18,7 +19,7 @@ from edits.service import NewEdit
 
 log = structlog.get_logger()
 
-router = APIRouter(prefix="/v1/edits", tags=["edits"], dependencies=[Depends(auth.authenticate)])
+router = APIRouter(prefix="/v1/edits", tags=["edits"], route_class=KeyRoute)
 
 OTHER_FIELDS: Final = 256 * 1024
 """Bytes of a body beside the picture: a prompt and metadata with every character escaped fit twice."""
@@ -36,10 +37,10 @@ ASK_AGAIN: Final = {
     "",
     operation_id="create_edit",
     summary="Accept one edit",
+    response_description="The edit, queued.",
     status_code=202,
     response_model=EditView,
-    dependencies=[no_query],
-    openapi_extra=json_body(EditRequest),
+    openapi_extra=json_body(EditRequest) | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
     responses=answers(
         EditView,
         {200: "The edit has ended (with `Prefer: wait`)."},
@@ -48,9 +49,7 @@ ASK_AGAIN: Final = {
         *("queue_full", "unavailable", "accept_unknown", "draining"),
     ),
 )
-async def create(
-    request: Request, parts: Served, _prefer: PreferHeader = None, _key: IdempotencyKeyHeader = None
-) -> Response:
+async def create(request: Request, parts: Served) -> Response:
     if parts.live.draining:
         raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
     body.require_json(request)
@@ -58,7 +57,7 @@ async def create(
     max_bytes = parts.settings.edits.max_input_bytes * 4 // 3 + OTHER_FIELDS
     asked = _parse(await body.read(request, max_bytes=max_bytes))
     accepted = await parts.service.accept(asked, idempotency_key=key)
-    log.info("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
+    log.debug("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
     headers = {"Location": parts.views.self_link(accepted.edit)}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -89,11 +88,11 @@ async def index(query: Annotated[ListQuery, Query()], parts: Served) -> Response
     "/{edit_id}",
     operation_id="get_edit",
     summary="Look at an edit",
+    openapi_extra={"parameters": [PREFER]},
     response_model=EditView,
-    dependencies=[no_query],
     responses=answers(EditView, {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
 )
-async def show(edit_id: str, request: Request, parts: Served, _prefer: PreferHeader = None) -> Response:
+async def show(edit_id: str, request: Request, parts: Served) -> Response:
     return await _as_it_stands(request, parts, await parts.service.get(edit_id), {}, unfinished=200)
 
 
@@ -102,7 +101,6 @@ async def show(edit_id: str, request: Request, parts: Served, _prefer: PreferHea
     operation_id="get_edit_timeline",
     summary="What happened to an edit, and what it waited for",
     response_model=list[EventView],
-    dependencies=[no_query],
     responses=answers(list[EventView], {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
 )
 async def timeline(edit_id: str, parts: Served) -> list[EventView]:
@@ -114,7 +112,6 @@ async def timeline(edit_id: str, parts: Served) -> list[EventView]:
     operation_id="cancel_edit",
     summary="Cancel an edit that is still queued",
     response_model=EditView,
-    dependencies=[no_query],
     responses=answers(EditView, {}, "unauthorized", "not_found", "too_late", "gone", "invalid", "unavailable"),
 )
 async def cancel(edit_id: str, parts: Served) -> Response:
@@ -127,9 +124,9 @@ async def cancel(edit_id: str, parts: Served) -> Response:
     "/{edit_id}/retry",
     operation_id="retry_edit",
     summary="Try a failed edit again",
+    response_description="The edit, on its way again.",
     status_code=202,
     response_model=EditView,
-    dependencies=[no_query],
     responses=answers(
         EditView, {}, "unauthorized", "not_found", "not_finished", "too_late", "gone", "invalid", "unavailable"
     ),

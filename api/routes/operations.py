@@ -8,15 +8,16 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
-from api import auth
-from api.dependencies import Parts, Served, no_query
+from api import auth, schemas
+from api.dependencies import Parts, Served
 from api.documents import Responses, answers, problems
-from api.schemas import HealthView, NoQuery, PartView, ReadyView
+from api.doors import OpenRoute
+from api.schemas import HealthView, PartView, ReadyView
 from edits import stats
 from edits.backends import StorageError
 from edits.errors import Unavailable
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=OpenRoute)
 
 _TEXT: Final[Responses] = {
     200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
@@ -30,13 +31,13 @@ def _named_is_true(value: Any) -> Any:
     return True if value == "" else value
 
 
-class ReadyQuery(NoQuery):
+class ReadyQuery(schemas.Query):
     verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
         default=False, description="Every part; needs the operator's key."
     )
 
 
-class MetricsQuery(NoQuery):
+class MetricsQuery(schemas.Query):
     scope: Literal["process", "cluster"] | None = Field(
         default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
     )
@@ -47,7 +48,6 @@ class MetricsQuery(NoQuery):
     operation_id="is_alive",
     summary="This process lives",
     response_model=HealthView,
-    dependencies=[no_query],
     responses=problems("invalid"),
 )
 async def healthz() -> HealthView:

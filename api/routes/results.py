@@ -7,16 +7,17 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import auth, downloads
-from api.dependencies import Parts, Served, no_query
+from api.dependencies import Parts, Served
 from api.documents import Responses, pictures, problems
+from api.doors import KeyRoute, OpenRoute
 from api.downloads import Picture
 from api.schemas import AddressView, ResultQuery
 from edits.backends import ObjectMissing, StorageError
 from edits.errors import Gone, NotFound, Unavailable
 from edits.links import LinkExpired, LinkInvalid
 
-edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"])
-objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
+edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"], route_class=KeyRoute)
+objects = APIRouter(prefix="/v1/objects", tags=["pictures"], route_class=OpenRoute)
 
 _BYTES: Final[Responses] = {
     200: pictures("The picture, or with `?redirect=false` where it is.", or_address=True),
@@ -52,11 +53,10 @@ async def result(
     query: Annotated[ResultQuery, Query()],
     request: Request,
     parts: Served,
-    key_sent_in: auth.Authenticated,
 ) -> Response:
     found = await parts.service.result(edit_id)
     picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
-    return await _picture(request, parts, picture, query=query, key_sent_in=key_sent_in)
+    return await _picture(request, parts, picture, query=query)
 
 
 @edits.head(
@@ -78,10 +78,9 @@ async def uploaded(
     query: Annotated[ResultQuery, Query()],
     request: Request,
     parts: Served,
-    key_sent_in: auth.Authenticated,
 ) -> Response:
     picture = await _stored(parts, await parts.service.input_key(edit_id))
-    return await _picture(request, parts, picture, query=query, key_sent_in=key_sent_in)
+    return await _picture(request, parts, picture, query=query)
 
 
 @objects.head(
@@ -90,7 +89,6 @@ async def uploaded(
     summary="The headers of a picture by its signed link",
     response_class=Response,
     responses=_HEADERS | problems("not_found", "gone", "invalid", "unavailable"),
-    dependencies=[no_query],
 )
 @objects.get(
     "/{token}/{filename}",
@@ -98,7 +96,6 @@ async def uploaded(
     summary="A picture by its signed link",
     response_class=Response,
     responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
-    dependencies=[no_query],
 )
 async def linked(token: str, filename: str, request: Request, parts: Served) -> Response:
     """No key is needed: the link itself says what may be read, and until when."""
@@ -113,15 +110,13 @@ async def linked(token: str, filename: str, request: Request, parts: Served) -> 
     return await _sent(request, parts, await _stored(parts, key))
 
 
-async def _picture(
-    request: Request, parts: Parts, picture: Picture, *, query: ResultQuery, key_sent_in: auth.KeySentIn
-) -> Response:
+async def _picture(request: Request, parts: Parts, picture: Picture, *, query: ResultQuery) -> Response:
     if not query.redirect:
         address = await parts.views.address(picture.key)
         view = AddressView(url=address.url, expires_at=address.expires_at)
         return Response(view.model_dump_json(), 200, {"Cache-Control": "private"}, "application/json")
     elsewhere = not parts.settings.storage_url.startswith("file:")
-    if elsewhere and request.method == "GET" and key_sent_in is auth.KeySentIn.AUTHORIZATION:
+    if elsewhere and request.method == "GET" and request.state.key_sent_in is auth.KeySentIn.AUTHORIZATION:
         address = await parts.views.address(picture.key)
         return RedirectResponse(address.url, 307, {"Cache-Control": "private, no-store"})
     return await _sent(request, parts, picture)

@@ -121,7 +121,7 @@ end
 local function advance(e, change)
   if change.event then event(e, change.event, change.data, change.at) end
   local fields = change.set or {}
-  fields.up = NOW
+  fields.up = fields.up or NOW
   if change.status then fields.st = change.status end
   if change.wait and change.wait ~= e.wt then
     fields.wt = change.wait
@@ -151,7 +151,7 @@ local function finish(e, status, kind, change)
   change.status = status
   change.place = 'final'
   change.set = change.set or {}
-  change.set.en = e.la
+  change.set.en, change.set.up = e.la, e.la
   if e.tb > 0 and change.set.cs == 'released' then change.set.cs = 'charged' end -- by an earlier attempt
   change.drop = {'li', 'wt', 'ws', 'hv', 'rt'}
   advance(e, change)

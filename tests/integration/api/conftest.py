@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from api.app import create_app
 from config.settings import Settings, load
@@ -27,6 +28,7 @@ class Api:
     url: str
     settings: Settings
     client: httpx.Client
+    app: FastAPI
 
     @property
     def objects(self) -> Path:
@@ -57,9 +59,8 @@ def settings_for(redis_url: str, folder: Path, port: int, **changes: str) -> Set
 @contextlib.contextmanager
 def serving(settings: Settings) -> Iterator[Api]:
     """A server of its own in a thread, gone when the block ends."""
-    config = uvicorn.Config(
-        create_app(settings), host=settings.api.host, port=settings.api.port, log_level="warning", lifespan="on"
-    )
+    app = create_app(settings)
+    config = uvicorn.Config(app, host=settings.api.host, port=settings.api.port, log_level="warning", lifespan="on")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
@@ -72,7 +73,7 @@ def serving(settings: Settings) -> Iterator[Api]:
     headers = {"Authorization": f"Bearer {KEY}"}
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
-            yield Api(url, settings, client)
+            yield Api(url, settings, client, app)
     finally:
         server.should_exit = True
         thread.join(10)

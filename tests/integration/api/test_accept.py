@@ -2,6 +2,7 @@ import asyncio
 import base64
 import io
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.integration.api.conftest import Api
+from api import body
+from tests.integration.api.conftest import KEY, Api
 from tests.integration.api.progress import Progress, png
 
 BODY = {"prompt": "make the sky stormy", "image": "http://example.com/house.jpg"}
@@ -129,6 +131,16 @@ def test_the_connection_survives_a_body_over_the_cap(start_api: Callable[..., Ap
         headers = {"Content-Type": "application/json"}
         assert api.client.post("/v1/edits", content=chunked(3_000_000), headers=headers).status_code == 413
     assert api.client.get("/healthz").status_code == 200
+
+
+def test_a_body_that_stops_coming_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "STALLED", 0.2)
+    head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", api.settings.api.port), timeout=10) as sender:
+        sender.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        received = b"".join(iter(lambda: sender.recv(65_536), b""))
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b'"code":"malformed"' in received
 
 
 def test_refusals_point_at_the_field(api: Api) -> None:

@@ -3,7 +3,11 @@
 import base64
 import hashlib
 import json
+import os
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -118,3 +122,27 @@ def test_the_page_loads_nothing_from_elsewhere(public_client: httpx.Client, desc
 def test_the_types_of_problems_lead_to_the_page(described: dict[str, Any]) -> None:
     assert described["x-problems"].keys() == CODES.keys()
     assert json.dumps(described["x-problems"]["queue_full"])
+
+
+@pytest.mark.browser
+def test_the_page_shows_every_operation_in_a_browser(api: Api, described: dict[str, Any], tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is missing: scripts/ci-parts installs it")
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=5000",
+        f"--user-data-dir={tmp_path}",
+    ]
+    command = [browser, *options, "--enable-logging=stderr", "--dump-dom", f"{api.url}/docs"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "CONSOLE" not in shown.stderr
+    sections = set(re.findall(r'<section id="(\w+)"', shown.stdout))
+    operations = {o["operationId"] for path in described["paths"].values() for o in path.values()}
+    assert sections == operations | {"problems"}
+    assert f"curl -X POST '{api.url}/v1/edits'" in shown.stdout
+    assert all(f'<tr id="{code}">' in shown.stdout for code in CODES)

@@ -75,3 +75,19 @@ def test_metrics_off_loopback_need_the_key(start_api: Callable[..., Api]) -> Non
     with httpx.Client(base_url=f"http://127.0.0.1:{api.settings.api.port}", trust_env=False) as client:
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
+
+
+def test_a_process_that_is_ending_takes_nothing_new(start_api: Callable[..., Api]) -> None:
+    api = start_api()
+    edit_id = api.accept()["id"]
+    api.app.state.parts.live.drain()
+    answer = api.client.get("/readyz?verbose")
+    assert (answer.status_code, answer.json()["status"], answer.json()["parts"]["process"]["status"]) == (
+        503,
+        "down",
+        "down",
+    )
+    answer = api.client.post("/v1/edits", json={"prompt": "x", "image": "http://example.com/a.png"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (503, "draining", True)
+    assert int(answer.headers["retry-after"]) >= 1
+    assert api.client.get(f"/v1/edits/{edit_id}", headers={"Prefer": "wait=20"}).json()["status"] == "queued"

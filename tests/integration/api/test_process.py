@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[3]
 
 def uvicorn(folder: Path, *options: str, **changes: str) -> "subprocess.Popen[str]":
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
-    environ |= {"PYTHONPATH": str(ROOT), "RETOUCH_DATA_DIR": str(folder), "RETOUCH_LOG__FORMAT": "json"} | changes
+    environ |= {
+        "PYTHONPATH": str(ROOT),
+        "RETOUCH_DATA_DIR": str(folder),
+        "RETOUCH_LOG__FORMAT": "json",
+        "RETOUCH_LOG__LEVEL": "debug",
+    } | changes
     command = [sys.executable, "-m", "uvicorn", "api.app:app", *options]
     return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -67,6 +67,14 @@ async def test_after_the_time_the_edit_is_shown_as_it_stands(client: httpx.Async
     assert int(answer.headers["retry-after"]) >= 1
 
 
+async def test_what_happened_while_somebody_waited_is_shown(client: httpx.AsyncClient, progress: Progress) -> None:
+    posted = asyncio.create_task(client.post("/v1/edits", json=BODY, headers={"Prefer": "wait=2"}))
+    await queued(client, 1)
+    await progress.processing()
+    answer = await posted
+    assert (answer.status_code, answer.json()["status"]) == (202, "processing")
+
+
 async def test_without_the_preference_nobody_waits(client: httpx.AsyncClient) -> None:
     answer = await client.post("/v1/edits", json=BODY)
     assert "preference-applied" not in answer.headers

@@ -29,3 +29,10 @@ async def core(engine_port: int) -> AsyncIterator[Core]:
         yield Core(redis, f"n{next(_namespaces)}")
     finally:
         await redis.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+def busy(core: Core) -> Core:
+    """The core without the checks after each script, for tests that make many calls, or calls at once."""
+    core.scripts.watching = False
+    return core

@@ -3,7 +3,9 @@
 Every call of a script is followed by the checks of `invariants.py`.
 """
 
+import asyncio
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -11,7 +13,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from edits.limiter import Limiter
-from edits.models import CostState, Edit, ErrorKind, Priority, Wait
+from edits.models import CostState, Edit, ErrorKind, Wait
 from edits.outcomes import Outcomes
 from edits.repository import Accepted, EditRepository, Idempotency
 from edits.schedule import Claim, Claims, Schedule, Step
@@ -76,10 +78,10 @@ class Core:
         return await invariants.dump(self.redis, self.namespace)
 
     async def record(self, edit_id: str) -> dict[str, str]:
-        return dict(await self.redis.hgetall(self.key("e", edit_id)))
+        return _texts(await self.redis.hgetall(self.key("e", edit_id)))
 
     async def long_texts(self, edit_id: str) -> dict[str, str]:
-        return dict(await self.redis.hgetall(self.key("x", edit_id)))
+        return _texts(await self.redis.hgetall(self.key("x", edit_id)))
 
     async def due_in(self, step: str, edit_id: str) -> float | None:
         """Seconds until someone must look at it; None if it is not in that set."""
@@ -87,7 +89,7 @@ class Core:
         return None if score is None else (score - await self.now()) / 1000
 
     async def abandoned(self) -> list[str]:
-        return list(await self.redis.zrange(self.key("abandoned"), 0, -1))
+        return [str(task) for task in await self.redis.zrange(self.key("abandoned"), 0, -1)]
 
     async def counter(self, name: str) -> int:
         return int(await self.redis.hget(self.key("stats"), name) or 0)
@@ -127,7 +129,13 @@ class Core:
         return claim
 
     async def bought(self, claim: Claim, task_id: str | None = None, **changes: Any) -> str:
-        given = {"attempt": claim.attempt, "units": PRICE, "status": "pending", "first_look": 0.0, "how": "answer"}
+        given: dict[str, Any] = {
+            "attempt": claim.attempt,
+            "units": PRICE,
+            "status": "pending",
+            "first_look": 0.0,
+            "how": "answer",
+        }
         return await self.outcomes.bought(claim.id, **given | changes, task_id=task_id or f"task-{next(_numbers)}")
 
     async def processing(self, **changes: Any) -> Claim:
@@ -161,8 +169,18 @@ class Core:
         return await self.outcomes.release(claim, why=why, wait=wait)
 
 
+def _texts(fields: Mapping[Any, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in fields.items()}
+
+
+async def fill(core: Core, edits: int) -> None:
+    await asyncio.gather(*[core.queued() for _ in range(edits)])
+
+
+async def slots(worker: Schedule, most: int = 100) -> list[float]:
+    """Seconds from now at which the claimed creates may be sent."""
+    return [claim.slot for claim in (await worker.claim_submit(most, lease=LEASE)).claims]
+
+
 def moment(ms: float) -> datetime:
     return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-PRIORITIES: Final = (Priority.INTERACTIVE, Priority.STANDARD, Priority.BULK)

@@ -83,7 +83,8 @@ async def test_a_replayed_key_shows_the_edit_as_it_is_now(core: Core):
 
 
 @pytest.mark.parametrize(
-    ("life", "hours"), [pytest.param(None, 24, id="none"), pytest.param(1, 24, id="short"), pytest.param(50, 50, id="long")]
+    ("life", "hours"),
+    [pytest.param(None, 24, id="none"), pytest.param(1, 24, id="short"), pytest.param(50, 50, id="long")],
 )
 async def test_a_key_lives_a_day_and_never_less_than_its_edit_may_wait(core: Core, life: int | None, hours: int):
     expires_at = MOMENT + timedelta(hours=life) if life else None

@@ -5,7 +5,6 @@ import pytest
 from tests.integration.edits.core import Core
 
 
-
 async def test_a_callback_makes_a_waiting_task_due_now(core: Core):
     claim = await core.submitting()
     await core.bought(claim, "task-1", first_look=5)

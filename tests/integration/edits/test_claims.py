@@ -121,6 +121,13 @@ async def test_the_next_look_is_the_first_due_time(core: Core):
     assert len((await core.claims("poll")).claims) == 1
 
 
+async def test_a_sleep_of_a_day_is_cut_to_an_hour_since_the_horizon_is_there(core: Core):
+    claim = await core.processing()
+    await core.outcomes.snooze(claim, delay=FAR)
+    assert (await core.claims("poll")).claims == []
+    assert await core.due_in("poll", claim.id) == pytest.approx(3600, abs=1)
+
+
 async def test_a_step_with_nothing_to_do_sleeps_for_the_idle_time(core: Core):
     assert (await core.claims("poll")).next == pytest.approx(15)
     assert (await core.schedule.claim_submit(1, lease=LEASE)).next == pytest.approx(15)

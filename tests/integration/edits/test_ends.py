@@ -4,7 +4,6 @@ from edits.models import CostState, ErrorKind
 from tests.integration.edits.core import Core
 
 
-
 async def test_a_written_manifest_is_not_written_again(core: Core):
     await core.repository.cancel(await core.queued())
     claim = await core.claim("manifest")
@@ -49,7 +48,6 @@ async def test_a_late_task_of_an_ended_edit_is_written_into_its_manifest(core: C
     await core.outcomes.recorded(again)
     await core.pass_time(100)
     assert (await core.claims("manifest")).claims == []
-
 
 
 async def test_a_queued_edit_is_canceled_for_free(core: Core):

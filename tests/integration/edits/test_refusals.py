@@ -7,7 +7,6 @@ import pytest
 
 from edits import errors
 from edits.models import ErrorKind
-from edits.scripting import ScriptRefused
 from tests.integration.edits.core import Core
 
 GONE = "edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C"
@@ -162,13 +161,3 @@ async def test_an_edit_that_is_not_there_is_not_found(core: Core):
             await ask(GONE)
     assert await core.repository.get(GONE) is None
     assert await core.repository.timeline(GONE) is None
-
-
-@pytest.mark.parametrize("script", ["accept", "bought", "claim_submit", "claim_due", "fail", "heartbeat", "link"])
-async def test_a_call_without_its_arguments_is_refused_and_writes_nothing(core: Core, script: str):
-    core.scripts.watching = False
-    await core.processing()
-    before = await core.dump()
-    with pytest.raises(ScriptRefused, match=script):
-        await core.scripts.run(script)
-    assert await core.dump() == before

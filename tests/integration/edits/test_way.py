@@ -1,5 +1,7 @@
 """The way of an edit from step to step: where each decision leaves it, what it says, and what it cost."""
 
+from typing import Any
+
 import pytest
 
 from edits.models import CostState, ErrorKind, Wait
@@ -127,7 +129,7 @@ async def test_an_edit_may_fail_in_every_step(core: Core, step: str):
 
 async def test_a_failure_says_why_and_keeps_the_providers_code(core: Core):
     claim = await core.submitting()
-    error = {"kind": ErrorKind.REJECTED, "retryable": False, "provider_code": 400}
+    error: dict[str, Any] = {"kind": ErrorKind.REJECTED, "retryable": False, "provider_code": 400}
     await core.outcomes.fail(claim, make_error(message="x" * 900, **error), cost=CostState.RELEASED)
     edit = await core.edit(claim.id)
     assert edit.error is not None

@@ -148,7 +148,8 @@ class Rounds:
 
     async def now(self) -> float:
         seconds, micros = await self.redis.time()
-        return float(seconds) + micros / 1e6 + int(await self.redis.get(self.key("clock")) or 0) / 1000
+        ahead = await self.redis.get(self.key("clock"))
+        return float(seconds + micros / 1e6 + int(ahead or 0) / 1000)
 
     async def edit(self, edit_id: str) -> Edit:
         edit = await self.clients.repository.get(edit_id)

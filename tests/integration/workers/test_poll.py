@@ -1,5 +1,6 @@
 """Poll: asking again is not failing. Only a read that shows an end ends an edit, or a 404 that lasts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -7,6 +8,7 @@ import pytest
 
 from edits.models import CostState, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
+from tests.contract import wire
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
 
@@ -217,6 +219,26 @@ async def test_a_refused_key_pauses_submitting_and_fails_no_edit(rounds: Rounds)
     assert (await rounds.clients.limiter.gate()).reason is Wait.PROVIDER_ACCOUNT
     rounds.sandbox.options(api_key="sandbox-key")
     assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
+
+
+async def test_a_task_that_failed_for_want_of_credit_pauses_submitting(open_rounds: OpenRounds) -> None:
+    async def behave(request: wire.Request, writer: asyncio.StreamWriter) -> None:
+        name = "create-accepted" if request.method == "POST" else "get-failed-no-credit"
+        writer.write(wire.recorded(name))
+
+    async with (
+        wire.provider(behave) as provider,
+        open_rounds(RETOUCH_QUBICO__BASE_URL=provider.base_url) as rounds,
+    ):
+        edit_id = await submitted(rounds)
+        await polled(rounds, edit_id)
+        edit = await rounds.edit(edit_id)
+        assert edit.error is not None
+        assert edit.error.kind is ErrorKind.PROVIDER_FAILED
+        await rounds.accept()
+        assert await rounds.run(Step.SUBMIT) == []
+        assert (await rounds.clients.limiter.gate()).reason is Wait.PROVIDER_ACCOUNT
+        assert len(provider.posts) == 1
 
 
 @pytest.fixture

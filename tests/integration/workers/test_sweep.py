@@ -1,6 +1,6 @@
 """Sweep: what ended without a result is told by its manifest too, and paid tasks are followed to their end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -103,11 +103,10 @@ async def test_an_edit_retried_and_running_is_not_due_for_a_manifest(rounds: Rou
 
 
 @pytest.fixture
-def short_deadline(open_rounds: OpenRounds) -> OpenRounds:
-    def opened() -> object:
-        return open_rounds(RETOUCH_EDITS__DEADLINE="30s")
-
-    return opened  # type: ignore[return-value] # the same, with its setting given
+async def impatient(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
+    """Edits wait for 30 s only."""
+    async with open_rounds(RETOUCH_EDITS__DEADLINE="30s") as opened:
+        yield opened
 
 
 async def given_up(rounds: Rounds) -> str:
@@ -120,60 +119,55 @@ async def given_up(rounds: Rounds) -> str:
     return edit_id
 
 
-async def test_a_paid_task_is_read_slowly_until_it_ends(short_deadline: OpenRounds) -> None:
-    async with short_deadline() as rounds:
-        edit_id = await given_up(rounds)
-        reads = rounds.sandbox.stats()["gets"]
-        await swept(rounds)
-        assert rounds.sandbox.stats()["gets"] == reads + 1
-        await rounds.wait(30)
-        await swept(rounds)
-        assert rounds.sandbox.stats()["gets"] == reads + 1  # not due yet
-        await rounds.wait(70)
-        await swept(rounds)
-        assert await rounds.abandoned() == []
-        edit = await rounds.edit(edit_id)
-        assert (edit.status, edit.task_status, edit.tasks_bought) == (EditStatus.FAILED, "completed", 1)
-        assert (await rounds.events(edit_id))[-1] == "task_ended"
+async def test_a_paid_task_is_read_slowly_until_it_ends(impatient: Rounds) -> None:
+    edit_id = await given_up(impatient)
+    reads = impatient.sandbox.stats()["gets"]
+    await swept(impatient)
+    assert impatient.sandbox.stats()["gets"] == reads + 1
+    await impatient.wait(30)
+    await swept(impatient)
+    assert impatient.sandbox.stats()["gets"] == reads + 1  # not due yet
+    await impatient.wait(70)
+    await swept(impatient)
+    assert await impatient.abandoned() == []
+    edit = await impatient.edit(edit_id)
+    assert (edit.status, edit.task_status, edit.tasks_bought) == (EditStatus.FAILED, "completed", 1)
+    assert (await impatient.events(edit_id))[-1] == "task_ended"
 
 
-async def test_the_end_of_a_paid_task_reaches_the_manifest(short_deadline: OpenRounds) -> None:
-    async with short_deadline() as rounds:
-        edit_id = await given_up(rounds)
-        await swept(rounds)
-        await rounds.wait(100)
-        await swept(rounds)
-        await swept(rounds)
-        assert (await rounds.edit(edit_id)).task_status == "completed"
-        await is_told_in_full(rounds, edit_id)
+async def test_the_end_of_a_paid_task_reaches_the_manifest(impatient: Rounds) -> None:
+    edit_id = await given_up(impatient)
+    await swept(impatient)
+    await impatient.wait(100)
+    await swept(impatient)
+    await swept(impatient)
+    assert (await impatient.edit(edit_id)).task_status == "completed"
+    await is_told_in_full(impatient, edit_id)
 
 
-async def test_a_paid_task_that_the_provider_has_forgotten_is_settled(short_deadline: OpenRounds) -> None:
-    async with short_deadline() as rounds:
-        edit_id = await given_up(rounds)
-        rounds.sandbox.reset()
-        await swept(rounds)
-        assert await rounds.abandoned() == []
-        assert (await rounds.edit(edit_id)).task_status == "gone"
+async def test_a_paid_task_that_the_provider_has_forgotten_is_settled(impatient: Rounds) -> None:
+    edit_id = await given_up(impatient)
+    impatient.sandbox.reset()
+    await swept(impatient)
+    assert await impatient.abandoned() == []
+    assert (await impatient.edit(edit_id)).task_status == "gone"
 
 
-async def test_a_paid_task_that_cannot_be_read_is_looked_at_again(short_deadline: OpenRounds) -> None:
-    async with short_deadline() as rounds:
-        await given_up(rounds)
-        rounds.sandbox.options(outage="refuse_503")
-        await swept(rounds)
-        assert len(await rounds.abandoned()) == 1
-        rounds.sandbox.options(outage="none")
-        await rounds.wait(100)
-        await swept(rounds)
-        assert await rounds.abandoned() == []
+async def test_a_paid_task_that_cannot_be_read_is_looked_at_again(impatient: Rounds) -> None:
+    await given_up(impatient)
+    impatient.sandbox.options(outage="refuse_503")
+    await swept(impatient)
+    assert len(await impatient.abandoned()) == 1
+    impatient.sandbox.options(outage="none")
+    await impatient.wait(100)
+    await swept(impatient)
+    assert await impatient.abandoned() == []
 
 
-async def test_a_throttled_look_at_a_paid_task_closes_the_reads_for_everybody(short_deadline: OpenRounds) -> None:
-    async with short_deadline() as rounds:
-        rounds.sandbox.options(retry_after=9)
-        await given_up(rounds)
-        rounds.sandbox.options(reads_per_second=0.001)
-        await rounds.clients.qubico.account()  # takes the one read that the provider grants
-        await swept(rounds)
-        assert float((await rounds.limit("read"))["until"]) / 1000 - await rounds.now() > 8
+async def test_a_throttled_look_at_a_paid_task_closes_the_reads_for_everybody(impatient: Rounds) -> None:
+    impatient.sandbox.options(retry_after=9)
+    await given_up(impatient)
+    impatient.sandbox.options(reads_per_second=0.001)
+    await impatient.clients.qubico.account()  # takes the one read that the provider grants
+    await swept(impatient)
+    assert float((await impatient.limit("read"))["until"]) / 1000 - await impatient.now() > 8

@@ -1,0 +1,77 @@
+"""Checks before writes: a call that lacks an argument is refused by name, and every key of Redis stays as it was."""
+
+from typing import Any
+
+import pytest
+
+from edits.models import ErrorKind
+from edits.scripting import SCRIPTS, ScriptRefused
+from tests.integration.edits.core import Core
+
+
+async def _refused_without(core: Core, script: str, arguments: dict[str, Any], name: str) -> None:
+    before = await core.dump()
+    with pytest.raises(ScriptRefused, match=f"{script}.*argument {name} is missing"):
+        await core.scripts.run(script, **{key: value for key, value in arguments.items() if key != name})
+    assert await core.dump() == before
+
+
+CLAIM: dict[str, Any] = {"nonce": "n", "k": 1, "lease": 1, "chain": "c", "idle": 1}
+CALLS: dict[str, dict[str, Any]] = {
+    "accept": {
+        "id": "edit_2", "tenant": "t", "livemode": 0, "priority": "bulk", "shift": 0, "input": "{}", "units": 1,
+        "max_queued": 9,
+    },
+    "bought": {"attempt": 1, "task": "t", "units": 1, "status": "pending", "due": 0, "how": "answer"},
+    "cancel": {},
+    "claim_due": CLAIM | {"step": "poll", "wakes": "poll"},
+    "claim_submit": CLAIM | {"lookahead": 1, "rate": 1, "max_in_flight": 1},
+    "completed": {"address": "a"},
+    "fail": {"kind": "internal", "message": "m", "retryable": 1, "cost": "charged"},
+    "heartbeat": {"process": "p", "steps": [], "running": [], "ttl": 1, "grace": 1, "ceilings": {}},
+    "intend": {"address": "a"},
+    "link": {"step": "poll", "slot": 0, "number": 1, "grace": 1},
+    "lost": {"cause": "c", "due": 0},
+    "nudge": {"attempt": 1, "task": "t"},
+    "rebuy": {"kind": "internal", "shift": 0},
+    "release": {"event": "throttled", "wait": "cooldown"},
+    "retry": {"shifts": {}},
+    "snooze": {"due": 0, "nudge": 0},
+    "succeed": {"at": 0, "result": {}},
+    "tokens": {"name": "read", "ceiling": "reads_per_second", "rate": 1, "lookahead": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("script", CALLS)
+async def test_a_call_that_lacks_an_argument_is_refused_and_writes_nothing(core: Core, script: str):
+    steps = {"completed": core.processing, "snooze": core.processing, "succeed": core.storing, "rebuy": core.storing}
+    claim = await steps.get(script, core.submitting)()
+    if script == "retry":
+        await core.fail(claim, ErrorKind.INTERNAL)
+    await core.queued()
+    own = {"id": claim.id, "fence": claim.fence, "process": "p"}
+    for name in CALLS[script]:
+        await _refused_without(core, script, own | CALLS[script], name)
+
+
+def test_no_script_that_writes_is_forgotten_here():
+    """`gate` and `abandoned` ask by their `op`; the others write nothing."""
+    assert set(SCRIPTS) - set(CALLS) == {"gate", "abandoned", "read", "gate_state"}
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("gate", {"op": "close", "name": "create", "first": 1000, "most": 60_000}),
+        ("gate", {"op": "open", "name": "create"}),
+        ("gate", {"op": "block", "message": "no credit"}),
+        ("abandoned", {"op": "claim", "nonce": "n", "k": 1, "lease": 1}),
+        ("abandoned", {"op": "later", "task": "t", "due": 1}),
+        ("abandoned", {"op": "settle", "task": "t", "status": "failed"}),
+    ],
+    ids=lambda value: value.get("op") if isinstance(value, dict) else value,
+)
+async def test_an_operation_that_lacks_an_argument_is_refused(core: Core, script: str, arguments: dict[str, Any]):
+    await core.limiter.close("create", after=5)
+    for name in arguments.keys() - {"op"}:
+        await _refused_without(core, script, arguments, name)

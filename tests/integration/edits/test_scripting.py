@@ -1,0 +1,266 @@
+"""Calls of scripts over a bad line: each is carried out once, or known not to have left, or said to be in doubt."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from edits import errors, scripting
+from edits.connection import connect
+from edits.outcomes import Outcomes
+from edits.repository import EditRepository, Idempotency
+from edits.scripting import BATCH, SCRIPTS, ReplyLost, ScriptRefused, Scripts, Unsent
+from tests.factories import make_edit
+from tests.integration.edits.core import LEASE, PRICE, Core
+from tests.parts.proxy import Proxy, run_proxy
+from tests.parts.valkey import free_port
+
+QUICK = 0.5
+"""Seconds that a socket waits in these tests."""
+
+
+@contextlib.asynccontextmanager
+async def _client(port: int, *, socket_timeout: float = QUICK) -> AsyncIterator[Redis]:
+    redis = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=socket_timeout)
+    try:
+        yield redis
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+async def proxy(engine_port: int) -> AsyncIterator[Proxy]:
+    async with run_proxy(engine_port) as running:
+        yield running
+
+
+@pytest.fixture
+async def far(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
+    """Scripts over the proxy, in the namespace of `core`; connected, and known to the server."""
+    async with _client(proxy.port) as redis:
+        scripts = Scripts(redis, core.namespace)
+        await scripts.run("read", ids=["edit_none"])
+        yield scripts
+
+
+# Batches
+
+
+async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
+    core.scripts.watching = False
+    ids = [f"edit_{n}" for n in range(3 * BATCH + 7)]
+    for edit_id in ids[::2]:
+        await core.redis.hset(core.key("e", edit_id), "st", edit_id)
+    answers = await asyncio.gather(*[core.scripts.run("read", ids=[edit_id]) for edit_id in ids])
+    assert [row and row[0][1] for (row,) in answers] == [
+        edit_id if n % 2 == 0 else None for n, edit_id in enumerate(ids)
+    ]
+
+
+async def test_calls_made_while_a_batch_is_on_its_way_share_the_next_one(core: Core, proxy: Proxy):
+    async with _client(proxy.port) as redis:
+        scripts = Scripts(redis, core.namespace)
+        await scripts.run("read", ids=["edit_none"])
+        sent: list[int] = []
+        proxy.before_forwarding = lambda data: sent.append(data.count(b"EVALSHA"))
+        proxy.hold()
+        first = asyncio.create_task(scripts.run("read", ids=["edit_0"]))
+        while not sent:  # noqa: ASYNC110 - the proxy tells it by a number
+            await asyncio.sleep(0.005)
+        others = [asyncio.create_task(scripts.run("read", ids=[f"edit_{n}"])) for n in range(20)]
+        await asyncio.sleep(0)
+        proxy.flow()
+        await asyncio.gather(first, *others)
+        assert sent == [1, 20]
+
+
+async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
+    core.scripts.watching = False
+    await core.queued()
+    calls = [
+        core.scripts.run("read", ids=["edit_none"]),
+        core.scripts.run("cancel"),
+        core.scripts.run("cancel", id="x"),
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert answers[0] == [None]
+    assert isinstance(answers[1], ScriptRefused)
+    assert answers[2] == "missing"
+
+
+async def test_whoever_stops_waiting_leaves_the_others_be(core: Core, far: Scripts, proxy: Proxy):
+    proxy.hold()
+    gone = asyncio.create_task(far.run("read", ids=["edit_1"]))
+    left = asyncio.create_task(far.run("read", ids=["edit_2"]))
+    await asyncio.sleep(0)
+    gone.cancel()
+    proxy.flow()
+    assert await left == [None]
+    assert gone.cancelled() or await asyncio.gather(gone, return_exceptions=True)
+
+
+# Scripts that the server does not have
+
+
+async def test_scripts_lost_by_the_server_are_loaded_within_the_batch(core: Core):
+    """Some calls of the batch may be done already: only those that the server did not know are sent again."""
+    claim = await core.submitting()
+    core.scripts.watching = False
+    await core.redis.script_flush()
+    await core.redis.script_load(SCRIPTS["nudge"].text)
+    bought = Outcomes(core.scripts).bought(
+        claim.id, attempt=1, task_id="task-1", units=PRICE, status="pending", first_look=1, how="answer"
+    )
+    await asyncio.gather(
+        core.repository.nudge(claim.id, attempt=1, task_id="task-1"),
+        bought,
+        core.repository.nudge(claim.id, attempt=1, task_id="task-1"),
+    )
+    record = await core.record(claim.id)
+    assert (record["nu"], record["tb"], record["st"]) == ("2", "1", "processing")
+    assert await core.counter("bought") == 1
+
+
+async def test_a_script_that_the_server_never_knows_is_refused(core: Core, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(SCRIPTS, "cancel", replace(SCRIPTS["cancel"], sha="0" * 40))
+    async with asyncio.timeout(5):
+        with pytest.raises(ScriptRefused, match="forgot"):
+            await core.scripts.run("cancel", id="x")
+
+
+def test_every_script_says_what_it_is_and_composes_with_its_prelude():
+    for script in SCRIPTS.values():
+        lines = script.text.splitlines()
+        assert lines[0] in {"#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"}, script.name
+        body = (scripting.FOLDER / f"{script.name}.lua").read_text().splitlines()
+        assert body[1].startswith("-- "), script.name
+
+
+# A lost reply
+
+
+async def test_a_call_whose_reply_was_lost_is_made_again_and_counts_once(core: Core, far: Scripts, proxy: Proxy):
+    claim = await core.submitting()
+    proxy.lose = 1
+    answer = await Outcomes(far).bought(
+        claim.id, attempt=1, task_id="task-1", units=PRICE, status="pending", first_look=1, how="answer"
+    )
+    assert (answer, proxy.lost) == ("same", 1)
+    assert await core.counter("bought") == 1
+    assert (await core.edit(claim.id)).status == "processing"
+
+
+@pytest.mark.parametrize("key", [None, Idempotency(key="k", fingerprint="f")], ids=["without a key", "with a key"])
+async def test_an_accept_whose_reply_was_lost_takes_the_edit_once(
+    core: Core, far: Scripts, proxy: Proxy, key: Idempotency | None
+):
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    edit = make_edit()
+    proxy.lose = 1
+    accepted = await repository.accept(edit, idempotency=key, max_queued=10)
+    assert (accepted.edit.id, accepted.replayed, proxy.lost) == (edit.id, False, 1)
+    assert await core.counter("accepted") == 1
+
+
+async def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_edits(core: Core, far: Scripts, proxy: Proxy):
+    ids = [await core.queued() for _ in range(3)]
+    worker = replace(core.schedule, scripts=far)
+    proxy.lose = 1
+    claims = (await worker.claim_submit(2, lease=LEASE)).claims
+    assert proxy.lost == 1
+    assert [claim.id for claim in claims] == ids[:2]
+    assert all(claim.fence == 1 for claim in claims)
+
+
+async def test_a_whole_batch_whose_replies_were_lost_counts_once(core: Core, far: Scripts, proxy: Proxy):
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    edits = [make_edit() for _ in range(20)]
+    proxy.lose = 1
+    accepted = await asyncio.gather(*[repository.accept(edit, idempotency=None, max_queued=100) for edit in edits])
+    assert [each.edit.id for each in accepted] == [edit.id for edit in edits]
+    assert await core.counter("accepted") == 20
+
+
+async def test_a_reply_that_stays_away_is_in_doubt(core: Core, far: Scripts, proxy: Proxy):
+    claim = await core.submitting()
+    proxy.lose = 100
+    with pytest.raises(ReplyLost):
+        await far.run("lost", id=claim.id, fence=claim.fence, cause="AnswerLost", due=0)
+    assert proxy.lost == 2
+    assert (await core.record(claim.id))["pl"] == "adopt"
+
+
+async def test_a_silent_server_leaves_the_call_in_doubt_in_time(core: Core, far: Scripts, proxy: Proxy):
+    edit_id = await core.queued()
+    proxy.hold()
+    began = time.monotonic()
+    with pytest.raises(ReplyLost):
+        await far.run("cancel", id=edit_id)
+    assert time.monotonic() - began < 2 * QUICK + 1
+
+
+async def test_an_accept_in_doubt_says_so_and_the_same_key_tells_the_truth(core: Core, far: Scripts, proxy: Proxy):
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    key = Idempotency(key="k", fingerprint="f")
+    edit = make_edit()
+    proxy.lose = 100
+    with pytest.raises(errors.AcceptUnknown, match="Idempotency-Key"):
+        await repository.accept(edit, idempotency=key, max_queued=10)
+    proxy.lose = 0
+    again = await repository.accept(make_edit(), idempotency=key, max_queued=10)
+    assert (again.replayed, again.edit.id) == (True, edit.id)
+
+
+async def test_after_a_cut_the_next_call_goes_over_a_new_connection(core: Core, far: Scripts, proxy: Proxy):
+    before = proxy.connections
+    proxy.cut()
+    assert await far.run("read", ids=["edit_none"]) == [None]
+    assert proxy.connections == before + 1
+
+
+# Redis not there
+
+
+async def test_without_redis_a_call_is_known_not_to_have_left_and_soon():
+    async with _client(free_port()) as redis:
+        began = time.monotonic()
+        with pytest.raises(Unsent):
+            await Scripts(redis, "nowhere").run("cancel", id="x")
+        assert time.monotonic() - began < 1
+
+
+async def test_a_call_in_doubt_stays_in_doubt_when_redis_is_gone_at_the_second_try(core: Core, engine_port: int):
+    async with contextlib.AsyncExitStack() as stack:
+        proxy = await stack.enter_async_context(run_proxy(engine_port))
+        redis = await stack.enter_async_context(_client(proxy.port))
+        scripts = Scripts(redis, core.namespace)
+        await scripts.run("read", ids=["edit_none"])
+        proxy.lose = 1
+        proxy.before_forwarding = lambda _: proxy.refuse()
+        with pytest.raises(ReplyLost):
+            await scripts.run("cancel", id=await core.queued())
+
+
+async def test_without_redis_every_question_is_answered_with_unavailable():
+    async with _client(free_port()) as redis:
+        repository = EditRepository(redis, namespace="nowhere")
+        asked = [
+            repository.get("edit_1"), repository.timeline("edit_1"), repository.cancel("edit_1"),
+            repository.retry("edit_1"), repository.nudge("edit_1", attempt=1, task_id="t"), repository.gate(),
+            repository.newest("default", before=None, limit=1), repository.by_external_id("default", "x"),
+            repository.ping(), anext(repository.ended()),
+        ]  # fmt: skip
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [errors.Unavailable] * len(asked)
+
+
+async def test_scripts_work_again_when_redis_is_back(core: Core, far: Scripts, proxy: Proxy):
+    proxy.hold()
+    with pytest.raises(ReplyLost):
+        await far.run("read", ids=["edit_none"])
+    proxy.flow()
+    assert await far.run("read", ids=["edit_none"]) == [None]

@@ -1,0 +1,85 @@
+"""The manifest tells the whole edit; bytes that are none are told apart from it."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edits import manifest
+from edits.models import CostState, Edit, EditStatus, ErrorKind, TimelineEvent, Wait
+from tests.factories import MOMENT, make_edit, make_error, make_result
+
+
+def _events() -> list[TimelineEvent]:
+    first = TimelineEvent(seq=1, at=MOMENT, type="accepted", wait=None, duration_ms=0, data={})
+    later = MOMENT + timedelta(seconds=2)
+    return [
+        first,
+        TimelineEvent(seq=2, at=later, type="submitting", wait=Wait.FAIR_SHARE, duration_ms=2000, data={"attempt": 1}),
+    ]
+
+
+def _succeeded() -> Edit:
+    edit = make_edit(external_id="order 17", metadata={"shop": "köln"}, prompt="Nacht über 東京 \U0001f600")
+    result = make_result(edit.id)
+    return edit.model_copy(
+        update={
+            "status": EditStatus.SUCCEEDED,
+            "result": result,
+            "finished_at": MOMENT,
+            "cost_state": CostState.CHARGED,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param(_succeeded(), id="succeeded"),
+        pytest.param(make_edit(status="failed", error=make_error(ErrorKind.MODERATED, provider_code=400)), id="failed"),
+        pytest.param(make_edit(status="canceled", cost_state="released"), id="canceled"),
+    ],
+)
+def test_a_manifest_gives_back_the_edit_and_its_timeline(edit: Edit):
+    assert manifest.read(manifest.compose(edit, _events())) == (edit, _events())
+
+
+def test_a_manifest_is_readable_by_whoever_has_only_the_bucket():
+    content = json.loads(manifest.compose(_succeeded(), _events()))
+    assert content["format"] == 1
+    assert content["edit"]["input"]["prompt"] == "Nacht über 東京 \U0001f600"
+    assert content["edit"]["created_at"] == "2026-11-22T12:00:00Z"
+    assert content["edit"]["result"]["sha256"]
+    assert content["edit"]["livemode"] is False
+    assert [event["type"] for event in content["timeline"]] == ["accepted", "submitting"]
+
+
+def _changed(**changes: object) -> bytes:
+    return json.dumps(json.loads(manifest.compose(_succeeded(), _events())) | changes).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(manifest.compose(_succeeded(), _events())[:-1], id="cut short"),
+        pytest.param(b"\xff\xfe{}", id="not text"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"{}", id="empty"),
+        pytest.param(_changed(format=2), id="a later format"),
+        pytest.param(_changed(edit=None), id="no edit"),
+        pytest.param(_changed(edit={"id": "x"}), id="half an edit"),
+        pytest.param(_changed(timeline=None), id="no timeline"),
+        pytest.param(_changed(timeline=[1]), id="no events"),
+    ],
+)
+def test_bytes_that_are_no_manifest_are_told_apart(data: bytes):
+    assert manifest.read(data) is None
+
+
+@given(data=st.binary(max_size=200))
+def test_no_bytes_break_the_reader(data: bytes):
+    assert manifest.read(data) is None
