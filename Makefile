@@ -1,13 +1,13 @@
 # Everything a person does here by hand. Each target sets up what it needs; a second set-up costs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check fmt
+.PHONY: help setup demo up test test-compose test-live check fmt
 
 # PYTHON=python3.12 make setup  chooses the Python;  ARGS="-k limiter" make test  goes to pytest.
 export PYTHON
 ARGS ?=
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## make .venv, with what running needs
 	@scripts/setup run
@@ -24,6 +24,14 @@ test: ## every check and every test, against real parts (ARGS goes to pytest)
 	@scripts/setup dev
 	@scripts/ci-parts
 	@scripts/test $(ARGS)
+
+test-compose: ## build the containers, run them as docker compose up does, kill one, scale one, take them down
+	@scripts/setup dev
+	@scripts/test-compose
+
+test-live: ## the contract suite on the real service, within a spending cap; says what to set (ARGS goes to pytest)
+	@scripts/setup dev
+	@scripts/test-live $(ARGS)
 
 check: ## lint, format, types, layers
 	@scripts/setup dev

@@ -1,4 +1,8 @@
-"""The API as an ASGI app: `create_app(settings)`, or `app` for `uvicorn api.app:app`, made when first asked for."""
+"""The API as an ASGI app: `create_app(settings)`, or `app` for `uvicorn api.app:app`, made when first asked for.
+
+What only the server can do is asked of it as `retouch api` asks: `--http api.server:Protocol --ws none
+--timeout-keep-alive 75 --no-proxy-headers --no-server-header`.
+"""
 
 import asyncio
 import re
@@ -15,17 +19,17 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import documents, errors
+from api import auth, documents, errors
 from api.dependencies import Parts
 from api.live import Live
-from api.middleware import RequestIds
+from api.middleware import Envelope, Guard
 from api.routes import callbacks, docs, edits, operations, results
 from api.views import Views
 from config import logging
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.settings import Settings
-from edits import connection
+from edits import checks, connection
 from edits.attempts import Tokens
 from edits.links import Links
 from edits.repository import EditRepository
@@ -36,6 +40,9 @@ VERSION: Final = "0.1.0"
 ROUTERS: Final = (edits.router, results.edits, results.objects, callbacks.router, operations.router, docs.router)
 REDIS_CONNECTIONS: Final = 64
 """Scripts share one connection; the others are for lists and for whoever waits."""
+
+OTHER_BYTES: Final = 1024 * 1024
+"""Of a body beside the picture in base64; each route that reads a body has a cap of its own, below this one."""
 
 SHOWN_TO_BROWSERS: Final = (
     "Request-Id", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "ETag", "Repr-Digest",
@@ -60,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     errors.install(app, errors.Allowed(_methods(ROUTERS)))
     documents.install(app)
+    app.add_middleware(Guard, max_body=settings.edits.max_input_bytes * 4 // 3 + OTHER_BYTES)
     if settings.api.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -76,9 +84,9 @@ def create_app(settings: Settings) -> FastAPI:
             ],
             expose_headers=SHOWN_TO_BROWSERS,
         )
-    app.add_middleware(RequestIds)
+    app.add_middleware(Envelope, https=settings.public_url.startswith("https:"))
     if settings.api.trusted_proxies:
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(host) for host in settings.api.trusted_proxies])
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=auth.trusted_proxies(settings))
     return app
 
 
@@ -87,6 +95,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     if settings.redis_url is None or settings.secret_key is None:
         raise ValueError("the API needs RETOUCH_REDIS_URL and RETOUCH_SECRET_KEY")
+    await checks.refuse_unfit(settings.redis_url)
     redis = connection.connect(settings.redis_url, max_connections=REDIS_CONNECTIONS)
     secret = settings.secret_key.get_secret_value()
     previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None

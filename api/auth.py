@@ -4,11 +4,14 @@ import hmac
 import ipaddress
 from enum import StrEnum
 
+import structlog
 from fastapi import Request
 from pydantic import SecretStr
 
-from api.errors import Problem
+from api.errors import Problem, route_of
 from config.settings import Settings
+
+log = structlog.get_logger()
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="retouch"'}
 
@@ -22,6 +25,9 @@ SCHEMES = {
     },
 }
 """As in OpenAPI. FastAPI's own classes for them would cost an accept a tenth of its time."""
+
+
+_OF_PROXIES = {"forwarded", "via", "x-real-ip"}
 
 
 class KeySentIn(StrEnum):
@@ -44,16 +50,29 @@ def check(request: Request) -> KeySentIn:
     if api_key is not None and api_key != sent:
         raise _unauthorized("Authorization and X-API-Key hold different keys; send one.")
     if not _is_key(sent, request.app.state.settings):
+        log.info("request.unauthorized", route=route_of(request.scope))
         raise _unauthorized("This key is not valid.")
     return where
 
 
 def is_local(request: Request, settings: Settings) -> bool:
-    """Whether only this machine can have sent it: asked over loopback, of an API on loopback, with no proxy between."""
-    forwarded = {"forwarded", "x-forwarded-for", "x-real-ip", "via"} & set(request.headers.keys())
+    """Whether only this machine can have sent it: asked over loopback, of an API on loopback, with no proxy between.
+
+    The name it was asked by counts too: a page from elsewhere may have had its own name resolved to this machine.
+    """
+    sent = request.headers.keys()
+    if any(name in _OF_PROXIES or name.startswith("x-forwarded-") for name in sent):
+        return False
+    client = request.client.host if request.client else ""
     server = request.scope.get("server") or ("", 0)
-    asked = [request.client.host if request.client else "", server[0], settings.api.host]
-    return not forwarded and all(_is_loopback(host) for host in asked)
+    asked = [client, server[0], settings.api.host, request.url.hostname or ""]
+    return all(_is_loopback(host) for host in asked) and not _is_proxy(client, settings)
+
+
+def trusted_proxies(settings: Settings) -> list[str]:
+    """As networks in their one exact form: `10.0.0.1/8` may be written, and is taken for 10.0.0.0/8."""
+    named = settings.api.trusted_proxies
+    return [name if name == "*" else str(ipaddress.ip_network(name, strict=False)) for name in named]
 
 
 def _is_key(sent: str, settings: Settings) -> bool:
@@ -66,6 +85,12 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_proxy(host: str, settings: Settings) -> bool:
+    """A trusted proxy that did not say for whom it asks."""
+    address = ipaddress.ip_address(host)
+    return any(known == "*" or address in ipaddress.ip_network(known) for known in trusted_proxies(settings))
 
 
 def _unauthorized(detail: str) -> Problem:

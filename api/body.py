@@ -1,6 +1,7 @@
-"""Reads a request's body with a cap, whatever its headers say about its length."""
+"""Reads a request's body piece by piece, with a cap, whatever its headers say about its length."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
@@ -8,40 +9,50 @@ from starlette.requests import ClientDisconnect
 
 from api.errors import Problem
 
+JSON: Final = "application/json"
+FORM: Final = "multipart/form-data"
+
 STALLED: Final = 30
 """Seconds without a byte, after which a sender is given up."""
 
 
+async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises Problem: body_too_large, or malformed when it does not come."""
+    received = 0
+    stream = aiter(request.stream())
+    while True:
+        try:
+            async with asyncio.timeout(STALLED):
+                piece = await anext(stream, None)
+        except TimeoutError:
+            detail = f"the body stopped coming for {STALLED} s"
+            raise Problem("malformed", detail, headers={"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise Problem("malformed", "the body broke off") from None
+        if piece is None:
+            return
+        received += len(piece)
+        if received > max_bytes:
+            # The connection stays open: the server throws the rest away, so that whoever still sends gets to read this.
+            raise Problem("body_too_large", f"a body may have up to {max_bytes} bytes")
+        yield piece
+
+
 async def read(request: Request, *, max_bytes: int) -> bytes:
-    """Raises Problem: body_too_large, or malformed when the body does not come."""
+    """All of it. Raises Problem as `pieces` does, at once where the announced length is over the cap."""
     announced = request.headers.get("content-length", "")
     if announced.isascii() and announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
+        raise Problem("body_too_large", f"a body may have up to {max_bytes} bytes")
     received = bytearray()
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(STALLED) as patience:
-            async for chunk in request.stream():
-                patience.reschedule(loop.time() + STALLED)
-                received += chunk
-                if len(received) > max_bytes:
-                    raise _too_large(max_bytes)
-    except TimeoutError:
-        detail = f"the body stopped coming for {STALLED} s"
-        raise Problem("malformed", detail, headers={"Connection": "close"}) from None
-    except ClientDisconnect:
-        raise Problem("malformed", "the body broke off") from None
+    async for piece in pieces(request, max_bytes=max_bytes):
+        received += piece
     return bytes(received)
 
 
-def require_json(request: Request) -> None:
-    """Raises Problem unsupported_type. Without the header a browser's form could post here, so it is asked for."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        sent = f"this is {media_type[:80]!r}" if media_type else "there is no such header"
-        raise Problem("unsupported_type", f"send JSON, with Content-Type: application/json ({sent})")
-
-
-def _too_large(max_bytes: int) -> Problem:
-    # The connection stays open: the server throws the rest away, so that whoever is still sending gets to read this.
-    return Problem("body_too_large", f"a body may have up to {max_bytes} bytes")
+def media_type(request: Request) -> str:
+    """JSON or FORM. Raises Problem unsupported_type: what a body is taken for is said by its sender, never guessed."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent not in {JSON, FORM}:
+        shown = f"this is {sent[:80]!r}" if sent else "there is no such header"
+        raise Problem("unsupported_type", f"send {JSON} or {FORM}, and say so in Content-Type ({shown})")
+    return sent

@@ -17,6 +17,8 @@ CLOSED: Final = "/v1/edits"
 
 _REF: Final = "#/components/schemas/{model}"
 
+_FORM: Final = "EditForm"
+
 DESCRIPTION: Final = (
     "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked "
     "on behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
@@ -43,9 +45,11 @@ def problems(*codes: str) -> Responses:
     }
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
-    """`openapi_extra` of a route that reads its body itself."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(model)}}}}
+def edit_body() -> dict[str, Any]:
+    """`openapi_extra` of the route that reads its body itself."""
+    form = {"schema": {"$ref": _REF.format(model=_FORM)}, "encoding": {"metadata": {"contentType": "application/json"}}}
+    content = {"application/json": {"schema": _ref(EditRequest)}, "multipart/form-data": form}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
@@ -78,6 +82,7 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         schema = model.model_json_schema(ref_template=_REF)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
+    schemas[_FORM] = _form(schemas[EditRequest.__name__])
     described["components"]["securitySchemes"] = auth.SCHEMES
     problem = _ref(ProblemView)
     for path, operations in described["paths"].items():
@@ -93,3 +98,11 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         for code, kind in errors.CODES.items()
     }
     return described
+
+
+def _form(asked: dict[str, Any]) -> dict[str, Any]:
+    """An edit's fields where the picture comes as a file."""
+    file = {"type": "string", "format": "binary", "description": "The picture: PNG, JPEG or WebP."}
+    described = "One edit: a picture as a file, and what to do with it; `metadata` is an object written as JSON."
+    form = {name: value for name, value in asked.items() if name != "examples"}
+    return form | {"title": _FORM, "description": described, "properties": asked["properties"] | {"image": file}}

@@ -50,6 +50,7 @@ CODES: dict[str, Kind] = {
     "idempotency_key_reused": Kind(422, "The key was used for another request"),
     "image_unreadable": Kind(422, "The picture cannot be read"),
     "input_unreachable": Kind(422, "The provider could not fetch the picture"),
+    "headers_too_large": Kind(431, "The headers are too large"),
     "queue_full": Kind(503, "As many edits wait as may", retryable=True, retry_after=10),
     "unavailable": Kind(503, "The service cannot answer now", retryable=True, retry_after=2),
     "accept_unknown": Kind(503, "The edit may have been accepted", retryable=True, retry_after=1),

@@ -13,40 +13,23 @@ MAX_AREA = 1_048_576
 MAX_SEED = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly."""
 
-_COPY_LATER = "only `provider` is available in this version: the address is passed on; `copy` is not there yet"
-
-
-def _only_provider(value: Any) -> Any:
-    if value == "copy":
-        raise PydanticCustomError("literal_error", _COPY_LATER)
-    return value
-
-
 Side = Annotated[int, Field(ge=128, le=2048, multiple_of=8)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=512)]
 
 
-class EditRequest(BaseModel):
-    """One edit: a picture and what to do with it."""
+class EditFields(BaseModel):
+    """What is asked for an edit whose picture comes beside it, as a file."""
 
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        json_schema_extra={
-            "examples": [{"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}],
-        },
-    )
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)] = Field(
         description="What to do with the picture; 1 to 4000 characters after trimming."
     )
-    image: Annotated[str, StringConstraints(min_length=1)] = Field(
-        description="`https://…` or `http://…` (passed on to the provider), or `data:image/png|jpeg|webp;base64,…`."
-    )
-    image_fetch: Annotated[Literal["provider"], BeforeValidator(_only_provider)] = Field(
-        default="provider", description="Who fetches an address."
+    image: str | None = None
+    image_fetch: Literal["provider", "copy"] = Field(
+        default="provider",
+        description="Who fetches an address: `provider` (it is passed on), or `copy`: we do, at once, and keep it.",
     )
     width: Side | None = Field(default=None, description="With `height`, or neither; the area is at most 1,048,576.")
     height: Side | None = Field(default=None, description="With `width`, or neither.", validate_default=True)
@@ -60,14 +43,6 @@ class EditRequest(BaseModel):
         default=None, description="Yours; the list can be filtered by it."
     )
     metadata: Annotated[dict[Key, Value], Field(max_length=16)] = Field(default_factory=dict)
-
-    @field_validator("image")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        fault = None if value[:5].lower() == "data:" else addresses.fault(value)
-        if fault:
-            raise PydanticCustomError("address", "{fault}", {"fault": fault})
-        return value
 
     @field_validator("height")
     @classmethod
@@ -83,6 +58,30 @@ class EditRequest(BaseModel):
         return height
 
 
+class EditRequest(EditFields):
+    """One edit: a picture and what to do with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}],
+        },
+    )
+
+    image: Annotated[str, StringConstraints(min_length=1)] = Field(
+        description="`https://…` or `http://…`, or `data:image/png|jpeg|webp;base64,…`. A signed address must work for "
+        "ten seconds after the submission: else the edit fails as `expired`, and nothing is bought. What is kept here "
+        "and is not upright and opaque is written anew so, without metadata."
+    )
+
+    @field_validator("image")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        fault = None if value[:5].lower() == "data:" else addresses.fault(value)
+        if fault:
+            raise PydanticCustomError("address", "{fault}", {"fault": fault})
+        return value
+
+
 def _by_comma(value: Any) -> Any:
     """`a,b` and `a&…=b` alike."""
     if not isinstance(value, list):
@@ -94,6 +93,12 @@ class Query(BaseModel):
     """Parameters of a call; an unknown one is refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class CreateQuery(Query):
+    dry_run: bool = Field(
+        default=False, description="`true`: the edit is checked and its price told; nothing is kept, nothing bought."
+    )
 
 
 class ListQuery(Query):
@@ -192,9 +197,50 @@ class EditView(View):
     links: LinksView
 
 
+class WindowView(View):
+    from_: datetime = Field(
+        alias="from",
+        description="Every edit accepted since then is listed, and older ones that have not ended or ended since then."
+        " The others are still had by their id.",
+    )
+
+
+class DryInputView(View):
+    prompt: str
+    image: str | None = Field(description="The address as sent; null for a picture that would be kept here.")
+    width: int | None
+    height: int | None
+    steps: int
+    seed: int = Field(description="-1: one would be drawn.")
+
+
+class EtaView(View):
+    p50: int = Field(description="Seconds to the result that half of such edits would not exceed.")
+    p90: int
+
+
+class QueueView(View):
+    position: int
+    eta_seconds: EtaView | None = Field(description="null while too little is known, or nothing is submitted.")
+
+
+class DryRunView(View):
+    """What an edit would be. The names are those of an accepted one."""
+
+    dry_run: Literal[True] = True
+    livemode: bool
+    external_id: str | None
+    priority: Priority
+    input: DryInputView
+    queue: QueueView
+    cost: CostView
+    metadata: dict[str, str]
+
+
 class PageView(View):
     data: list[EditView]
     next_cursor: str | None
+    window: WindowView
 
 
 class EventView(View):

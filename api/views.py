@@ -1,5 +1,6 @@
 """From the record to what is shown: every key always there, every link made from RETOUCH_PUBLIC_URL."""
 
+import math
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -8,6 +9,7 @@ from api import schemas
 from edits import errors
 from edits.backends import StorageError
 from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult, TimelineEvent
+from edits.service import Checked
 from edits.storage import Address, Storage
 
 DOWNLOAD_FOR: Final = timedelta(hours=1)
@@ -64,6 +66,21 @@ class Views:
                 self_=link, result=f"{link}/result", timeline=f"{link}/timeline", cancel=f"{link}/cancel"
             ),
         )
+
+
+def dry_run(checked: Checked, *, seed: int) -> schemas.DryRunView:
+    """`seed`: as asked for. One that is drawn is drawn anew when the edit is accepted."""
+    edit, estimate = checked.edit, checked.estimate
+    eta = estimate.eta and schemas.EtaView(p50=math.ceil(estimate.eta.p50), p90=math.ceil(estimate.eta.p90))
+    return schemas.DryRunView(
+        livemode=edit.livemode,
+        external_id=edit.external_id,
+        priority=edit.priority,
+        input=schemas.DryInputView(**edit.input.model_dump(exclude={"upload", "seed"}), seed=seed),
+        queue=schemas.QueueView(position=estimate.position, eta_seconds=eta),
+        cost=schemas.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        metadata=edit.metadata,
+    )
 
 
 def event(event: TimelineEvent) -> schemas.EventView:

@@ -11,7 +11,8 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from cli.errors import Stop, Unreachable, WorkFailed, WrongUsage
+from cli.errors import Conflict, Stop, Unreachable, WorkFailed, WrongUsage
+from cli.sources import Picture
 from cli.views import Problem
 from config import addresses, joined
 from config.settings import Settings
@@ -22,6 +23,7 @@ TRIES = 6  # of a call that is safe to repeat; about 8 s of pauses in all
 PAUSE = 0.25  # seconds before the second try, doubled each time
 LONGEST_PAUSE = 10.0  # seconds, also when the server asks for more
 BUSY = frozenset({429, 502, 503, 504})
+TRIED = "retouch.tried"  # where an answer keeps how often it was asked for
 WRONG_INPUT = frozenset({400, 401, 403, 404, 413, 415, 422})
 
 
@@ -70,9 +72,18 @@ class Client:
     ) -> None:
         await self._http.aclose()
 
-    async def create(self, body: Mapping[str, Any], *, idempotency_key: str) -> Any:
-        """Safe to repeat: the key makes every try the same edit."""
-        return await self._call("POST", "/v1/edits", json=dict(body), headers={"Idempotency-Key": idempotency_key})
+    async def create(
+        self, body: Mapping[str, Any], *, picture: Picture | None, idempotency_key: str
+    ) -> tuple[Any, bool]:
+        """The edit, and whether it was there before. Safe to repeat: the key makes every try the same edit."""
+        headers = {"Idempotency-Key": idempotency_key}
+        answer = await self._answer("POST", "/v1/edits", headers=headers, **_sent(body, picture))
+        there = answer.headers.get("Idempotent-Replayed") == "true" and answer.extensions[TRIED] == 1
+        return self._json(answer), there
+
+    async def price(self, body: Mapping[str, Any], *, picture: Picture | None) -> Any:
+        """What this edit would cost; nothing is kept."""
+        return await self._call("POST", "/v1/edits", params={"dry_run": "true"}, **_sent(body, picture))
 
     async def edit(self, edit_id: str, *, wait: int | None = None) -> tuple[Any, float]:
         """The edit, and after how many seconds asking again is worth it."""
@@ -88,6 +99,13 @@ class Client:
 
     async def cancel(self, edit_id: str) -> Any:
         return await self._call("POST", _path(edit_id, "cancel"))
+
+    async def retry(self, edit_id: str) -> Any:
+        """A failed edit again; one that is on its way already is taken as it is."""
+        try:
+            return await self._call("POST", _path(edit_id, "retry"))
+        except Conflict:
+            return (await self.edit(edit_id))[0]
 
     @asynccontextmanager
     async def result(self, edit_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -117,7 +135,8 @@ class Client:
                 if last:
                     raise self._unreachable(error) from error
             else:
-                if answer.status_code not in BUSY or last:
+                answer.extensions[TRIED] = attempt + 1
+                if not _busy(answer) or last:
                     break
                 pause = retry_after(answer, default=pause)
             await asyncio.sleep(min(pause, LONGEST_PAUSE))
@@ -135,6 +154,19 @@ class Client:
         return Unreachable(f"no answer from {self._server.url} ({str(error) or type(error).__name__}); safe to repeat")
 
 
+def _sent(body: Mapping[str, Any], picture: Picture | None) -> dict[str, Any]:
+    """An address goes as JSON, a file as a form. Its own name stays here."""
+    if picture is None:
+        return {"json": dict(body)}
+    fields = {name: str(value) for name, value in body.items()}
+    return {"data": fields, "files": {"image": ("image", picture.content, picture.content_type)}}
+
+
+def _busy(answer: httpx.Response) -> bool:
+    """Whether the same call is worth repeating: the server is, or another call with the same key is being read."""
+    return answer.status_code in BUSY or (answer.status_code == 409 and b"idempotency_in_progress" in answer.content)
+
+
 def _path(edit_id: str, *more: str) -> str:
     if not edit_id.strip():
         raise WrongUsage("an id is needed, like edit_01J…; `retouch status` lists them")
@@ -147,6 +179,8 @@ def refusal(answer: httpx.Response) -> Stop:
         said = str(Problem.model_validate_json(answer.content))
     except ValidationError:
         said = f"the server answered {answer.status_code} {answer.reason_phrase}"
+    if answer.status_code == 409:
+        return Conflict(said)
     return WrongUsage(said) if answer.status_code in WRONG_INPUT else WorkFailed(said)
 
 

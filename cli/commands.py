@@ -11,6 +11,7 @@ from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
+KEEP_ALIVE = 75  # seconds: longer than the proxies before us keep a connection, so that it is they who end it
 NO_VALKEY = "no Valkey here: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
 
 Command = tuple[str, ...]
@@ -56,6 +57,7 @@ def api(settings: Settings) -> Command:
         *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
         "--workers", str(settings.api.processes), "--no-server-header", "--no-access-log", "--no-proxy-headers",
         "--log-level", settings.log.level, "--timeout-graceful-shutdown", str(grace_within(settings)),
+        "--timeout-keep-alive", str(KEEP_ALIVE), "--http", "api.server:Protocol", "--ws", "none",
     )  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """`retouch config`: the settings as this place sees them, with those of a running `up` beneath; secrets are masked."""
 
+import sys
 from dataclasses import asdict
 
 from cli import output, render
-from config import joined
+from config import joined, reference
 from config.settings import Settings, load
 
 
@@ -14,6 +15,11 @@ def show(*, as_json: bool) -> None:
             output.data_json(asdict(row))
     else:
         output.data(render.settings_table(rows))
+
+
+def show_template() -> None:
+    """What a production system starts from; nothing of this place's own settings is in it."""
+    sys.stdout.write(reference.production_template())
 
 
 def _settings() -> Settings:

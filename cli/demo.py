@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import shutil
 import tempfile
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from cli import data_dir, following, output, pictures, ports, render, signals, stack, views
+from cli import asking, data_dir, following, output, pictures, ports, render, signals, sources, stack, views
 from cli.client import Client, Server
 from cli.commands import ROOT
 from cli.errors import WorkFailed
@@ -66,8 +65,8 @@ def _apart() -> Iterator[stack.Ground]:
 
 async def _edit(server: Server) -> None:
     async with Client(server) as client:
-        body = {"prompt": PROMPT, "image": pictures.to_send(str(PICTURE))}
-        raw = await client.create(body, idempotency_key=secrets.token_urlsafe(18))
+        source = sources.Source(str(PICTURE), PICTURE)
+        raw, _ = await asking.hand_in(client, source, asking.Asked(prompt=PROMPT))
         edit = views.edit(raw)
         output.note(f"{edit.id}: {PICTURE.name}, “{PROMPT}”")
         with following.progress() as show:

@@ -2,6 +2,7 @@
 
 Stop
 ├── WorkFailed    1: the work was tried and failed
+│   └── Conflict  1: the edit is past what was asked for it
 ├── WrongUsage    2: the command, a file or a setting must be changed first
 └── Unreachable   3: no server answered; safe to repeat
 """
@@ -19,6 +20,10 @@ class WorkFailed(Stop):
     """The work was tried and failed."""
 
     exit_code = 1
+
+
+class Conflict(WorkFailed):
+    """The edit is past what was asked for it."""
 
 
 class WrongUsage(Stop):

@@ -1,17 +1,19 @@
 """`status`, `cancel` and `explain`: one question to the API, one answer on stdout."""
 
+import sys
 from datetime import UTC, datetime
 
-from cli import explain, output, render, views
+from cli import explain, live, output, render, views
 from cli.client import Client, Server
-
-RECENT = 20  # edits that `status` lists
 
 
 async def status(server: Server, *, edit_id: str | None, as_json: bool) -> None:
     async with Client(server) as client:
+        if edit_id is None and not as_json and sys.stdout.isatty():
+            await live.table(client)
+            return
         if edit_id is None:
-            edits = await client.recent(RECENT)
+            edits = await client.recent(live.RECENT)
             if as_json:
                 for raw in edits:
                     output.data_json(raw)

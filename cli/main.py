@@ -1,7 +1,7 @@
 """`retouch`: every command and its options; the work is done elsewhere and imported when it is asked for."""
 # ruff: noqa: PLC0415 - commands import what they need when they run, so that `retouch --help` answers at once
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,7 +14,6 @@ app = typer.Typer(
     name="retouch",
     help="Image edits on the Qubico Kontext API: crash-safe, rate-limited, watched over.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,  # locals may hold keys
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,26 +84,56 @@ def sandbox() -> None:
 
 @app.command()
 def edit(
-    image: Annotated[
-        str,
-        typer.Argument(metavar="IMAGE", help="An http(s) address or a local PNG, JPEG or WebP.", show_default=False),
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGE",
+            help="http(s) addresses, PNG, JPEG or WebP files, folders of such (not those below them).",
+            show_default=False,
+        ),
     ],
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to do with the picture.", show_default=False)],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to do with the pictures.", show_default=False)],
     *,
     out: Annotated[
         str | None,
         typer.Option(
-            "-o", "--out", metavar="OUT|-", help="File or folder for the result; - is stdout.", show_default=False
+            "-o",
+            "--out",
+            metavar="OUT|-|FOLDER/",
+            help="File or folder for the result; - is stdout. Several pictures need a folder.",
+            show_default=False,
         ),
     ] = None,
+    width: Annotated[int | None, typer.Option(help="Of the result; with --height.", show_default=False)] = None,
+    height: Annotated[int | None, typer.Option(help="Of the result; with --width.", show_default=False)] = None,
+    steps: Annotated[int | None, typer.Option(help="1 to 40; the server's own is 28.", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed paints the same way.", show_default=False)] = None,
+    priority: Annotated[
+        Literal["interactive", "standard", "bulk"] | None, typer.Option(help="Place in the queue.", show_default=False)
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Buy again what was asked for before.")] = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand it in and print its id.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; nothing is bought.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Edit a picture: hand it in, wait, and save the result under a name that is free."""
-    from cli import editing
+    """Edit pictures: hand them in, wait, and save each result under a name that is free.
 
-    work = editing.run(_server(), image=image, prompt=prompt, out=out, wait=not no_wait, as_json=as_json)
-    output.run(work)
+    The same command again, within 24 hours, buys nothing twice: it takes up what the first one left.
+    """
+    from cli import editing
+    from cli.asking import Asked
+
+    given = {"width": width, "height": height, "steps": steps, "seed": seed, "priority": priority}
+    options = {name: value for name, value in given.items() if value is not None}
+    wanted = editing.Wanted(
+        images=tuple(images),
+        asked=Asked(prompt=prompt, options=options, anew=anew),
+        out=out,
+        wait=not no_wait,
+        dry_run=dry_run,
+        as_json=as_json,
+    )
+    output.run(editing.run(_server(), wanted))
 
 
 @app.command()
@@ -113,7 +142,7 @@ def status(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show one edit, or the most recent ones."""
+    """Show one edit, or the most recent ones: at a terminal a live table until Ctrl-C, else once."""
     from cli import looking
 
     output.run(looking.status(_server(), edit_id=edit_id, as_json=as_json))
@@ -136,12 +165,30 @@ def explain(edit_id: EditId, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def config(*, as_json: Json = False) -> None:
+def doctor(*, as_json: Json = False) -> None:
+    """Look at settings, Redis, storage, provider, clock, address and workers; say what is wrong and what to do."""
+    from cli import doctor as command
+
+    output.run(command.run(as_json=as_json))
+
+
+@app.command()
+def config(
+    *,
+    template: Annotated[
+        Literal["production"] | None,
+        typer.Option(help="Print a `.env` to start from instead.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Print every setting, where it was set and what it means; secrets are masked."""
     from cli import configuration
 
     with output.ending():
-        configuration.show(as_json=as_json)
+        if template:
+            configuration.show_template()
+        else:
+            configuration.show(as_json=as_json)
 
 
 def _server() -> "Server":
@@ -153,7 +200,7 @@ def _server() -> "Server":
 
 
 def main() -> None:
-    app()
+    app(prog_name="retouch")  # shells know the program by this name, also as `python -m cli`
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from cli.errors import Stop, WrongUsage
 from config.errors import SettingsError
+from edits.errors import RedisUnfit
 
 WIDE = 400  # columns off a terminal: a table in a pipe is for grep, so nothing may be cut or wrapped
 
@@ -48,7 +49,7 @@ def ending() -> Iterator[None]:
     except Stop as error:
         note(f"retouch: {error}", style="red")
         raise typer.Exit(error.exit_code) from error
-    except SettingsError as error:
+    except (SettingsError, RedisUnfit) as error:
         note(f"retouch: {error}", style="red")
         raise typer.Exit(WrongUsage.exit_code) from error
 

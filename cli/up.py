@@ -12,6 +12,7 @@ from cli.ports import Ports
 from cli.supervisor import Supervisor
 from config import joined
 from config.settings import Settings
+from edits import checks
 
 INTERRUPTED = 130
 KILLED_BEFORE = 5.0  # seconds beyond the graces that the parts of a killed `up` may take to end
@@ -21,6 +22,8 @@ async def run(*, as_json: bool) -> int:
     """The exit code: 0 after SIGTERM, 130 after Ctrl-C."""
     ground = stack.here()
     settings = ground.load()
+    if settings.redis_url is not None:
+        await checks.refuse_unfit(settings.redis_url)
     grace = settings.shutdown_grace.total_seconds()
     with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
         secrets = data_dir.keep_secrets(settings.data_dir)

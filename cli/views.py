@@ -73,6 +73,26 @@ class Edit(Shown):
         return self.status in ENDED
 
 
+class Eta(Shown):
+    """Seconds."""
+
+    p50: float | None = None
+    p90: float | None = None
+
+
+class Queue(Shown):
+    position: int | None = None
+    eta_seconds: Eta | None = None
+
+
+class Price(Shown):
+    """The answer to a dry run."""
+
+    livemode: bool = True
+    cost: Cost = Cost()
+    queue: Queue | None = None
+
+
 class Event(Shown):
     """`wait` names what the `duration_ms` before it were spent on."""
 
@@ -104,6 +124,10 @@ class Problem(Shown):
 
 def edit(raw: Any) -> Edit:
     return _read(Edit, raw)
+
+
+def price(raw: Any) -> Price:
+    return _read(Price, raw)
 
 
 def timeline(raw: Any) -> list[Event]:

@@ -97,7 +97,8 @@ def load_for_process(
     if environ is None:
         # The storage's own client reads AWS_* and the like from the environment alone; `.env` may hold them too.
         for name, value in settings.storage_environment.items():
-            os.environ.setdefault(name, value)
+            if not os.environ.get(name):
+                os.environ[name] = value
     return settings
 
 

@@ -45,7 +45,7 @@ def read(environ: Mapping[str, str], dotenv: Path | None, beneath: Iterable[tupl
     for source, layer in layers:
         _note_unknown(source, layer, reading)
         for name, text in layer.items():
-            if name.startswith(_STORAGE_PREFIXES):
+            if name.startswith(_STORAGE_PREFIXES) and text:
                 reading.storage.setdefault(name, text)
         for entry in entries():
             # An empty variable is how compose files and shells say "not set".

@@ -1,5 +1,6 @@
 """The places where objects may be kept, opened by their address, and what goes wrong there in our words.
 
+Folders, S3 and Azure are checked on real servers; for Google there is none to be had, so its client alone speaks for it.
 An error's text never holds what a provider wrote: its answers carry access keys and signatures.
 
 StorageError
@@ -104,12 +105,18 @@ def _open_cloud(scheme: str, url: str) -> Store:
     if scheme == "gs":
         return GCSStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
     if scheme == "az":
-        return AzureStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+        client = _client_for(os.environ.get("AZURE_STORAGE_ENDPOINT") or os.environ.get("AZURE_ENDPOINT"))
+        return AzureStore.from_url(url, client_options=client, retry_config=_RETRY)
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if endpoint is None:
+    if not endpoint:
         return S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
-    client: ClientConfig = {**_CLIENT, "allow_http": endpoint.startswith("http://")}
+    client = _client_for(endpoint)
     return S3Store.from_url(url, config={"endpoint": endpoint.rstrip("/")}, client_options=client, retry_config=_RETRY)
+
+
+def _client_for(endpoint: str | None) -> "ClientConfig":
+    """An endpoint of one's own may do without TLS, as a server on the same host or network."""
+    return {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis, Sentinel
-from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
@@ -15,8 +16,9 @@ CONNECT_TIMEOUT = 1.0
 def connect(url: str, *, socket_timeout: float = SOCKET_TIMEOUT, max_connections: int = 16) -> Redis:
     """A client for `redis://`, `rediss://`, `unix://` or `sentinel://host1,host2/master/db`. Nothing is sent yet."""
     if urlsplit(url).scheme == "sentinel":
-        return _behind_sentinels(url, socket_timeout=socket_timeout)
+        return _behind_sentinels(url, socket_timeout=socket_timeout, max_connections=max_connections)
     options: dict[str, object] = {
+        "timeout": socket_timeout,  # seconds to wait for a free connection: a burst waits its turn instead of failing
         "socket_timeout": socket_timeout,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": max_connections,
@@ -24,10 +26,19 @@ def connect(url: str, *, socket_timeout: float = SOCKET_TIMEOUT, max_connections
     }
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
-    return Redis(connection_pool=ConnectionPool.from_url(url, **options))
+    return Redis(connection_pool=BlockingConnectionPool.from_url(url, **options))
 
 
-def _behind_sentinels(url: str, *, socket_timeout: float) -> Redis:
+class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
+    """Asks the sentinels where the master is, and lets a burst wait for its turn."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def _behind_sentinels(url: str, *, socket_timeout: float, max_connections: int) -> Redis:
     parts = urlsplit(url)
     hosts = parts.netloc.rpartition("@")[2].split(",")
     master, _, database = parts.path.strip("/").partition("/")
@@ -35,6 +46,9 @@ def _behind_sentinels(url: str, *, socket_timeout: float) -> Redis:
     timeouts: dict[str, Any] = {"socket_timeout": socket_timeout, "socket_connect_timeout": CONNECT_TIMEOUT}
     client: Redis = Sentinel(sentinels, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
         master,
+        connection_pool_class=_BlockingSentinelPool,
+        timeout=socket_timeout,
+        max_connections=max_connections,
         db=int(database or 0),
         username=parts.username,
         password=parts.password,

@@ -12,6 +12,7 @@ EditsError
 ├── QueueFull              as many edits wait as may
 ├── AcceptUnknown          Redis may have taken the edit, its answer was lost
 └── Unavailable            Redis or the storage cannot be used now
+    └── RedisUnfit         this Redis must never be used: an operator must give another one, or set it right
 """
 
 
@@ -67,4 +68,8 @@ class AcceptUnknown(EditsError):
 
 
 class Unavailable(EditsError):
+    pass
+
+
+class RedisUnfit(Unavailable):
     pass

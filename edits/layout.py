@@ -1,6 +1,7 @@
 """Under which keys an edit's objects are kept: the bucket alone tells whose they are and of which day."""
 
 import re
+from datetime import date
 from typing import Final
 
 from ulid import ULID
@@ -35,6 +36,22 @@ def input_key(edit_id: str, extension: str) -> str:
 
 def manifest_key(edit_id: str) -> str:
     return f"{edit_folder(edit_id)}/manifest.json"
+
+
+def day_folder(day: date) -> str:
+    """Where all objects of a day's edits are."""
+    return f"edits/{day:%Y/%m/%d}"
+
+
+def edit_of(key: str) -> str | None:
+    """The id of the edit that an object belongs to; None for a key that no function here would make."""
+    parts = key.split("/")
+    try:
+        edit_id = parts[4]
+        mine = checked(key).startswith(edit_folder(edit_id) + "/")
+    except (IndexError, ValueError):
+        return None
+    return edit_id if mine else None
 
 
 def checked(key: str) -> str:

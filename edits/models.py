@@ -75,7 +75,8 @@ class CostState(StrEnum):
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # An error of these may be logged with its traceback, and their values are prompts and addresses.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class EditInput(Frozen):

@@ -10,6 +10,8 @@ import math
 import re
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from typing import Final
@@ -27,6 +29,8 @@ __all__ = [
     "inspect",
     "nearest_size",
     "open_fully",
+    "opened",
+    "orientation",
     "parse_data_uri",
 ]
 
@@ -96,19 +100,24 @@ def open_fully(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PictureInfo:
     The structure and its caps come first, so that no bomb is unpacked.
     """
     info = inspect(data, max_pixels=max_pixels)
+    with opened(data, info) as picture:
+        return replace(info, turned=orientation(picture) in _QUARTER_TURNS)
+
+
+@contextmanager
+def opened(data: bytes, info: PictureInfo) -> Iterator[Image.Image]:
+    """The decoded picture that `inspect` found sound. Whatever fails inside is put down to damaged pixels."""
     try:
         with Image.open(io.BytesIO(data), formats=[info.content_type.removeprefix("image/")]) as picture:
             picture.load()
-            size = picture.size
-            turned = _orientation(picture) in _QUARTER_TURNS
+            if picture.size != (info.width, info.height):
+                raise PictureInvalid("the picture's header and its pixels do not agree")
+            yield picture
     except _DECODER_FAULTS:
         raise PictureInvalid("the picture cannot be opened: its pixels are damaged") from None
-    if size != (info.width, info.height):
-        raise PictureInvalid("the picture's header and its pixels do not agree")
-    return replace(info, turned=turned)
 
 
-def _orientation(picture: Image.Image) -> int:
+def orientation(picture: Image.Image) -> int:
     """1 where the camera's notes are missing or cannot be read: they are no reason to refuse a picture."""
     try:
         noted = picture.getexif().get(ExifTags.Base.Orientation, 1)

@@ -10,10 +10,11 @@
 {ns}:expiring          zset: queued edits that have an `expires_in`, by its end
 {ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
 {ns}:abandoned         zset: tasks we bought and no longer wait for
-{ns}:retention         zset: ended edits by their end
-{ns}:index:{tenant}    zset: all edits, by id (an id sorts by time)   {ns}:ext:{tenant}:{external_id}  zset, likewise
+{ns}:retention         zset: ended edits by their end, or later where something keeps them; then they leave (evict.lua)
+{ns}:index:{tenant}    zset: edits that are here, by id (it sorts by time)   {ns}:ext:{tenant}:{external_id}  likewise
 {ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires
 {ns}:task:{task_id}    the edit a task serves
+{ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
@@ -49,6 +50,14 @@ class Accepted(Frozen):
     replayed: bool
 
 
+class LeftRedis(Exception):
+    """The edit ended some time ago: its manifest tells of it."""
+
+    def __init__(self, edit_id: str) -> None:
+        super().__init__(f"{edit_id} has left Redis")
+        self.edit_id = edit_id
+
+
 class EditRepository:
     def __init__(self, redis: Redis, *, namespace: str, scripts: Scripts | None = None) -> None:
         self.redis = redis
@@ -56,7 +65,10 @@ class EditRepository:
         self.scripts = scripts or Scripts(redis, namespace)
 
     async def accept(self, edit: Edit, *, idempotency: Idempotency | None, max_queued: int) -> Accepted:
-        """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown."""
+        """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown.
+
+        LeftRedis where the key stands for an edit that is no longer here.
+        """
         life = max(IDEMPOTENCY_LIFE, edit.expires_at - edit.created_at) if edit.expires_at else IDEMPOTENCY_LIFE
         answer = await self._ask(
             "accept",
@@ -82,10 +94,21 @@ class EditRepository:
             now = from_ms(given["now"])
             update = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
             return Accepted(edit=edit.model_copy(update=update), replayed=False)
-        kept = await self.get(edit_id)
+        return Accepted(edit=await self._replayed(edit_id), replayed=outcome == "replayed")
+
+    async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
+        """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
+        try:
+            asked = self.redis.get(f"{self.namespace}:idem:{tenant}:{idempotency.key}")
+            kept = await asyncio.wait_for(asked, CALL_TIMEOUT)
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
         if kept is None:
-            raise errors.NotFound(f"{edit_id} was accepted with this key and is gone.")
-        return Accepted(edit=kept, replayed=outcome == "replayed")
+            return None
+        seen = json.loads(kept)
+        if seen["fp"] != idempotency.fingerprint:
+            raise errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+        return Accepted(edit=await self._replayed(seen["id"]), replayed=True)
 
     async def get(self, edit_id: str) -> Edit | None:
         found = await self.get_many([edit_id])
@@ -110,10 +133,12 @@ class EditRepository:
 
     async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
         """Ids, newest first, older than `before`."""
-        return await self._page(f"{self.namespace}:index:{tenant}", before=before, limit=limit)
+        found: list[str] = await self._ask("page", tenant=tenant, before=before, limit=limit)
+        return found
 
     async def by_external_id(self, tenant: str, external_id: str) -> list[str]:
-        return await self._page(f"{self.namespace}:ext:{tenant}:{external_id}", before=None, limit=1000)
+        found: list[str] = await self._ask("page", tenant=tenant, external_id=external_id, limit=1000)
+        return found
 
     async def cancel(self, edit_id: str) -> Edit:
         outcome = await self._ask("cancel", id=edit_id)
@@ -156,19 +181,17 @@ class EditRepository:
         except (RedisError, OSError, TimeoutError) as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
 
+    async def _replayed(self, edit_id: str) -> Edit:
+        kept = await self.get(edit_id)
+        if kept is None:
+            raise LeftRedis(edit_id)
+        return kept
+
     async def _changed(self, edit_id: str, outcome: str) -> Edit:
         edit = await self.get(edit_id) if outcome != "missing" else None
         if edit is None:
             raise errors.NotFound(f"There is no edit {edit_id}.")
         return edit
-
-    async def _page(self, key: str, *, before: str | None, limit: int) -> list[str]:
-        last = f"({before}" if before else "+"
-        try:
-            found = self.redis.zrange(key, last, "-", bylex=True, desc=True, offset=0, num=limit)
-            return [str(edit_id) for edit_id in await asyncio.wait_for(found, CALL_TIMEOUT)]
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise errors.Unavailable("Redis does not answer.") from exc
 
     async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: object) -> Any:
         try:

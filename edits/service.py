@@ -6,61 +6,47 @@ Nothing is answered from memory: each call reads the record, within a time that 
 import asyncio
 import hashlib
 import json
-import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from ulid import ULID
 
 from config.settings import Settings
-from edits import addresses, errors, layout, listing, manifest, uploads
+from edits import errors, estimates, layout, listing, manifest
 from edits.attempts import Attempt, Tokens
 from edits.backends import ObjectMissing, StorageError
+from edits.estimates import Ceilings, Estimate
+from edits.intake import TENANT, Intake, NewEdit
 from edits.links import LinkInvalid, Links
-from edits.models import Edit, EditInput, EditResult, Priority, TimelineEvent, is_id, new_id
-from edits.repository import Accepted, EditRepository, Idempotency
+from edits.models import Edit, EditResult, EditStatus, TimelineEvent, is_id, new_id
+from edits.repository import Accepted, EditRepository, Idempotency, LeftRedis
 from edits.storage import Storage
-from edits.uploads import Upload, Uploads
-
-TENANT = "default"
+from edits.uploads import Uploads
 
 ANSWER_WITHIN = 1.5
 """Seconds for Redis, all calls and tries together: whoever asks hears within two that it is away."""
-
-SEEDS_BELOW = 2**31
 
 _CURSOR = "page of a list"
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewEdit:
-    """An edit as it was asked for, its fields checked one by one already. `image` is an address or a data URI."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    edit: Edit
+    """As it would be accepted; or as it is, where the idempotency key stands for one already."""
 
-    prompt: str
-    image: str
-    width: int | None = None
-    height: int | None = None
-    steps: int = 28
-    seed: int = -1
-    priority: Priority = Priority.STANDARD
-    expires_in: int | None = None
-    external_id: str | None = None
-    metadata: dict[str, str] = field(default_factory=dict)
-
-    def fingerprint(self, upload: Upload | None) -> str:
-        """Two bodies with one fingerprint ask for the same edit, however they were written."""
-        body = asdict(self) | ({"image": None, "sha256": upload.sha256} if upload else {})
-        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    estimate: Estimate
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
     edits: tuple[Edit, ...]
     next_cursor: str | None
+    since: datetime
+    """The list holds every edit accepted since then; of older ones, those that ended after it or have not ended."""
 
 
 class EditService:
@@ -80,18 +66,18 @@ class EditService:
         self._tokens = tokens
         self._settings = settings
         self._clock = clock
-        provider = settings.qubico.base_url
-        self._provider_is_public = provider is not None and not addresses.is_private(provider)
         self._uploads = Uploads(storage, max_bytes=settings.edits.max_input_bytes)
+        self._intake = Intake(self._uploads, settings, clock=clock)
 
     async def accept(self, new: NewEdit, *, idempotency_key: str | None = None) -> Accepted:
         """The edit, queued; or the one that this key stands for already. Nothing is kept of what is refused."""
+        if new.is_fleeting and (kept := await self._kept(new.fingerprint(), idempotency_key)):
+            return kept
+        if not new.is_passed_on:
+            await _soon(self._repository.ping())  # no picture is read for an edit that cannot be accepted
         edit_id = new_id()
-        upload = await self._read_upload(edit_id, new)
-        edit = self._queued(edit_id, new, upload)
-        idempotency = None
-        if idempotency_key is not None:
-            idempotency = Idempotency(key=idempotency_key, fingerprint=new.fingerprint(upload))
+        edit, upload = await self._intake.prepare(edit_id, new)
+        idempotency = _idempotency(new.fingerprint(upload), idempotency_key)
         if upload is None:
             return await self._accept(edit, idempotency)
         await self._uploads.keep(upload)
@@ -106,6 +92,22 @@ class EditService:
             await self._uploads.remove(upload)
         return accepted
 
+    async def check(self, new: NewEdit, *, idempotency_key: str | None = None) -> Checked:
+        """What `accept` would make of this, and when it would be done. Raises what `accept` would; keeps nothing."""
+        limits, most = self._settings.qubico, self._settings.edits.max_queued
+        ceilings = Ceilings(creates_per_second=limits.creates_per_second, max_in_flight=limits.max_in_flight)
+        estimating = estimates.estimate(self._repository, tenant=TENANT, priority=new.priority, ceilings=ceilings)
+        estimate = await _soon(estimating)
+        kept = await self._kept(new.fingerprint(), idempotency_key) if new.is_fleeting else None
+        if kept is None:
+            edit, upload = await self._intake.prepare(new_id(), new)
+            kept = await self._kept(new.fingerprint(upload), idempotency_key)
+        if kept is not None:
+            return Checked(kept.edit, estimate)
+        if estimate.waiting >= most:
+            raise errors.QueueFull(f"{most} edits are waiting already; try again later.", retry_after=10)
+        return Checked(edit, estimate)
+
     async def get(self, edit_id: str) -> Edit:
         """Raises NotFound, Gone (its retention is over, as its id tells) or Unavailable."""
         edit = await _soon(self._repository.get(edit_id)) if is_id(edit_id) else None
@@ -116,7 +118,7 @@ class EditService:
         before = self._unsealed(cursor, filters) if cursor is not None else None
         found = await _soon(listing.page(self._repository, TENANT, filters, before=before, limit=limit))
         following = self._sealed(found.next_before, filters) if found.next_before is not None else None
-        return Listed(found.edits, following)
+        return Listed(found.edits, following, self._clock() - self._settings.edits.hot)
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent]:
         events = await _soon(self._repository.timeline(edit_id)) if is_id(edit_id) else None
@@ -124,10 +126,10 @@ class EditService:
 
     async def cancel(self, edit_id: str) -> Edit:
         """Raises TooLate once it is being submitted: the provider has no cancel."""
-        return await self._change(edit_id, self._repository.cancel)
+        return await self._change(edit_id, self._repository.cancel, already=EditStatus.CANCELED)
 
     async def retry(self, edit_id: str) -> Edit:
-        """Raises NotFinished, or TooLate for an edit that did not fail."""
+        """Raises NotFinished, or TooLate for an edit that did not fail, or so long ago that it has left Redis."""
         return await self._change(edit_id, self._repository.retry)
 
     async def result(self, edit_id: str) -> EditResult:
@@ -158,60 +160,39 @@ class EditService:
         nudge = self._repository.nudge(attempt.edit_id, attempt=attempt.number, task_id=task_id, ended=ended)
         await _soon(nudge)
 
-    async def _read_upload(self, edit_id: str, new: NewEdit) -> Upload | None:
-        if not uploads.is_data_uri(new.image):
-            self._refuse_unreachable(new.image)
+    async def _kept(self, fingerprint: str, key: str | None) -> Accepted | None:
+        """The edit that the key stands for already."""
+        idempotency = _idempotency(fingerprint, key)
+        if idempotency is None:
             return None
-        upload = await self._uploads.read(edit_id, new.image)
-        self._refuse_unreachable(await self._uploads.address(upload))
-        await _soon(self._repository.ping())  # nothing is written for an edit that cannot be accepted
-        return upload
-
-    def _refuse_unreachable(self, address: str) -> None:
-        if self._provider_is_public and addresses.is_private(address):
-            message = (
-                "the provider is on the internet and could not fetch this: only this machine or network reaches it"
-            )
-            raise errors.InputRefused(message, code="input_unreachable", pointer="/image")
-
-    def _queued(self, edit_id: str, new: NewEdit, upload: Upload | None) -> Edit:
-        now = self._clock()
-        size = (new.width, new.height)
-        if upload and new.width is None:
-            size = upload.size
-        return Edit(
-            id=edit_id,
-            tenant=TENANT,
-            livemode=self._settings.livemode,
-            priority=new.priority,
-            external_id=new.external_id,
-            metadata=new.metadata,
-            input=EditInput(
-                prompt=new.prompt,
-                image=None if upload else new.image,
-                upload=upload.name if upload else None,
-                width=size[0],
-                height=size[1],
-                steps=new.steps,
-                seed=secrets.randbelow(SEEDS_BELOW) if new.seed == -1 else new.seed,
-            ),
-            created_at=now,
-            updated_at=now,
-            expires_at=now + timedelta(seconds=new.expires_in) if new.expires_in else None,
-        )
+        try:
+            return await _soon(self._repository.replay(TENANT, idempotency))
+        except LeftRedis as exc:
+            ended, _ = await self._from_manifest(exc.edit_id)
+            return Accepted(edit=ended, replayed=True)
 
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
         unknown = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
         accepting = self._repository.accept(edit, idempotency=idempotency, max_queued=self._settings.edits.max_queued)
-        return await _soon(accepting, late=unknown)
-
-    async def _change(self, edit_id: str, change: Callable[[str], Awaitable[Edit]]) -> Edit:
-        if not is_id(edit_id):
-            raise self._missing(edit_id)
         try:
-            return await _soon(change(edit_id))
-        except errors.NotFound as exc:
-            raise self._missing(edit_id) from exc
+            return await _soon(accepting, late=unknown)
+        except LeftRedis as exc:
+            ended, _ = await self._from_manifest(exc.edit_id)
+            return Accepted(edit=ended, replayed=True)
+
+    async def _change(
+        self, edit_id: str, change: Callable[[str], Awaitable[Edit]], *, already: EditStatus | None = None
+    ) -> Edit:
+        """What has left Redis cannot be changed any more; it may be as it is asked to be `already`."""
+        try:
+            if is_id(edit_id):
+                return await _soon(change(edit_id))
+        except errors.NotFound:
+            pass
+        ended, _ = await self._from_manifest(edit_id)
+        if ended.status is already:
+            return ended
+        raise errors.TooLate(f"{edit_id} ended as {ended.status} too long ago to be changed; send a new edit.")
 
     async def _from_manifest(self, edit_id: str) -> tuple[Edit, list[TimelineEvent]]:
         """What has left Redis is in storage until its retention is over."""
@@ -247,6 +228,10 @@ class EditService:
         if digest != _digest(filters):
             raise errors.BadCursor("This cursor belongs to a list with other filters; repeat those, or begin without.")
         return str(before)
+
+
+def _idempotency(fingerprint: str, key: str | None) -> Idempotency | None:
+    return Idempotency(key=key, fingerprint=fingerprint) if key is not None else None
 
 
 def _digest(filters: listing.Filters) -> str:

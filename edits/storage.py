@@ -3,10 +3,11 @@
 An object appears whole or not at all, every await ends in time, and only a few parts of an object are in memory.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -45,6 +46,9 @@ CHUNK_BYTES: Final = 256 * 1024
 
 DELETE_AT_ONCE: Final = 1000
 """S3's own limit for one request."""
+
+DELETES_AT_ONCE: Final = 16
+"""Where each object takes a request of its own."""
 
 LONGEST_LINK: Final = timedelta(days=7)
 """S3's own limit."""
@@ -163,10 +167,11 @@ class Storage:
                 async with bounded("a delete", "", within=self._patience):
                     await obstore.delete_async(self._store, wanted[at : at + DELETE_AT_ONCE])
             return
-        for key in wanted:
-            with contextlib.suppress(ObjectMissing):
-                async with self._call("a delete", key):
-                    await obstore.delete_async(self._store, key)
+        for at in range(0, len(wanted), DELETES_AT_ONCE):
+            deletes = [self._delete(key) for key in wanted[at : at + DELETES_AT_ONCE]]
+            faults = [fault for fault in await asyncio.gather(*deletes, return_exceptions=True) if fault is not None]
+            if faults:
+                raise faults[0]
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """All objects in the folder `prefix` and below it, in no promised order."""
@@ -178,6 +183,12 @@ class Storage:
                 return
             for meta in page:
                 yield self._info(meta["path"], meta, {})
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """The names of the folders that are directly in the folder `prefix`, sorted."""
+        async with self._call("a listing", prefix):
+            found = await obstore.list_with_delimiter_async(self._store, layout.checked(prefix))
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
 
     async def address(self, key: str, *, expires_in: timedelta) -> Address:
         """A link to the object for whoever has no key of ours. The object need not exist."""
@@ -199,6 +210,11 @@ class Storage:
                 raise StorageUnavailable("storage gave back other bytes than were written")
         finally:
             await self.delete([key])
+
+    async def _delete(self, key: str) -> None:
+        with contextlib.suppress(ObjectMissing):
+            async with self._call("a delete", key):
+                await obstore.delete_async(self._store, key)
 
     async def _put_parts(self, key: str, first: bytes, rest: AsyncIterator[bytes], *, content_type: str) -> None:
         writer = obstore.open_writer_async(

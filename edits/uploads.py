@@ -1,4 +1,4 @@
-"""Uploaded pictures: looked through, kept in their edit's folder before it is accepted, and removed if it is not."""
+"""Pictures that we keep: looked through, put in their edit's folder before it is accepted, removed if it is not."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from edits import layout, pictures
+from edits import cleaning, layout, pictures
 from edits.backends import StorageError
 from edits.errors import InputRefused, Unavailable
 from edits.storage import Storage
 
 OPENED_AT_ONCE: Final = 2
-"""Pictures that one process decodes at a time: each may take 160 MB while it is open."""
+"""Pictures that one process decodes at a time: each may take 160 MB, and twice that while it is written anew."""
 
 _POINTER: Final = "/image"
 _A_MOMENT: Final = timedelta(minutes=1)
@@ -24,6 +24,8 @@ class Upload:
     key: str
     content_type: str
     sha256: str
+    """Of the bytes as they were sent. What is kept may differ: see cleaning.py."""
+
     size: tuple[int, int]
     """The allowed output size nearest to its own shape."""
 
@@ -44,11 +46,11 @@ class Uploads:
         self._max_bytes = max_bytes
         self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
 
-    async def read(self, edit_id: str, data_uri: str) -> Upload:
-        """The picture in `data_uri`, opened once and whole. Raises InputRefused."""
+    async def read(self, edit_id: str, picture: str | bytes) -> Upload:
+        """The picture in a data URI or a file, opened once and whole, and cleaned. Raises InputRefused."""
         try:
             async with self._opening:
-                return await asyncio.to_thread(_read, edit_id, data_uri, self._max_bytes)
+                return await asyncio.to_thread(_read, edit_id, picture, self._max_bytes)
         except pictures.PictureInvalid as exc:
             raise InputRefused(str(exc), code=exc.code, pointer=_POINTER) from exc
 
@@ -72,13 +74,15 @@ class Uploads:
             await self._storage.delete([upload.key])
 
 
-def _read(edit_id: str, data_uri: str, max_bytes: int) -> Upload:
-    _, data = pictures.parse_data_uri(data_uri, max_bytes=max_bytes)
-    info = pictures.open_fully(data)
+def _read(edit_id: str, picture: str | bytes, max_bytes: int) -> Upload:
+    sent = picture if isinstance(picture, bytes) else pictures.parse_data_uri(picture, max_bytes=max_bytes)[1]
+    if not sent:
+        raise pictures.PictureInvalid("the picture holds no bytes")
+    info, kept = cleaning.clean(sent, max_bytes=max_bytes)
     return Upload(
         key=layout.input_key(edit_id, info.extension),
         content_type=info.content_type,
-        sha256=hashlib.sha256(data).hexdigest(),
-        size=pictures.nearest_size(info.oriented_width, info.oriented_height),
-        data=data,
+        sha256=hashlib.sha256(sent).hexdigest(),
+        size=pictures.nearest_size(info.width, info.height),
+        data=kept,
     )

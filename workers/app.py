@@ -3,6 +3,7 @@
 celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 """
 
+import asyncio
 import sys
 from typing import Any
 
@@ -14,6 +15,8 @@ from config.celery import celery_config, leave_neighbours_alone
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.logging import configure
+from edits import checks
+from edits.errors import RedisUnfit
 from edits.schedule import Link, Step
 from workers import chain
 from workers.engine import Engine
@@ -70,9 +73,18 @@ def _start(**_: Any) -> None:
     """The chains of a process are those of the queues that it was told to consume."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
+    _refuse_unfit_redis()
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
     _engine = Engine(settings, steps, start_chain=_send, metrics_port=settings.metrics.port)
     _engine.start()
+
+
+def _refuse_unfit_redis() -> None:
+    try:
+        asyncio.run(checks.refuse_unfit(settings.redis_url or ""))  # load_for_process saw to it that there is one
+    except RedisUnfit as exc:
+        sys.stderr.write(f"{exc}\n")
+        raise SystemExit(2) from None
 
 
 @signals.worker_shutting_down.connect

@@ -111,7 +111,9 @@ class Submit:
     async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """What each way of not getting a task means for the edit, and for all others."""
         outcomes, limiter = self.clients.outcomes, self.clients.limiter
-        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        # Why a request was refused may quote its prompt: that stands in the edit, and in no log.
+        detail = "" if isinstance(exc, errors.Rejected) else str(exc)[:200]
+        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=detail)
         match exc:
             case errors.NotSent():
                 if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody

@@ -1,7 +1,7 @@
-"""Step sweep: what nobody waits for: manifests of edits that ended without a result, paid tasks that were given up."""
+"""Step sweep: what nobody waits for: manifests of edits without a result, paid tasks given up, what is too old."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
@@ -9,6 +9,7 @@ import structlog
 
 from edits import manifest, pacing
 from edits.layout import manifest_key
+from edits.retention import Retention
 from edits.schedule import Claim, Claims, Step
 from edits.storage import StorageError
 from qubico import errors
@@ -18,7 +19,7 @@ from workers.limits import reading
 
 log = structlog.get_logger()
 
-ABANDONED_EVERY: Final = 10.0  # seconds between looks for paid tasks that are due to be read
+LOOKS_EVERY: Final = 10.0  # seconds between looks for paid tasks that are due to be read, and for what is too old
 ABANDONED_AT_ONCE: Final = 5
 
 
@@ -27,19 +28,29 @@ class Sweep:
     clients: Clients
     step = Step.SWEEP
     looked_at: float = float("-inf")
+    too_old_left: bool = False
+    retention: Retention = field(init=False)
+
+    def __post_init__(self) -> None:
+        edits = self.clients.settings.edits
+        scripts, storage = self.clients.repository.scripts, self.clients.storage
+        self.retention = Retention(scripts, storage, hot=edits.hot, retention=edits.retention, lease=self.lease)
 
     @property
     def lease(self) -> timedelta:
         return self.clients.settings.leases.poll_lease
 
     async def claim(self, most: int) -> Claims:
-        if boot_time() - self.looked_at > ABANDONED_EVERY:
+        its_time = boot_time() - self.looked_at > LOOKS_EVERY
+        if its_time:
             self.looked_at = boot_time()
             await self._read_abandoned()
+        if its_time or self.too_old_left:
+            self.too_old_left = await self.retention.slice()
         claims = await self.clients.schedule.claim_due(
             "manifest", most, lease=self.lease, wakes=Step.SWEEP, with_input=True
         )
-        return Claims(claims.claims, min(claims.next, ABANDONED_EVERY))
+        return Claims(claims.claims, 0.0 if self.too_old_left else min(claims.next, LOOKS_EVERY))
 
     async def work(self, claim: Claim, lease: Lease) -> None:
         edit = claim.edit()

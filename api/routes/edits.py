@@ -7,15 +7,25 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from api import body, errors, views
+from api import body, errors, forms, views
 from api.dependencies import Parts, Served
-from api.documents import answers, json_body
+from api.documents import answers, edit_body
 from api.doors import KeyRoute
 from api.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
-from api.schemas import EditRequest, EditView, EventView, ListQuery, PageView
+from api.schemas import (
+    CreateQuery,
+    DryRunView,
+    EditFields,
+    EditRequest,
+    EditView,
+    EventView,
+    ListQuery,
+    PageView,
+    WindowView,
+)
+from edits.intake import NewEdit
 from edits.listing import Filters
 from edits.models import Edit, EditStatus
-from edits.service import NewEdit
 
 log = structlog.get_logger()
 
@@ -40,22 +50,29 @@ ASK_AGAIN: Final = {
     response_description="The edit, queued.",
     status_code=202,
     response_model=EditView,
-    openapi_extra=json_body(EditRequest) | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra=edit_body() | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
     responses=answers(
-        EditView,
-        {200: "The edit has ended (with `Prefer: wait`)."},
+        EditView | DryRunView,
+        {200: "The edit has ended (with `Prefer: wait`), or what it would be (with `?dry_run=true`)."},
         *("malformed", "unauthorized", "body_too_large", "image_too_large", "unsupported_type", "invalid"),
-        *("idempotency_key_reused", "image_unreadable", "input_unreachable"),
+        *("idempotency_key_reused", "image_unreadable", "input_unreachable", "not_found", "gone"),
         *("queue_full", "unavailable", "accept_unknown", "draining"),
     ),
 )
-async def create(request: Request, parts: Served) -> Response:
+async def create(query: Annotated[CreateQuery, Query()], request: Request, parts: Served) -> Response:
     if parts.live.draining:
         raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
-    body.require_json(request)
+    sent_as = body.media_type(request)
     key = idempotency_key_of(request)
-    max_bytes = parts.settings.edits.max_input_bytes * 4 // 3 + OTHER_FIELDS
-    asked = _parse(await body.read(request, max_bytes=max_bytes))
+    most = parts.settings.edits.max_input_bytes
+    if sent_as == body.FORM:
+        form = await forms.read(request, max_picture=most, max_text=OTHER_FIELDS)
+        asked = _parse(form.fields, form.picture)
+    else:
+        asked = _parse(await body.read(request, max_bytes=most * 4 // 3 + OTHER_FIELDS), None)
+    if query.dry_run:
+        checked = await parts.service.check(asked, idempotency_key=key)
+        return _json(views.dry_run(checked, seed=asked.seed))
     accepted = await parts.service.accept(asked, idempotency_key=key)
     log.debug("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
     headers = {"Location": parts.views.self_link(accepted.edit)}
@@ -80,7 +97,11 @@ async def index(query: Annotated[ListQuery, Query()], parts: Served) -> Response
         ids=tuple(query.ids),
     )
     listed = await parts.service.page(filters, limit=query.limit, cursor=query.cursor)
-    page = PageView(data=[parts.views.listed(edit) for edit in listed.edits], next_cursor=listed.next_cursor)
+    page = PageView(
+        data=[parts.views.listed(edit) for edit in listed.edits],
+        next_cursor=listed.next_cursor,
+        window=WindowView(from_=listed.since),
+    )
     return _json(page)
 
 
@@ -124,6 +145,7 @@ async def cancel(edit_id: str, parts: Served) -> Response:
     "/{edit_id}/retry",
     operation_id="retry_edit",
     summary="Try a failed edit again",
+    description="What was paid for is taken if it is still to be had. Days after its end it is `too_late`.",
     response_description="The edit, on its way again.",
     status_code=202,
     response_model=EditView,
@@ -138,12 +160,20 @@ async def retry(edit_id: str, parts: Served) -> Response:
     return _json(await parts.views.edit(edit), 202, headers)
 
 
-def _parse(raw: bytes) -> NewEdit:
+def _parse(raw: bytes, picture: bytes | None) -> NewEdit:
+    """`picture`: the file that came beside the fields."""
+    asked: EditFields
+    image: str | bytes
     try:
-        asked = EditRequest.model_validate_json(raw)
+        if picture is None:
+            asked = whole = EditRequest.model_validate_json(raw)
+            image = whole.image
+        else:
+            asked, image = EditFields.model_validate_json(raw), picture
     except ValidationError as exc:
         raise errors.of_validation(exc) from exc
-    return NewEdit(**{name: getattr(asked, name) for name in EditRequest.model_fields if name != "image_fetch"})
+    others = EditFields.model_fields.keys() - {"image", "image_fetch"}
+    return NewEdit(image=image, copy=asked.image_fetch == "copy", **{name: getattr(asked, name) for name in others})
 
 
 async def _as_it_stands(
@@ -162,5 +192,5 @@ def _ask_again(edit: Edit) -> dict[str, str]:
     return {} if edit.status.is_final else {"Retry-After": str(ASK_AGAIN[edit.status])}
 
 
-def _json(view: EditView | PageView, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _json(view: EditView | PageView | DryRunView, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(view.model_dump_json(), status, headers, "application/json")

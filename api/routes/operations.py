@@ -13,7 +13,7 @@ from api.dependencies import Parts, Served
 from api.documents import Responses, answers, problems
 from api.doors import OpenRoute
 from api.schemas import HealthView, PartView, ReadyView
-from edits import stats
+from edits import checks, stats
 from edits.backends import StorageError
 from edits.errors import Unavailable
 
@@ -97,7 +97,7 @@ async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, par
 
 
 async def _redis(parts: Parts) -> PartView:
-    return await _look(parts.repository.ping(), bad="down")
+    return await _look(checks.require_fit(parts.repository.redis), bad="down")
 
 
 async def _storage(parts: Parts) -> PartView:

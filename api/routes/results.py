@@ -114,7 +114,7 @@ async def _picture(request: Request, parts: Parts, picture: Picture, *, query: R
     if not query.redirect:
         address = await parts.views.address(picture.key)
         view = AddressView(url=address.url, expires_at=address.expires_at)
-        return Response(view.model_dump_json(), 200, {"Cache-Control": "private"}, "application/json")
+        return Response(view.model_dump_json(), 200, {"Cache-Control": "private, no-store"}, "application/json")
     elsewhere = not parts.settings.storage_url.startswith("file:")
     if elsewhere and request.method == "GET" and request.state.key_sent_in is auth.KeySentIn.AUTHORIZATION:
         address = await parts.views.address(picture.key)

@@ -145,6 +145,11 @@ local function advance(e, change)
   end
 end
 
+-- A paid task by which the edit does not go (any more): it is named as long as the edit is kept.
+local function set_aside(id, task)
+  redis.call('HSET', key('x', id), 'extra', (redis.call('HGET', key('x', id), 'extra') or '') .. task .. ' ')
+end
+
 -- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.
 local function finish(e, status, kind, change)
   event(e, status, change.data, change.at)

@@ -16,7 +16,7 @@ count('spent', A.units)
 local facts = {tb = e.tb + 1, cs = 'charged'}
 if e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   redis.call('ZADD', key('abandoned'), NOW, A.task)
-  redis.call('HSET', key('x', A.id), 'extra', (redis.call('HGET', key('x', A.id), 'extra') or '') .. A.task .. ' ')
+  set_aside(A.id, A.task)
   if not e.ti and FINAL[e.st] then facts.ti = A.task end
   ended_otherwise(e, facts)
   advance(e, {event = 'extra_task', data = {task_id = A.task, how = A.how}, set = facts})

@@ -23,7 +23,8 @@ local function next_in_line()
 end
 
 local function expire(e)
-  redis.call('HSET', key('x', e.id), 'msg', 'The edit was not submitted within its expires_in; nothing was bought.')
+  local message = "The edit's expires_in, or the signed address of its picture, ended before it was submitted; nothing was bought."
+  redis.call('HSET', key('x', e.id), 'msg', message)
   finish(e, 'failed', 'expired', {set = {ek = 'expired', er = 0, cs = 'released'}, data = {kind = 'expired'}})
 end
 

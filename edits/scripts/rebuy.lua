@@ -6,6 +6,7 @@ need('id', 'fence', 'kind', 'shift')
 local e = record(A.id)
 if not fenced(e) or not e.ti then return 'stale' end
 redis.call('HDEL', key('x', A.id), 'addr', 'sent', 'cand', 'msg')
+set_aside(A.id, e.ti)
 local set = {fe = e.fe + 1, cs = 'reserved', qa = NOW + A.shift}
 if A.automatic == 1 then
   set.at = e.at + 1

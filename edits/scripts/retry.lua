@@ -22,6 +22,7 @@ elseif e.ek == 'submission_unknown' then
 else
   change.status, change.place, change.wait = 'queued', 'queue', 'fair_share'
   change.set.cs = 'reserved'
+  if e.ti then set_aside(A.id, e.ti) end
   for _, name in ipairs({'ti', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
 end
 e.wt = 'paused'

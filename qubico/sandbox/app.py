@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from qubico.sandbox import control, files, storefront, wire
+from qubico.sandbox import control, files, storefront, uploads, wire
 from qubico.sandbox.connection import SEND
 from qubico.sandbox.options import OptionsError, SandboxOptions, from_environment
 from qubico.sandbox.provider import Provider
@@ -35,7 +35,7 @@ def create_app(options: SandboxOptions | None = None) -> Sandbox:
         await provider.close()
 
     app = Sandbox(
-        routes=[*storefront.ROUTES, *files.ROUTES, *control.ROUTES],
+        routes=[*storefront.ROUTES, *uploads.ROUTES, *files.ROUTES, *control.ROUTES],
         exception_handlers={
             404: _unknown_route,
             405: _unknown_route,
@@ -46,6 +46,7 @@ def create_app(options: SandboxOptions | None = None) -> Sandbox:
     )
     app.router.redirect_slashes = False
     app.state.provider = provider
+    app.state.uploads = uploads.Uploads()
     return app
 
 

@@ -27,6 +27,7 @@ async def reset(request: Request) -> Response:
     """Forgets every task and count; options are those of the start, with the changes in the body."""
     provider = _provider(request)
     await provider.reset(await _object(request))
+    request.app.state.uploads.forget()
     return _options(provider)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from qubico.sandbox import faults, intake, wire
+from qubico.sandbox.clock import go_time
 from qubico.sandbox.connection import Dropped, Hanging
 from qubico.sandbox.options import SandboxOptions
 from qubico.sandbox.provider import Provider
@@ -61,12 +62,12 @@ def counted(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
 async def create(request: Request, provider: Provider) -> Response:
     now, options = provider.clock.now(), provider.options
     provider.stats.create_arrived(now)
-    if refused := _at_the_door(request, options):
+    if refused := at_the_door(request, options):
         return refused
     if not provider.creates.allows(now):
         provider.stats.counts["throttled_creates"] += 1
         return wire.throttled(options.retry_after)
-    body = await _body(request, options.max_body_bytes)
+    body = await body_of(request, options.max_body_bytes)
     if body is None:
         return wire.error(400, "task input too large")
     try:
@@ -131,7 +132,8 @@ async def account(request: Request, provider: Provider) -> Response:
     if refused := _before_reading(request, provider, "account_reads"):
         return refused
     now = provider.clock.now()
-    dollars = provider.balance(now) / UNITS_PER_USD
+    left = provider.balance(now)
+    used = provider.ledger.charged(now, refund_failed=provider.options.refund_failed)
     cap = provider.options.max_concurrent or UNLIMITED_TASKS
     data = {
         "id": 1,
@@ -142,11 +144,26 @@ async def account(request: Request, provider: Provider) -> Response:
         "type": "sandbox",
         "is_enable": True,
         "is_verified": True,
-        "equivalent_in_usd": dollars,
+        "equivalent_in_usd": left / UNITS_PER_USD,
         "max_concurrent_task_count": cap,
         "max_image_toolkit_concurrency": cap,
         "notification_hook_url": "",
-        "wallet": {"point_remain": provider.balance(now), "point_frozen": 0, "auto_recharge_enabled": False},
+        "credit_pack_info": {
+            "available_credits": left,
+            "used_credits": used,
+            "total_credits": left + used,
+            "frozen_credits": 0,
+            "expired_credits": 0,
+            "inactive_credits": 0,
+            "credit_packs_count": 1,
+            "credit_packs": [{"id": 1, "active": True, "capacity": left + used, "expired_at": go_time(None)}],
+        },
+        "wallet": {
+            "point_remain": left,
+            "point_frozen": 0,
+            "point_used": used,
+            "auto_recharge_enabled": False,
+        },
     }
     return wire.success(data)
 
@@ -182,7 +199,7 @@ async def history(request: Request, provider: Provider) -> Response:
 
 def _before_reading(request: Request, provider: Provider, kind: str) -> Response | None:
     provider.stats.counts[kind] += 1
-    if refused := _at_the_door(request, provider.options):
+    if refused := at_the_door(request, provider.options):
         return refused
     if not provider.reads.allows(provider.clock.now()):
         provider.stats.counts["throttled_reads"] += 1
@@ -190,7 +207,7 @@ def _before_reading(request: Request, provider: Provider, kind: str) -> Response
     return None
 
 
-def _at_the_door(request: Request, options: SandboxOptions) -> Response | None:
+def at_the_door(request: Request, options: SandboxOptions) -> Response | None:
     if options.outage != "none":
         return OUTAGES[options.outage]()
     if request.headers.get("user-agent", "").startswith("Python-urllib"):
@@ -201,7 +218,7 @@ def _at_the_door(request: Request, options: SandboxOptions) -> Response | None:
     return None
 
 
-async def _body(request: Request, most: int) -> bytes | None:
+async def body_of(request: Request, most: int) -> bytes | None:
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -1,5 +1,6 @@
-"""A request to buy, and a client of the shape every contract test uses."""
+"""A request to buy, a client of the shape every contract test uses, and the real service for `make test-live`."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,11 @@ import pytest
 
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest
+from tests.contract import live as real
+from tests.contract.learned import Learned
+
+LIVE = real.asked(os.environ)
+collect_ignore = [] if LIVE else ["test_live.py"]
 
 API_KEY = "key-that-must-not-be-shown"
 
@@ -32,3 +38,31 @@ def client_of() -> Callable[..., QubicoClient]:
         return QubicoClient(base_url=base_url, api_key=API_KEY, **patient | options)
 
     return build
+
+
+# --- the real service
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "buys: creates tasks at the provider, which cost money on the real service")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is free is asked first."""
+    if LIVE:
+        items.sort(key=lambda item: item.get_closest_marker("buys") is not None)
+
+
+@pytest.fixture(scope="session")
+def live() -> real.Live:
+    return real.from_environment(os.environ)
+
+
+@pytest.fixture(scope="session")
+def purse(live: real.Live) -> real.Purse:
+    return real.Purse(live.cap)
+
+
+@pytest.fixture(scope="session")
+def learned(live: real.Live, purse: real.Purse) -> Learned:
+    return Learned(live, purse)

@@ -1,51 +1,23 @@
-"""One suite, two subjects, recorded answers and the sandbox: what holds for both is what the client may count on."""
+"""One suite for recorded answers, the sandbox and (`make test-live`) the real service: what holds for all holds.
+
+Tests marked `buys` create tasks; on the real service they are paid for out of the purse, or skipped.
+"""
 
 import asyncio
 import io
 import itertools
+import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from PIL import Image
 
-from qubico.client import QubicoClient
 from qubico.errors import AccountBlocked, AnswerLost, ResultGone, ResultHostRefused, TaskGone, Throttled, Unavailable
-from qubico.schemas import KontextRequest, Task, TaskStatus
-from tests.contract.conftest import API_KEY
+from qubico.schemas import TaskStatus
+from tests.contract.conftest import API_KEY, LIVE
+from tests.contract.subject import Subject, at, picture
 from tests.contract.wire import Request, answer, provider, recorded, says
-
-
-def picture(side: int = 96) -> bytes:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((side, side)).convert("RGB").save(file, "PNG")
-    return file.getvalue()
-
-
-@dataclass
-class Subject:
-    """A provider to hold the suite against: where it is, and a picture it can fetch."""
-
-    base_url: str
-    api_key: str
-    result_host: str
-    image: str
-
-    def client(self, *, api_key: str | None = None) -> QubicoClient:
-        return QubicoClient(
-            base_url=self.base_url,
-            api_key=api_key or self.api_key,
-            result_hosts=[self.result_host],
-            create_timeout=5,
-            read_timeout=5,
-        )
-
-    def request(self, prompt: str = "make it black and white") -> KontextRequest:
-        return KontextRequest(
-            prompt=prompt, image=self.image, width=128, height=128, steps=10, seed=7,
-            webhook_endpoint="", webhook_secret="retouch.edit_01J9Z.1.signed",
-        )  # fmt: skip
 
 
 class Recording:
@@ -83,36 +55,31 @@ class Recording:
         return answer("200 OK", sent, "Content-Type: application/json")
 
 
-@pytest.fixture(params=["recorded answers", "sandbox"])
+@pytest.fixture(params=["recorded answers", "sandbox", *(["live"] if LIVE else [])])
 async def subject(request: pytest.FixtureRequest) -> AsyncGenerator[Subject]:
+    if request.param == "live":
+        yield at(request.getfixturevalue("live"), request.getfixturevalue("purse"))
+        return
     async with provider(says(answer("200 OK", picture(), "Content-Type: image/png"))) as pictures:
         image = f"{pictures.base_url}/in.png"
         if request.param == "sandbox":
             sandbox = request.getfixturevalue("sandbox")
-            yield Subject(sandbox.base_url, sandbox.api_key, sandbox.host, image)
+            yield Subject(sandbox.base_url, sandbox.api_key, [sandbox.host], image)
             return
         recording = Recording()
         async with provider(recording) as qubico:
             recording.address = f"{qubico.base_url}/temp/result.png"
-            yield Subject(qubico.base_url, API_KEY, qubico.host, image)
+            yield Subject(qubico.base_url, API_KEY, [qubico.host], image)
 
 
-async def ended(client: QubicoClient, task_id: str) -> Task:
-    for _ in range(400):
-        task = await client.get(task_id)
-        if task.is_final:
-            return task
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"task {task_id} did not end: {task!r}")
-
-
+@pytest.mark.buys
 async def test_a_task_is_bought_followed_and_its_picture_fetched(subject):
     async with subject.client() as client:
-        bought = await client.create(subject.request())
+        bought = await subject.bought(client)
         assert not bought.is_final
         assert bought.created_at is not None
         assert bought.image_url is None
-        done = await ended(client, bought.task_id)
+        done = await subject.ended(client, bought.task_id)
         assert (done.task_id, done.status, done.consume) == (bought.task_id, TaskStatus.COMPLETED, 200_000)
         assert done.started_at is not None
         assert done.ended_at is not None
@@ -125,19 +92,26 @@ async def test_a_task_is_bought_followed_and_its_picture_fetched(subject):
         assert opened.format == "PNG"
 
 
+@pytest.mark.buys
 async def test_the_token_sent_as_secret_comes_back_from_create_and_get(subject):
     async with subject.client() as client:
-        bought = await client.create(subject.request())
+        bought = await subject.bought(client)
         read = await client.get(bought.task_id)
     for task in (bought, read):
         assert task.webhook_secret.get_secret_value() == "retouch.edit_01J9Z.1.signed"
         assert task.input["steps"] == (10 if subject.api_key != API_KEY else 28)
 
 
+@pytest.mark.buys
 async def test_history_lists_what_was_bought(subject):
     async with subject.client() as client:
-        bought = await client.create(subject.request())
-        page = await client.history(start=bought.created_at - timedelta(minutes=1), page=1)
+        bought = await subject.bought(client)
+        start = bought.created_at - timedelta(minutes=1)
+        until = time.monotonic() + subject.patience
+        page = await client.history(start=start)
+        while bought.task_id not in {row.task_id for row in page.rows} and time.monotonic() < until:
+            await asyncio.sleep(subject.pause)
+            page = await client.history(start=start)
     assert bought.task_id in {row.task_id for row in page.rows}
     assert (page.unreadable, page.is_last) == (0, True)
     assert all(row.created_at is not None for row in page.rows)
@@ -159,11 +133,18 @@ async def test_an_unknown_task_is_gone(subject):
             await client.get("no-such-task")
 
 
-async def test_a_wrong_key_blocks_the_account_and_buys_nothing(subject):
+async def test_a_wrong_key_blocks_the_account(subject):
     async with subject.client(api_key="wrong-key") as client:
-        for call in (client.create(subject.request()), client.get("t"), client.account()):
+        for call in (client.get("t"), client.account()):
             with pytest.raises(AccountBlocked, match="failed to verify api key"):
                 await call
+
+
+@pytest.mark.buys
+async def test_a_wrong_key_buys_nothing(subject):
+    async with subject.client(api_key="wrong-key") as client:
+        with pytest.raises(AccountBlocked, match="failed to verify api key"):
+            await subject.bought(client)
 
 
 # --- what only the sandbox can play: its faults come out as the decisions they are meant to be
@@ -172,7 +153,7 @@ async def test_a_wrong_key_blocks_the_account_and_buys_nothing(subject):
 @pytest.fixture
 async def staged(sandbox) -> AsyncGenerator[Subject]:
     async with provider(says(answer("200 OK", picture(), "Content-Type: image/png"))) as pictures:
-        yield Subject(sandbox.base_url, sandbox.api_key, sandbox.host, f"{pictures.base_url}/in.png")
+        yield Subject(sandbox.base_url, sandbox.api_key, [sandbox.host], f"{pictures.base_url}/in.png")
 
 
 @pytest.mark.parametrize("fault", ["drop", "html_502"])
@@ -226,7 +207,7 @@ async def test_a_create_that_fails_at_once_is_a_failed_task(staged, fault):
 async def test_a_task_ends_as_its_fault_says(staged, fault, status, moderated):
     async with staged.client() as client:
         bought = await client.create(staged.request(f"sepia [fault:{fault}]"))
-        done = await ended(client, bought.task_id)
+        done = await staged.ended(client, bought.task_id)
     assert (done.status, done.moderated) == (status, moderated)
     assert (done.image_url is None) == (status is TaskStatus.FAILED or fault == "no_address")
 
@@ -234,7 +215,7 @@ async def test_a_task_ends_as_its_fault_says(staged, fault, status, moderated):
 async def test_a_picture_inside_the_answer_is_decoded(staged):
     async with staged.client() as client:
         bought = await client.create(staged.request("sepia [fault:base64]"))
-        done = await ended(client, bought.task_id)
+        done = await staged.ended(client, bought.task_id)
     assert done.image_url is None
     assert Image.open(io.BytesIO(done.image_bytes(max_bytes=5_000_000))).format == "PNG"
 
@@ -252,7 +233,7 @@ async def test_a_picture_inside_the_answer_is_decoded(staged):
 async def test_a_file_with_a_fault_is_the_right_decision(staged, fault, error):
     async with staged.client() as client:
         bought = await client.create(staged.request(f"sepia [fault:{fault}]"))
-        done = await ended(client, bought.task_id)
+        done = await staged.ended(client, bought.task_id)
         with pytest.raises(error):
             async with client.download(done.image_url, max_bytes=5_000_000) as file:
                 assert [chunk async for chunk in file.chunks]

@@ -14,6 +14,7 @@ from ulid import ULID
 
 from tests.parts import stack as parts
 from tests.parts.stack import ROOT, environment, eventually, program, run_stack, running
+from tests.parts.terminal import at_terminal
 from tests.parts.valkey import free_port
 
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
@@ -25,57 +26,7 @@ def listed(answer):
     return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
-# --- one edit from the command line ---
-
-
-def test_an_edit_comes_home_under_a_name_that_is_free(stack, tmp_path):
-    done = [program("edit", PICTURE, "Make it sepia", folder=tmp_path, environ=stack.environ) for _ in range(2)]
-    assert [answer.returncode for answer in done] == [0, 0]
-    names = [answer.stdout.decode().strip() for answer in done]
-    assert names == ["landscape-retouched.png", "landscape-retouched-2.png"]
-    assert all((tmp_path / name).read_bytes().startswith(PNG) for name in names)
-    assert b"sandbox: nothing was bought" in done[0].stderr
-
-
-def test_a_picture_goes_to_stdout_and_everything_else_does_not(stack):
-    answer = stack.program("edit", PICTURE, "Make it sepia", "-o", "-")
-    assert answer.returncode == 0
-    assert answer.stdout.startswith(PNG)
-    assert answer.stdout.rstrip().endswith(b"IEND\xaeB`\x82")
-    assert b"accepted" in answer.stderr
-
-
-def test_json_shows_the_edit_and_where_its_picture_is(stack, tmp_path):
-    answer = stack.program("edit", PICTURE, "Make it sepia", "-o", str(tmp_path / "out.png"), "--json")
-    (edit,) = listed(answer)
-    assert edit["status"] == "succeeded"
-    assert edit["livemode"] is False
-    assert edit["saved_to"] == str(tmp_path / "out.png")
-    assert len((tmp_path / "out.png").read_bytes()) == edit["result"]["bytes"]
-
-
-def test_an_edit_that_fails_ends_with_one_and_its_reason(stack):
-    answer = stack.program("edit", PICTURE, "Make it sepia [fault:moderated]")
-    assert answer.returncode == 1
-    assert b"failed: moderated" in answer.stderr
-    assert answer.stdout == b""
-
-
-def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
-    answer = stack.program("edit", PICTURE, "Make it sepia", "--no-wait")
-    assert answer.returncode == 0
-    edit_id = answer.stdout.decode().strip()
-    assert edit_id.startswith("edit_")
-
-    assert listed(stack.program("status", edit_id, "--json"))[0]["id"] == edit_id
-    assert edit_id in stack.program("status").stdout.decode()
-    assert edit_id in [edit["id"] for edit in listed(stack.program("status", "--json"))]
-    explained = stack.program("explain", edit_id)
-    assert explained.stdout.decode().startswith(edit_id)
-    eventually(lambda: b"succeeded" in stack.program("status", edit_id).stdout, "the edit to succeed", seconds=30)
-    late = stack.program("cancel", edit_id)
-    assert late.returncode == 1
-    assert b"past" in late.stderr
+# --- usage ---
 
 
 @pytest.mark.parametrize(
@@ -86,6 +37,11 @@ def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
         (["edit", PICTURE, "  "], b"/prompt"),
         (["edit", PICTURE], b"PROMPT"),
         (["edit", PICTURE, "p", "-o", PICTURE], b"nothing is overwritten"),
+        (["edit", PICTURE, "https://example.com/a.png", "p", "-o", "-"], b"takes one picture"),
+        (["edit", str(ROOT / "samples"), "p", "-o", str(ROOT / "samples")], b"is the folder of the pictures"),
+        (["edit", str(ROOT / "config"), "p"], b"there is no PNG, JPEG or WebP picture in"),
+        (["edit", PICTURE, "p", "--priority", "urgent"], b"urgent"),
+        (["edit", PICTURE, "p", "--width", "100", "--height", "100"], b"/width"),
         (["edit", PICTURE, "p", "-o", "-", "--json"], b"both write to stdout"),
         (["status", UNKNOWN], UNKNOWN.encode()),
         (["cancel", ""], b"an id is needed"),
@@ -98,20 +54,6 @@ def test_wrong_usage_ends_with_two_and_says_what_is_wrong(stack, arguments, told
     assert answer.returncode == 2, answer
     assert told in answer.stderr
     assert answer.stdout == b""
-
-
-def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
-    command = [*parts.PROGRAM, "edit", PICTURE, "Make it sepia [fault:slow]"]
-    waiting = subprocess.Popen(
-        command, cwd=stack.folder, env=stack.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    edit_id = waiting.stderr.readline().decode().split()[0]
-    waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
-    assert waiting.returncode == 130
-    assert f"{edit_id} goes on without us: `retouch status {edit_id}`".encode() in err
-    assert out == b""
-    assert stack.program("status", edit_id).returncode == 0
 
 
 # --- finding the server ---
@@ -169,6 +111,32 @@ def test_a_part_alone_needs_a_redis_or_an_up_to_join(command, tmp_path):
     assert b"RETOUCH_REDIS_URL" in answer.stderr
 
 
+def test_the_template_for_production_lacks_only_what_must_be_filled_in(tmp_path):
+    environ = environment(tmp_path)
+    answer = program("config", "--template", "production", folder=tmp_path, environ=environ)
+    assert answer.returncode == 0
+    (tmp_path / ".env").write_bytes(answer.stdout)
+    refused = program("doctor", "--json", folder=tmp_path, environ=environ)
+    assert refused.returncode == 2
+    missing = {edit["said"].split()[0] for edit in listed(refused)}
+    assert missing == {
+        "RETOUCH_SECRET_KEY", "RETOUCH_API__ADMIN_KEY", "RETOUCH_QUBICO__BASE_URL", "RETOUCH_QUBICO__API_KEY",
+        "RETOUCH_FLOWER__PASSWORD",
+    }  # fmt: skip
+    assert program("config", "--template", "space", folder=tmp_path, environ=environ).returncode == 2
+
+
+def test_shells_complete_commands_and_options(tmp_path):
+    environ = environment(tmp_path, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    script = program("--show-completion", "bash", folder=tmp_path, environ=environ)
+    assert script.returncode == 0
+    assert b"complete -o default -F _retouch_completion retouch" in script.stdout
+    for words, offered in (("retouch e", {"edit", "explain"}), ("retouch edit --pri", {"--priority"})):
+        count = str(len(words.split()) - 1)
+        asked = environ | {"_RETOUCH_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+        assert set(program(folder=tmp_path, environ=asked).stdout.decode().split()) == offered
+
+
 def test_help_answers_at_once(tmp_path):
     def spent():
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -181,6 +149,41 @@ def test_help_answers_at_once(tmp_path):
 
 
 # --- the running system ---
+
+
+def test_status_is_a_live_table_at_a_terminal_until_ctrl_c(stack):
+    edit_id = stack.program("edit", PICTURE, "Make it live", "--no-wait").stdout.strip()
+    code, shown = at_terminal(
+        "status", folder=stack.folder, environ=stack.environ, until=b"Ctrl-C ends", then=signal.SIGINT
+    )
+    assert code == 130
+    assert edit_id in shown
+    assert b"Traceback" not in shown
+
+
+def test_doctor_finds_the_running_system_well(stack):
+    answer = stack.program("doctor")
+    assert answer.returncode == 0, answer.stdout.decode()
+    told = answer.stdout.decode()
+    assert {line.split()[0] for line in told.splitlines()} == {"ok"}
+    assert "every process works on each of its steps" in told
+    for secret in (stack.api_key, stack.setting("RETOUCH_SECRET_KEY"), stack.setting("RETOUCH_QUBICO__API_KEY")):
+        assert secret not in told
+
+
+def test_doctor_tells_of_ceilings_that_processes_disagree_on(stack):
+    joining = subprocess.Popen(
+        [*parts.PROGRAM, "worker", "--steps", "sweep"],
+        cwd=stack.folder, env=stack.environ | {"RETOUCH_QUBICO__MAX_IN_FLIGHT": "7"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        said = "processes disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 7, 20; the lowest, 7, holds"
+        eventually(lambda: said in stack.program("doctor").stdout.decode(), "doctor to tell of it", seconds=40)
+        assert "17,000 edits a day; MAX_IN_FLIGHT binds" in stack.program("doctor").stdout.decode()
+    finally:
+        joining.terminate()
+        assert joining.wait(20) == 0
 
 
 def test_up_tells_its_addresses_and_what_the_ceilings_come_to(stack):

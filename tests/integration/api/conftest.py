@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -57,10 +58,11 @@ def settings_for(redis_url: str, folder: Path, port: int, **changes: str) -> Set
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[Api]:
+def serving(settings: Settings, **server_options: Any) -> Iterator[Api]:
     """A server of its own in a thread, gone when the block ends."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host=settings.api.host, port=settings.api.port, log_level="warning", lifespan="on")
+    where = {"host": settings.api.host, "port": settings.api.port}
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", **where, **server_options)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

@@ -78,16 +78,18 @@ class Progress:
         """The provider refuses the whole account."""
         await Limiter(self.repository.redis, self.repository.scripts, self.repository.namespace).block(message)
 
-    async def leave_redis(self, edit_id: str) -> None:
-        """Writes the manifest and takes the record away, as after RETOUCH_EDITS__HOT."""
-        edit = await self.repository.get(edit_id)
-        events = await self.repository.timeline(edit_id)
-        assert edit is not None
-        assert events is not None
-        content = manifest.compose(edit, events)
-        await self.storage.put(layout.manifest_key(edit_id), content, content_type="application/json")
-        ns = self.repository.namespace
-        await self.repository.redis.delete(*(f"{ns}:{part}:{edit_id}" for part in "eitx"))
+    async def leave_redis(self, *edit_ids: str) -> None:
+        """Writes their manifests and lets what has ended leave, as after RETOUCH_EDITS__HOT."""
+        for edit_id in edit_ids:
+            edit = await self.repository.get(edit_id)
+            events = await self.repository.timeline(edit_id)
+            assert edit is not None
+            assert events is not None
+            content = manifest.compose(edit, events)
+            await self.storage.put(layout.manifest_key(edit_id), content, content_type="application/json")
+            await self.repository.redis.zrem(f"{self.repository.namespace}:due:manifest", edit_id)
+        await self.repository.scripts.run("evict", k=1000, hot=0, later=1000)
+        assert await self.repository.get_many(edit_ids) == []
 
 
 @contextlib.asynccontextmanager

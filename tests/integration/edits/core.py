@@ -38,7 +38,7 @@ class WatchedScripts(Scripts):
 
     async def run(self, name: str, /, **arguments: object) -> Any:
         answer = await super().run(name, **arguments)
-        if self.watching and name not in {"read", "tokens"}:
+        if self.watching and name not in {"read", "page", "tokens"}:
             self.watch.check(await invariants.dump(*self._keys))
         return answer
 

@@ -1,6 +1,7 @@
 """What must hold in Redis after every script, read from the keys themselves and not through the code under test."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,9 +55,10 @@ def _content(pipe: Any, name: str, kind: str) -> None:
 
 @dataclass
 class Watch:
-    """Remembers the last status of each edit, so that every transition is seen."""
+    """Remembers the last status of each edit, so that every transition is seen, and all tasks ever bought."""
 
     seen: dict[str, str] = field(default_factory=dict)
+    tasks: dict[str, str] = field(default_factory=dict)
 
     def check(self, keys: Dump) -> None:
         edits = {name[2:]: content for name, (_, _, content) in keys.items() if name.startswith("e:")}
@@ -70,7 +72,9 @@ class Watch:
             _timeline_adds_up(edit_id, e, keys)
             assert int(e["tb"]) == sum(1 for owner in tasks.values() if owner == edit_id), f"{edit_id}: tasks bought"
         assert not places, f"places without a record: {places}"
-        _counters(keys, tasks)
+        self._left(edits.keys(), keys)
+        self.tasks |= tasks
+        _counters(keys, accepted=len(self.seen), bought=len(self.tasks), tasks=tasks)
         _tenants(keys)
 
     def _transition(self, edit_id: str, status: str) -> None:
@@ -80,6 +84,21 @@ class Watch:
         else:
             assert may_follow(EditStatus(before), EditStatus(status)), f"{edit_id}: {before} -> {status}"
         self.seen[edit_id] = status
+
+    def _left(self, here: Iterable[str], keys: Dump) -> None:
+        """Only what has ended leaves, and nothing of it stays."""
+        for edit_id in self.seen.keys() - set(here):
+            assert EditStatus(self.seen[edit_id]).is_final, f"{edit_id} left as {self.seen[edit_id]}"
+            _no_trace(edit_id, keys)
+
+
+def _no_trace(edit_id: str, keys: Dump) -> None:
+    assert not [name for name in keys if edit_id in name], f"{edit_id} left keys behind"
+    for name, (kind, _, content) in keys.items():
+        if kind == "zset":
+            assert edit_id not in dict(content), f"{edit_id} is still in {name}"
+    served = [name for name, (_, _, content) in keys.items() if name.startswith("task:") and content == edit_id]
+    assert not served, f"{edit_id} left its tasks behind"
 
 
 def scores(keys: Dump, name: str) -> dict[str, float]:
@@ -135,10 +154,9 @@ def _timeline_adds_up(edit_id: str, e: dict[str, str], keys: Dump) -> None:
             Wait(wait)
 
 
-def _counters(keys: Dump, tasks: dict[str, str]) -> None:
+def _counters(keys: Dump, *, accepted: int, bought: int, tasks: dict[str, str]) -> None:
     stats = keys["stats"][2] if "stats" in keys else {}
-    assert int(stats.get("bought", 0)) == len(tasks), "the counter of tasks bought"
-    accepted = sum(1 for name in keys if name.startswith("e:"))
+    assert int(stats.get("bought", 0)) == bought, "the counter of tasks bought"
     assert int(stats.get("accepted", 0)) == accepted, "the counter of edits accepted"
     assert set(scores(keys, "abandoned")) <= set(tasks), "abandoned tasks that nobody bought"
 

@@ -157,7 +157,7 @@ async def test_other_paid_tasks_are_still_shown_after_a_rebuy(core: Core):
     claim = await core.processing()
     await core.bought(claim, "task-extra")
     await core.outcomes.rebuy(claim, kind=ErrorKind.PROVIDER_FAILED, automatic=True)
-    assert await core.long_texts(claim.id) == {"extra": "task-extra "}
+    assert await core.long_texts(claim.id) == {"extra": f"task-extra {claim.task_id} "}
 
 
 async def test_a_retried_edit_can_succeed_and_its_result_has_its_own_folder(core: Core):

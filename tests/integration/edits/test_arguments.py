@@ -27,6 +27,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "claim_due": CLAIM | {"step": "poll", "wakes": "poll"},
     "claim_submit": CLAIM | {"lookahead": 1, "rate": 1, "max_in_flight": 1},
     "completed": {"address": "a"},
+    "evict": {"k": 1, "hot": 0, "later": 0},
     "fail": {"kind": "internal", "message": "m", "retryable": 1, "cost": "charged"},
     "heartbeat": {"process": "p", "steps": [], "running": [], "ttl": 1, "grace": 1, "ceilings": {}},
     "intend": {"address": "a"},
@@ -34,6 +35,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "lost": {"cause": "c", "due": 0},
     "nudge": {"attempt": 1, "task": "t"},
     "rebuy": {"kind": "internal", "shift": 0},
+    "recorded": {},
     "release": {"event": "throttled", "wait": "cooldown"},
     "retry": {"shifts": {}},
     "snooze": {"due": 0, "nudge": 0},
@@ -55,8 +57,8 @@ async def test_a_call_that_lacks_an_argument_is_refused_and_writes_nothing(core:
 
 
 def test_no_script_that_writes_is_forgotten_here():
-    """`gate` and `abandoned` ask by their `op`; the others write nothing."""
-    assert set(SCRIPTS) - set(CALLS) == {"gate", "abandoned", "read", "gate_state"}
+    """`gate`, `abandoned` and `purge` ask by their `op`; the others write nothing."""
+    assert set(SCRIPTS) - set(CALLS) == {"gate", "abandoned", "purge", "page", "read", "gate_state"}
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,9 @@ def test_no_script_that_writes_is_forgotten_here():
         ("abandoned", {"op": "claim", "nonce": "n", "k": 1, "lease": 1}),
         ("abandoned", {"op": "later", "task": "t", "due": 1}),
         ("abandoned", {"op": "settle", "task": "t", "status": "failed"}),
+        ("purge", {"op": "claim", "nonce": "n", "lease": 1}),
+        ("purge", {"op": "kept", "ids": ["edit_1"]}),
+        ("purge", {"op": "leave", "nonce": "n"}),
     ],
     ids=lambda value: value.get("op") if isinstance(value, dict) else value,
 )

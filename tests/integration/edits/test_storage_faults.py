@@ -53,6 +53,21 @@ async def test_azure_and_google_open_by_the_same_door(monkeypatch: pytest.Monkey
     assert isinstance(open_at("gs://bucket/prefix"), Storage)
 
 
+async def test_wrong_keys_of_azure_are_refused_and_not_told(container_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "d3Jvbmcta2V5LW9mLW91cnM=")
+    for fault in await faults_of(open_at(container_url)):
+        assert isinstance(fault, StorageRefused)
+        assert "403" in str(fault)
+        assert "d3Jvbmcta2V5LW9mLW91cnM=" not in str(fault)
+
+
+async def test_a_missing_container_is_refused_by_name(container_url: str):
+    storage = open_at("az://nobody-made-this-container/prefix")
+    for call in (storage.get(KEY), everything(storage)):
+        with pytest.raises(StorageRefused, match=r"RETOUCH_STORAGE_URL.*ContainerNotFound"):
+            await call
+
+
 async def test_a_folder_that_went_away_is_made_again(tmp_path: Path):
     folder = tmp_path / "objects"
     storage = open_at(folder.as_uri())

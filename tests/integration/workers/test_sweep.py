@@ -1,12 +1,15 @@
 """Sweep: what ended without a result is told by its manifest too, and paid tasks are followed to their end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from ulid import ULID
 
 from edits import layout, manifest
 from edits.models import EditStatus
+from edits.retention import EVICTED_AT_ONCE
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
@@ -100,6 +103,56 @@ async def test_an_edit_retried_and_running_is_not_due_for_a_manifest(rounds: Rou
     await rounds.work[Step.SWEEP].work(slow, lease)
     assert await due_for_a_manifest(rounds) == []
     assert await swept(rounds) == []
+
+
+async def looked_again(rounds: Rounds) -> None:
+    """As `swept`, and as often as there is more to be done at once."""
+    await swept(rounds)
+    while (await rounds.claim(Step.SWEEP))[0].next == 0:
+        pass
+
+
+async def test_what_ended_leaves_redis_after_its_manifest_is_written(open_rounds: OpenRounds) -> None:
+    async with open_rounds(RETOUCH_EDITS__HOT="1h") as rounds:
+        succeeded, refused = await rounds.accept(), await failed(rounds)
+        await rounds.finish(succeeded)
+        before = {edit_id: await rounds.edit(edit_id) for edit_id in (succeeded, refused)}
+        await rounds.wait(3601)
+        await looked_again(rounds)
+        assert await rounds.redis.exists(rounds.key("e", succeeded)) == 0
+        assert await rounds.edit(refused) == before[refused]  # its manifest was only just written
+        await rounds.wait(601)
+        await looked_again(rounds)
+        assert await rounds.redis.exists(rounds.key("e", refused)) == 0
+        for edit_id, edit in before.items():
+            told = manifest.read(await rounds.clients.storage.get(layout.manifest_key(edit_id)))
+            assert told is not None
+            assert told[0] == edit
+
+
+async def test_the_objects_of_days_long_gone_are_deleted(rounds: Rounds) -> None:
+    fresh = await failed(rounds)
+    old = f"edit_{ULID.from_datetime(datetime.now(UTC) - timedelta(days=40))}"
+    for name in ("input.png", "manifest.json", "2/result.png"):
+        await rounds.clients.storage.put(f"{layout.edit_folder(old)}/{name}", b"x", content_type="image/png")
+    await looked_again(rounds)
+    assert await rounds.files(old) == []
+    assert await rounds.files(fresh) == ["manifest.json"]
+
+
+async def test_more_that_is_too_old_is_seen_to_at_once(rounds: Rounds) -> None:
+    for _ in range(EVICTED_AT_ONCE + 5):
+        await canceled(rounds)
+    while await swept(rounds):
+        pass
+    await rounds.wait(rounds.clients.settings.edits.hot.total_seconds() + 1)
+    rounds.work[Step.SWEEP] = Sweep(rounds.clients)
+    claims, _ = await rounds.claim(Step.SWEEP)
+    assert claims.next == 0
+    assert await rounds.redis.zcard(rounds.key("retention")) == 5
+    claims, _ = await rounds.claim(Step.SWEEP)
+    assert claims.next > 0
+    assert await rounds.redis.zcard(rounds.key("retention")) == 0
 
 
 @pytest.fixture

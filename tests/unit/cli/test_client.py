@@ -6,6 +6,7 @@ import pytest
 from cli import client
 from cli.client import Client, Server
 from cli.errors import Unreachable, WorkFailed, WrongUsage
+from cli.sources import Picture
 
 SERVER = Server(url="http://127.0.0.1:1", key="k")
 PROBLEM = {"title": "The request is not valid", "detail": "2 faults", "status": 422, "code": "invalid", "type": "x"}
@@ -35,9 +36,49 @@ async def test_a_busy_server_is_asked_again_with_the_same_idempotency_key():
     busy = httpx.Response(503, headers={"Retry-After": "3"})
     transport, asked = answering(busy, httpx.ReadError("cut"), httpx.Response(202, json={"id": "edit_1"}))
     async with Client(SERVER, transport=transport) as api:
-        assert await api.create({"prompt": "p"}, idempotency_key="one") == {"id": "edit_1"}
+        made = await api.create({"prompt": "p"}, picture=None, idempotency_key="one")
+    assert made == ({"id": "edit_1"}, False)
     assert [request.headers["Idempotency-Key"] for request in asked] == ["one"] * 3
     assert {request.headers["X-API-Key"] for request in asked} == {"k"}
+
+
+async def test_an_edit_that_was_there_before_is_told_from_one_that_our_own_repeat_found():
+    there = httpx.Response(202, headers={"Idempotent-Replayed": "true"}, json={"id": "edit_1"})
+    transport, _ = answering(there)
+    async with Client(SERVER, transport=transport) as api:
+        assert (await api.create({}, picture=None, idempotency_key="one"))[1] is True
+    transport, _ = answering(httpx.ReadError("cut"), there)
+    async with Client(SERVER, transport=transport) as api:
+        assert (await api.create({}, picture=None, idempotency_key="one"))[1] is False
+
+
+async def test_a_key_whose_picture_is_still_being_read_is_asked_for_again():
+    reading = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "idempotency_in_progress"})
+    transport, asked = answering(reading, httpx.Response(202, json={"id": "edit_1"}))
+    async with Client(SERVER, transport=transport) as api:
+        await api.create({}, picture=None, idempotency_key="one")
+    assert len(asked) == 2
+
+
+async def test_a_retry_of_what_is_on_its_way_already_shows_it():
+    conflict = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "not_finished"})
+    transport, asked = answering(conflict, httpx.Response(200, json={"id": "edit_1", "status": "queued"}))
+    async with Client(SERVER, transport=transport) as api:
+        assert await api.retry("edit_1") == {"id": "edit_1", "status": "queued"}
+    assert [request.method for request in asked] == ["POST", "GET"]
+
+
+async def test_an_address_goes_as_json_and_a_file_as_a_form_without_its_name():
+    transport, asked = answering(httpx.Response(202, json={"id": "edit_1"}))
+    async with Client(SERVER, transport=transport) as api:
+        await api.create({"prompt": "p", "image": "https://x/a.png", "steps": 5}, picture=None, idempotency_key="one")
+        await api.create({"prompt": "ä", "steps": 5}, picture=Picture(b"bytes", "image/png"), idempotency_key="two")
+    assert asked[0].content == b'{"prompt":"p","image":"https://x/a.png","steps":5}'
+    assert asked[1].headers["Content-Type"].startswith("multipart/form-data; boundary=")
+    form = asked[1].content.decode()
+    assert 'name="steps"\r\n\r\n5\r\n' in form
+    assert 'name="prompt"\r\n\r\nä\r\n' in form
+    assert 'name="image"; filename="image"\r\nContent-Type: image/png\r\n\r\nbytes\r\n' in form
 
 
 async def test_nobody_listening_is_told_at_once():

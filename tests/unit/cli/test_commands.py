@@ -37,6 +37,13 @@ def test_the_api_listens_where_it_is_told():
     assert " --host 127.0.0.2 --port 8123 --workers 3" in " ".join(command)
 
 
+def test_the_api_writes_no_paths_and_keeps_connections_longer_than_proxies_do():
+    command = commands.api(settings(RETOUCH_SHUTDOWN_GRACE="20s"))
+    assert {"--no-access-log", "--no-server-header", "--no-proxy-headers"} <= set(command)
+    assert command[command.index("--timeout-keep-alive") + 1] == "75"
+    assert command[command.index("--timeout-graceful-shutdown") + 1] == "19"
+
+
 def test_no_secret_is_on_a_command_line():
     chosen = settings(RETOUCH_FLOWER__PASSWORD=SECRET, RETOUCH_API__ADMIN_KEY=SECRET, RETOUCH_SECRET_KEY=SECRET)
     for command in (commands.api(chosen), commands.flower(), commands.worker(chosen, name="w")):

@@ -1,7 +1,7 @@
 """What may be sent, and where a result may go."""
 
-import base64
 import hashlib
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -17,37 +17,24 @@ def result(content, content_type="image/png"):
     return Result(url="http://x/result", content_type=content_type, bytes=len(content), sha256=digest)
 
 
-async def pieces(*parts):
-    for part in parts:
-        yield part
+def opened(*parts):
+    """What the client gives: the bytes as they come."""
+
+    async def pieces():
+        for part in parts:
+            yield part
+
+    @asynccontextmanager
+    async def open_it():
+        yield pieces()
+
+    return open_it
 
 
-@pytest.mark.parametrize("address", ["https://example.com/a.png", "HTTP://example.com/a"])
-def test_an_address_is_passed_on(address):
-    assert pictures.to_send(address) == address
-
-
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [(PNG, "png"), (b"\xff\xd8\xff\xe0jpeg", "jpeg"), (b"RIFF\x00\x00\x00\x00WEBPrest", "webp")],
-)
-def test_a_local_picture_becomes_a_data_uri_by_what_it_is(tmp_path, content, kind):
-    path = tmp_path / "picture.dat"  # the name does not matter
-    path.write_bytes(content)
-    assert pictures.to_send(str(path)) == f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def test_what_is_no_picture_is_refused(tmp_path):
-    path = tmp_path / "letter.png"
-    path.write_text("Dear all")
-    with pytest.raises(WrongUsage, match="no PNG, JPEG or WebP"):
-        pictures.to_send(str(path))
-
-
-@pytest.mark.parametrize(("name", "why"), [("absent.png", "no such file"), (".", "is a directory")])
-def test_what_cannot_be_read_is_refused_with_its_reason(tmp_path, name, why):
-    with pytest.raises(WrongUsage, match=why):
-        pictures.to_send(str(tmp_path / name))
+@asynccontextmanager
+async def not_to_be_opened():
+    pytest.fail("fetched again")
+    yield
 
 
 def test_a_file_that_is_there_already_is_refused_before_anything_is_bought(tmp_path):
@@ -62,14 +49,32 @@ def test_a_file_that_is_there_already_is_refused_before_anything_is_bought(tmp_p
     pictures.refuse_taken("-")
 
 
+def test_a_folder_is_made_where_one_is_asked_for(tmp_path):
+    pictures.refuse_taken(f"{tmp_path}/new/")
+    assert (tmp_path / "new").is_dir()
+
+
 async def test_a_result_goes_beside_us_under_a_name_that_is_free(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    contents = [PNG + bytes([number]) for number in range(3)]
     names = [
-        (await pictures.save(pieces(PNG[:5], PNG[5:]), result=result(PNG), image="holiday.jpg", out=None)).name
-        for _ in range(3)
+        (
+            await pictures.save(opened(content[:5], content[5:]), result=result(content), image="holiday.jpg", out=None)
+        ).name
+        for content in contents
     ]
     assert names == ["holiday-retouched.png", "holiday-retouched-2.png", "holiday-retouched-3.png"]
-    assert (tmp_path / "holiday-retouched-3.png").read_bytes() == PNG
+    assert [(tmp_path / name).read_bytes() for name in names] == contents
+
+
+async def test_a_picture_that_lies_there_already_is_neither_fetched_nor_written_again(tmp_path):
+    first = await pictures.save(opened(PNG), result=result(PNG), image="a.jpg", out=str(tmp_path))
+    other = PNG + b"!"
+    second = await pictures.save(opened(other), result=result(other), image="a.jpg", out=str(tmp_path))
+    for saved, content in ((first, PNG), (second, other)):
+        again = await pictures.save(not_to_be_opened, result=result(content), image="a.jpg", out=str(tmp_path))
+        assert again == saved
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(
@@ -81,11 +86,11 @@ async def test_a_result_goes_beside_us_under_a_name_that_is_free(tmp_path, monke
     ],
 )
 async def test_a_result_is_named_after_the_picture(tmp_path, image, name):
-    saved = await pictures.save(pieces(PNG), result=result(PNG, "image/webp"), image=image, out=str(tmp_path))
+    saved = await pictures.save(opened(PNG), result=result(PNG, "image/webp"), image=image, out=str(tmp_path))
     assert saved == tmp_path / name
 
 
 async def test_a_picture_that_did_not_arrive_whole_is_not_kept(tmp_path):
     with pytest.raises(WorkFailed, match="did not arrive whole"):
-        await pictures.save(pieces(PNG[:-1]), result=result(PNG), image="a.png", out=str(tmp_path))
+        await pictures.save(opened(PNG[:-1]), result=result(PNG), image="a.png", out=str(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,170 @@
+"""Whether a Redis may keep edits, and what the worker processes say of themselves in it. Asking changes nothing.
+
+All that is needed comes from INFO, which managed services leave open where CONFIG is closed.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
+
+from edits.connection import connect
+from edits.errors import RedisUnfit, Unavailable
+from edits.repository import CALL_TIMEOUT
+from edits.schedule import Step
+
+log = structlog.get_logger()
+
+LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our scripts
+POLICY: Final = "noeviction"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """A server as it shows itself. `version` is that of the Redis commands it speaks."""
+
+    name: str  # such as "Valkey 9.1.2"
+    version: tuple[int, int]
+    cluster: bool
+    policy: str
+    replica: bool
+    replicas: int
+    appendonly: bool
+    appendfsync: str | None  # None: it may not be asked
+    used_bytes: int
+    max_bytes: int  # 0: no limit
+    ahead: float  # seconds by which its clock is ahead of this host's
+
+    @property
+    def fault(self) -> str | None:
+        """Why it must not keep edits, and what to do; None when it may."""
+        if self.version < LEAST_VERSION:
+            return f"{self.name} is too old: use Redis 7.0 or newer, or Valkey"
+        if self.cluster:
+            return "it runs in cluster mode, and a change of an edit touches keys of several slots: use a single server"
+        if self.replica:
+            return "it is a replica and takes no writes: name its master, or use sentinel://"
+        if self.policy != POLICY:
+            return f"its maxmemory-policy {self.policy} may throw accepted edits away: set it to {POLICY}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The worker processes that live: how many on each step, chains that run, ceilings they were given."""
+
+    processes: int
+    on: dict[Step, int]
+    chains: dict[Step, int]
+    ceilings: dict[str, tuple[float, ...]]  # each value once, lowest first
+
+
+async def look(redis: Redis) -> RedisState:
+    """Raises Unavailable."""
+    return await _bounded(_look(redis))
+
+
+async def crew(redis: Redis, namespace: str) -> Crew:
+    """Raises Unavailable."""
+    return await _bounded(_crew(redis, namespace))
+
+
+async def require_fit(redis: Redis) -> None:
+    """Raises RedisUnfit for a server that must not keep edits, Unavailable if it cannot be asked."""
+    fault = (await look(redis)).fault
+    if fault:
+        raise RedisUnfit(f"RETOUCH_REDIS_URL: this server is refused: {fault}")
+
+
+async def refuse_unfit(redis_url: str) -> None:
+    """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
+    redis = connect(redis_url)
+    try:
+        await require_fit(redis)
+    except RedisUnfit:
+        raise
+    except Unavailable as exc:
+        log.warning("redis.not_checked", reason=str(exc))
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        return await asyncio.wait_for(asking, CALL_TIMEOUT)
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise Unavailable(_trouble(exc)) from exc
+
+
+def _trouble(exc: Exception) -> str:
+    """What Redis itself says is shown, what a library says of an address is not."""
+    said = str(exc)
+    if isinstance(exc, ResponseError | AuthenticationError):
+        return f"Redis refuses us: {said[:200]}"
+    if "name resolution" in said or "Name or service not known" in said or "No address" in said:
+        return "Redis cannot be reached: its host's name is not known."
+    if "refused" in said or "Connect call failed" in said:
+        return "Redis cannot be reached: nothing listens there."
+    return f"Redis does not answer ({type(exc).__name__})."
+
+
+async def _look(redis: Redis) -> RedisState:
+    info: dict[str, Any] = await redis.info()
+    try:
+        asked = await redis.config_get("appendfsync")
+    except ResponseError:
+        asked = {}
+    began = time.time()
+    seconds, microseconds = await redis.time()
+    half_way = (began + time.time()) / 2
+    valkey = info.get("valkey_version")
+    major, minor = str(info.get("redis_version", "0.0")).split(".")[:2]
+    return RedisState(
+        name=f"Valkey {valkey}" if valkey else f"Redis {info.get('redis_version', 'of unknown version')}",
+        version=(int(major), int(minor)),
+        cluster=bool(info.get("cluster_enabled", 0)),
+        policy=str(info.get("maxmemory_policy", "unknown")),
+        replica=info.get("role") == "slave",
+        replicas=int(info.get("connected_slaves", 0)),
+        appendonly=bool(info.get("aof_enabled", 0)),
+        appendfsync=asked.get("appendfsync"),
+        used_bytes=int(info.get("used_memory", 0)),
+        max_bytes=int(info.get("maxmemory", 0)),
+        ahead=seconds + microseconds / 1_000_000 - half_way,
+    )
+
+
+async def _crew(redis: Redis, namespace: str) -> Crew:
+    pipe = redis.pipeline(transaction=False)
+    pipe.time()
+    pipe.get(f"{namespace}:clock")
+    pipe.hgetall(f"{namespace}:wanted")
+    pipe.zrange(f"{namespace}:live", 0, -1, withscores=True)
+    for step in Step:
+        pipe.zrange(f"{namespace}:live:{step}", 0, -1, withscores=True)
+        pipe.hgetall(f"{namespace}:chain:{step}")
+    (seconds, microseconds), clock, wanted, live, *by_step = await pipe.execute()
+    now = seconds * 1000 + microseconds // 1000 + int(clock or 0)
+    alive = {process for process, until in live if until > now}
+    values: dict[str, set[float]] = {}
+    for process, text in wanted.items():
+        for name, value in json.loads(text).items() if process in alive else ():
+            if name != "beat":
+                values.setdefault(name, set()).add(float(value))
+    return Crew(
+        processes=len(alive),
+        on={step: sum(until > now for _, until in rows) for step, rows in zip(Step, by_step[0::2], strict=True)},
+        chains={
+            step: sum(name.startswith("a") and int(until) >= now for name, until in slots.items())
+            for step, slots in zip(Step, by_step[1::2], strict=True)
+        },
+        ceilings={name: tuple(sorted(given)) for name, given in values.items()},
+    )

@@ -1,0 +1,116 @@
+"""How long an edit accepted now would take, by what the queue holds and what edits took so far. It promises nothing."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from edits import errors, fairness
+from edits.models import Priority, Wait
+from edits.repository import CALL_TIMEOUT, EditRepository
+from edits.stats import BUCKETS
+
+KNOWN_AFTER: Final = 10
+"""Runs at the provider that must have been seen before anything is said of the next."""
+
+_AT_PROVIDER: Final = (Wait.SUBMIT, Wait.PROVIDER_QUEUE, Wait.PROVIDER_RUN, Wait.NOTICE)
+_AFTER_QUEUE: Final = (*_AT_PROVIDER, Wait.COPY)
+
+Counters = dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """Seconds from now to the result: half of such edits, and nine of ten, took no longer."""
+
+    p50: float
+    p90: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    waiting: int
+    """Edits in all queues."""
+
+    position: int
+    """Of the edit in its own, from 1."""
+
+    eta: Eta | None
+    """None while too little is known, or while nothing is submitted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ceilings:
+    creates_per_second: float
+    max_in_flight: int
+
+
+async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:
+    """Raises Unavailable. `ceilings` are this process's own: lower ones of the cluster hold."""
+    try:
+        return await asyncio.wait_for(_estimate(repository, tenant, priority, ceilings), CALL_TIMEOUT)
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise errors.Unavailable("Redis does not answer.") from exc
+
+
+async def _estimate(repository: EditRepository, tenant: str, priority: Priority, own: Ceilings) -> Estimate:
+    ns = repository.namespace
+    pipe = repository.redis.pipeline(transaction=False)
+    pipe.time()
+    pipe.get(f"{ns}:clock")
+    pipe.hgetall(f"{ns}:stats")
+    pipe.hgetall(f"{ns}:ceilings")
+    pipe.hget(f"{ns}:gate", "blocked")
+    pipe.zrange(f"{ns}:tenants", 0, -1)
+    (seconds, micros), ahead, stats, shared, blocked, tenants = await pipe.execute()
+    arrival = seconds * 1000 + micros // 1000 + int(ahead or 0) + fairness.arrival_shift(priority)
+    pipe.zcount(f"{ns}:q:{tenant}", "-inf", arrival)
+    for other in tenants:
+        pipe.zcard(f"{ns}:q:{other}")
+    before, *depths = await pipe.execute()
+    counters = {name: int(value) for name, value in stats.items()}
+    per_second = _per_second(counters, _lowest(own, shared))
+    eta = None if blocked or per_second is None else _eta(counters, before * max(1, len(tenants)) / per_second)
+    return Estimate(waiting=sum(depths), position=before + 1, eta=eta)
+
+
+def _lowest(own: Ceilings, shared: dict[str, Any]) -> Ceilings:
+    return Ceilings(
+        creates_per_second=min(own.creates_per_second, float(shared.get("creates_per_second", "inf"))),
+        max_in_flight=int(min(own.max_in_flight, float(shared.get("max_in_flight", "inf")))),
+    )
+
+
+def _per_second(counters: Counters, ceilings: Ceilings) -> float | None:
+    """Edits that can be submitted, by whichever ceiling binds; None while it is not known how long a task takes."""
+    if _seen(counters, Wait.PROVIDER_RUN) < KNOWN_AFTER:
+        return None
+    in_flight = sum(_mean(counters, wait) for wait in _AT_PROVIDER)
+    return min(ceilings.creates_per_second, ceilings.max_in_flight / max(in_flight, 0.001))
+
+
+def _eta(counters: Counters, in_queue: float) -> Eta:
+    """Shares of each wait are added up, which is rather too long than too short for the slower ones."""
+    p50, p90 = (sum(quantile(counters, wait, share) for wait in _AFTER_QUEUE) for share in (0.5, 0.9))
+    return Eta(in_queue + p50, in_queue + p90)
+
+
+def quantile(counters: Counters, wait: Wait, share: float) -> float:
+    """Seconds that `share` of all waits of this name did not exceed, even inside a bucket; 0 where none was seen."""
+    wanted, below, lower = _seen(counters, wait) * share, 0, 0
+    for limit in BUCKETS:
+        inside = counters.get(f"wait:{wait}:{limit}", 0)
+        if inside and below + inside >= wanted:
+            return (lower + (limit - lower) * (wanted - below) / inside) / 1000
+        below, lower = below + inside, limit
+    return lower / 1000 if wanted else 0.0
+
+
+def _seen(counters: Counters, wait: Wait) -> int:
+    return sum(counters.get(f"wait:{wait}:{limit}", 0) for limit in (*BUCKETS, "inf"))
+
+
+def _mean(counters: Counters, wait: Wait) -> float:
+    seen = _seen(counters, wait)
+    return counters.get(f"wait:{wait}:sum", 0) / 1000 / seen if seen else 0.0

@@ -1,0 +1,155 @@
+"""From what was asked for to an edit that may be accepted: its picture is read, or refused. Nothing is kept here."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from config import values
+from config.settings import Settings
+from edits import addresses, uploads
+from edits.errors import InputRefused
+from edits.fetching import Fetcher
+from edits.models import Edit, EditInput, Priority
+from edits.uploads import Upload, Uploads
+
+TENANT: Final = "default"
+SEEDS_BELOW: Final = 2**31
+
+FETCHED_WITHIN: Final = timedelta(seconds=10)
+"""A signed address must work for so long after the submission: the provider fetches the picture a little later."""
+
+LOOK_AHEAD: Final = timedelta(days=7)
+"""An address that works for longer is as good as one that never ends: `expires_in` cannot ask for more either."""
+
+_POINTER: Final = "/image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewEdit:
+    """An edit as it was asked for, its fields checked one by one already."""
+
+    prompt: str = field(repr=False)  # neither it nor the picture is to be found in a log
+    image: str | bytes = field(repr=False)
+    """An address, a data URI, or a file's bytes."""
+
+    copy: bool = False
+    """The picture at the address is fetched and kept at once, instead of leaving that to the provider."""
+
+    width: int | None = None
+    height: int | None = None
+    steps: int = 28
+    seed: int = -1
+    priority: Priority = Priority.STANDARD
+    expires_in: int | None = None
+    external_id: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str | None:
+        return self.image if isinstance(self.image, str) and not uploads.is_data_uri(self.image) else None
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Whether the provider fetches the picture, and we never see it."""
+        return self.address is not None and not self.copy
+
+    @property
+    def is_fleeting(self) -> bool:
+        """Whether the same words may mean nothing any more when they are sent again."""
+        return self.address is not None and (self.copy or addresses.expires_at(self.address) is not None)
+
+    def fingerprint(self, upload: Upload | None = None) -> str:
+        """Two requests with one fingerprint ask for the same edit, however they were written.
+
+        A file or data URI is in it by its hash, and an address as it is written, also where we fetch it.
+        """
+        body = asdict(self)
+        copied = body.pop("copy")
+        if self.address is None:
+            body |= {"image": None, "sha256": upload.sha256 if upload else None}
+        elif copied:
+            body["image_fetch"] = "copy"
+        return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class Prepared(NamedTuple):
+    edit: Edit
+    upload: Upload | None
+    """What is to be kept before the edit is accepted."""
+
+
+class Intake:
+    def __init__(self, uploads: Uploads, settings: Settings, *, clock: Callable[[], datetime]) -> None:
+        self._uploads = uploads
+        self._livemode = settings.livemode
+        self._clock = clock
+        self._fetcher = Fetcher(max_bytes=settings.edits.max_input_bytes, trusted=_named(settings))
+        provider = settings.qubico.base_url
+        self._provider_is_public = provider is not None and not addresses.is_private(provider)
+
+    async def prepare(self, edit_id: str, new: NewEdit) -> Prepared:
+        """Raises InputRefused, or Unavailable."""
+        ends = addresses.expires_at(new.address) if new.address is not None else None
+        if ends is not None and ends <= self._clock():
+            reason = f"this signed address has expired, at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
+            raise InputRefused(reason, code="invalid", pointer=_POINTER)
+        upload = await self._upload(edit_id, new)
+        return Prepared(self._queued(edit_id, new, upload, None if upload else ends), upload)
+
+    async def _upload(self, edit_id: str, new: NewEdit) -> Upload | None:
+        if new.address is not None and new.is_passed_on:
+            self._refuse_unreachable(new.address)
+            return None
+        picture = new.image if new.address is None else await self._fetcher.fetch(new.address)
+        upload = await self._uploads.read(edit_id, picture)
+        self._refuse_unreachable(await self._uploads.address(upload))
+        return upload
+
+    def _refuse_unreachable(self, address: str) -> None:
+        if self._provider_is_public and addresses.is_private(address):
+            message = (
+                "the provider is on the internet and could not fetch this: only this machine or network reaches it"
+            )
+            raise InputRefused(message, code="input_unreachable", pointer=_POINTER)
+
+    def _queued(self, edit_id: str, new: NewEdit, upload: Upload | None, ends: datetime | None) -> Edit:
+        now = self._clock()
+        width, height = upload.size if upload and new.width is None else (new.width, new.height)
+        return Edit(
+            id=edit_id,
+            tenant=TENANT,
+            livemode=self._livemode,
+            priority=new.priority,
+            external_id=new.external_id,
+            metadata=new.metadata,
+            input=EditInput(
+                prompt=new.prompt,
+                image=None if upload else new.address,
+                upload=upload.name if upload else None,
+                width=width,
+                height=height,
+                steps=new.steps,
+                seed=secrets.randbelow(SEEDS_BELOW) if new.seed == -1 else new.seed,
+            ),
+            created_at=now,
+            updated_at=now,
+            expires_at=_expiry(now, new.expires_in, ends),
+        )
+
+
+def _expiry(now: datetime, expires_in: int | None, address_ends: datetime | None) -> datetime | None:
+    """Until when the edit may be submitted: as asked, and while the provider can still fetch the picture."""
+    asked = now + timedelta(seconds=expires_in) if expires_in else None
+    works = address_ends - FETCHED_WITHIN if address_ends and address_ends < now + LOOK_AHEAD else None
+    return min((moment for moment in (asked, works) if moment), default=None)
+
+
+def _named(settings: Settings) -> set[tuple[str, int]]:
+    """Hosts and ports that the settings name as the provider's: pictures may be fetched there, private or not."""
+    hosts = (values.split_host(host) for host in settings.qubico.result_hosts)
+    named = {(name, port or 443) for name, port in hosts}
+    return named | ({addresses.place(settings.qubico.base_url)} if settings.qubico.base_url else set())
