@@ -187,6 +187,19 @@ async def test_a_history_without_tokens_proves_nothing(echo: str, rounds: Rounds
     assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 2)
 
 
+async def test_one_task_without_a_token_may_be_the_one_and_proves_nothing(rounds: Rounds) -> None:
+    rounds.sandbox.options(next_faults={"drop": 1})
+    edit_id = await rounds.accept("winter [fault:not_visible_once]")
+    await rounds.run(Step.SUBMIT)
+    await witness(rounds)
+    await rounds.wait(PATIENCE)
+    assert await looked(rounds, edit_id) > 0  # the witness has been read, with its token
+    rounds.sandbox.options(echo="blank")
+    edit = await rounds.finish(edit_id)
+    assert edit.error is not None
+    assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 2)
+
+
 async def test_a_task_listed_but_not_readable_yet_is_not_taken_for_another(rounds: Rounds) -> None:
     rounds.sandbox.options(next_faults={"drop": 1})
     edit_id = await rounds.accept("winter [fault:not_visible_once=2]")
