@@ -12,7 +12,7 @@
 {ns}:abandoned         zset: tasks we bought and no longer wait for
 {ns}:retention         zset: ended edits by their end
 {ns}:index:{tenant}    zset: all edits, by id (an id sorts by time)   {ns}:ext:{tenant}:{external_id}  zset, likewise
-{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires
+{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires once its edit has ended
 {ns}:task:{task_id}    the edit a task serves
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
@@ -25,7 +25,6 @@ channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -35,7 +34,6 @@ from edits import errors, fairness, limiter, records
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.scripting import ReplyLost, ScriptError, Scripts
 
-IDEMPOTENCY_LIFE: Final = timedelta(hours=24)
 CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
 
 
@@ -57,7 +55,6 @@ class EditRepository:
 
     async def accept(self, edit: Edit, *, idempotency: Idempotency | None, max_queued: int) -> Accepted:
         """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown."""
-        life = max(IDEMPOTENCY_LIFE, edit.expires_at - edit.created_at) if edit.expires_at else IDEMPOTENCY_LIFE
         answer = await self._ask(
             "accept",
             lost=errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key."),
@@ -71,7 +68,7 @@ class EditRepository:
             units=edit.cost_units,
             expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
             max_queued=max_queued,
-            idem=idempotency and idempotency.model_dump() | {"ttl": int(life.total_seconds() * 1000)},
+            idem=idempotency and idempotency.model_dump(),
         )
         outcome, edit_id = (given := json.loads(answer))["outcome"], given["id"]
         if outcome == "full":
@@ -135,7 +132,7 @@ class EditRepository:
         await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
 
     async def gate(self) -> limiter.Gate:
-        return await limiter.Limiter(self.redis, self.scripts, self.namespace).gate()
+        return await limiter.Limiter(self.scripts).gate()
 
     async def ping(self) -> None:
         try:

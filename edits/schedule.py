@@ -120,6 +120,12 @@ class Schedule:
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
         return list(records.read_timeline(rows[0][3])) if rows[0] else []
 
+    async def submissions(self, edit_ids: list[str]) -> dict[str, tuple[str, int]]:
+        """The task of each edit that has one, and when its create was claimed: ms, by the clock of Redis."""
+        rows = await self.scripts.run("read", ids=edit_ids)
+        records_of = {edit_id: records.pairs(row[0]) for edit_id, row in zip(edit_ids, rows, strict=True) if row}
+        return {i: (fields["ti"], int(fields["sa"])) for i, fields in records_of.items() if {"ti", "sa"} <= set(fields)}
+
     async def read_token(self) -> None:
         """Waits until one read that belongs to no claim may go out."""
         while True:
@@ -143,7 +149,9 @@ class Schedule:
 
     async def link(self, link: Link) -> bool:
         """Whether this link is the chain's next one; False for a doubled message, or a chain too many."""
-        answer = await self.scripts.run("link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES))
+        answer = await self.scripts.run(
+            "link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES), nonce=uuid4().hex
+        )
         return bool(answer == "ok")
 
     async def heartbeat(

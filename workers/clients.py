@@ -77,7 +77,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
                 settings.qubico.max_in_flight,
             ),
             outcomes=Outcomes(repository.scripts),
-            limiter=Limiter(redis, repository.scripts, settings.namespace),
+            limiter=Limiter(repository.scripts),
             qubico=qubico,
             storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
             tokens=Tokens(settings.namespace, secret.get_secret_value(), older),

@@ -142,6 +142,17 @@ async def test_nothing_is_proved_before_the_quiet_period_is_over(rounds: Rounds)
     assert rounds.bought() == 1
 
 
+async def test_a_task_of_ours_that_only_a_fast_clock_calls_later_is_no_witness(rounds: Rounds) -> None:
+    """The provider's clock is a minute ahead: its `created_at` says nothing about ours."""
+    rounds.sandbox.advance(60)
+    await rounds.accept("bought just before")
+    await rounds.run(Step.SUBMIT)
+    edit_id = await lost(rounds, "drop_before")
+    edit = await rounds.finish(edit_id)
+    assert edit.error is not None
+    assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 1)
+
+
 async def test_without_a_witness_nothing_is_bought_again(rounds: Rounds) -> None:
     edit_id = await lost(rounds, "drop_before")
     edit = await rounds.finish(edit_id)
