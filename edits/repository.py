@@ -18,6 +18,7 @@
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
+{ns}:mark              written before waiting for replicas
 {ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time
 channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 """
