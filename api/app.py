@@ -33,6 +33,7 @@ from edits import checks, connection
 from edits.attempts import Tokens
 from edits.links import Links
 from edits.repository import EditRepository
+from edits.scripting import Scripts
 from edits.service import EditService
 from edits.storage import open_storage
 
@@ -100,7 +101,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     secret = settings.secret_key.get_secret_value()
     previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None
     links = Links(secret, previous)
-    repository = EditRepository(redis, namespace=settings.namespace)
+    scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas)
+    repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
     tokens = Tokens(settings.namespace, secret, previous)
     live = Live(repository)

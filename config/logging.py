@@ -123,6 +123,7 @@ def _take_over_libraries(level: int) -> None:
             library = logging.getLogger(name)
             library.handlers.clear()
             library.propagate = True
+            library.setLevel(logging.NOTSET)
     for name, quiet in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(level, quiet))
     logging.captureWarnings(capture=True)

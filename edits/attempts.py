@@ -35,7 +35,9 @@ class Tokens:
         parts = body.split(".")
         if len(parts) != 3 or parts[0] != self._namespace or not (parts[2].isascii() and parts[2].isdecimal()):
             return None
-        if not any(hmac.compare_digest(_mac(secret, body).encode(), mac.encode()) for secret in self._secrets):
+        if not body.isascii() or not mac.isascii():
+            return None
+        if not any(hmac.compare_digest(_mac(secret, body), mac) for secret in self._secrets):
             return None
         return Attempt(edit_id=parts[1], number=int(parts[2]))
 

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from redis.asyncio import Redis
-
 from edits import errors, records
 from edits.models import Frozen, Wait, from_ms
 from edits.scripting import ScriptError, Scripts
@@ -24,10 +22,8 @@ class Gate(Frozen):
 
 
 class Limiter:
-    def __init__(self, redis: Redis, scripts: Scripts, namespace: str) -> None:
-        self._redis = redis
+    def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
-        self._namespace = namespace
 
     async def close(self, limit: LimitName, *, after: float | None = None) -> None:
         """The provider refused, or is out of reach: nobody asks for `after` seconds, or for a growing time."""

@@ -9,7 +9,7 @@ tb tasks bought · rt tries of this step · ar automatic re-buys · hv may buy a
 cu/cs cost: units, state · ek/er/ec error: kind, retryable, provider's code
 rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt
 x: msg error message · addr the result's address · sent the picture's address as sent · cand task id a callback named ·
-extra other paid tasks
+extra other paid tasks · idem idempotency key
 """
 
 import json

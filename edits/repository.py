@@ -12,13 +12,14 @@
 {ns}:abandoned         zset: tasks we bought and no longer wait for
 {ns}:retention         zset: ended edits by their end, or later where something keeps them; then they leave (evict.lua)
 {ns}:index:{tenant}    zset: edits that are here, by id (it sorts by time)   {ns}:ext:{tenant}:{external_id}  likewise
-{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires
+{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires once its edit has ended
 {ns}:task:{task_id}    the edit a task serves
 {ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
+{ns}:mark              written before waiting for replicas
 {ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time
 channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 """
@@ -26,7 +27,6 @@ channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -36,7 +36,6 @@ from edits import errors, fairness, limiter, records
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.scripting import ReplyLost, ScriptError, Scripts
 
-IDEMPOTENCY_LIFE: Final = timedelta(hours=24)
 CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
 
 
@@ -69,7 +68,6 @@ class EditRepository:
 
         LeftRedis where the key stands for an edit that is no longer here.
         """
-        life = max(IDEMPOTENCY_LIFE, edit.expires_at - edit.created_at) if edit.expires_at else IDEMPOTENCY_LIFE
         answer = await self._ask(
             "accept",
             lost=errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key."),
@@ -83,7 +81,7 @@ class EditRepository:
             units=edit.cost_units,
             expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
             max_queued=max_queued,
-            idem=idempotency and idempotency.model_dump() | {"ttl": int(life.total_seconds() * 1000)},
+            idem=idempotency and idempotency.model_dump(),
         )
         outcome, edit_id = (given := json.loads(answer))["outcome"], given["id"]
         if outcome == "full":
@@ -160,7 +158,7 @@ class EditRepository:
         await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
 
     async def gate(self) -> limiter.Gate:
-        return await limiter.Limiter(self.redis, self.scripts, self.namespace).gate()
+        return await limiter.Limiter(self.scripts).gate()
 
     async def ping(self) -> None:
         try:

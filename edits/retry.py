@@ -44,6 +44,7 @@ COPY: Final = Backoff(first=1, factor=2, most=300)  # file host or storage in tr
 FILE_GONE: Final = Backoff(first=4, factor=2, most=60, tries=5)  # 404, 410 or HTML: 4 + 8 + 16 + 32 + 60 s = 2 min
 TASK_UNKNOWN: Final = Backoff(first=1, factor=2, most=30, tries=7)  # a 404 right after the create: about 1.5 min
 NO_ADDRESS: Final = Backoff(first=2, factor=1, most=2, tries=1)  # completed without a file: one second read
+BROKEN: Final = Backoff(first=5, factor=2, most=60, tries=5)  # an error of our own: 5 + 10 + 20 + 40 + 60 s
 ADOPT: Final = Backoff(first=2, factor=1.5, most=15)  # looks for a lost answer's task
 
 FILE_LIFE: Final = timedelta(days=3)

@@ -11,11 +11,13 @@ from uuid import uuid4
 
 from edits import records
 from edits.models import Edit, TimelineEvent
-from edits.scripting import Scripts
+from edits.scripting import ReplyLost, Scripts, Unsent
 
 LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
 IDLE: Final = timedelta(seconds=15)  # longest sleep of a chain: wake-ups may be lost
 HEARTBEAT: Final = timedelta(seconds=2)
+ASKED_AGAIN_FOR: Final = timedelta(seconds=15)  # less than the answer of a claim is kept
+ASKED_AGAIN_AFTER: Final = timedelta(milliseconds=200)
 LIVES: Final = timedelta(
     seconds=7
 )  # a process or chain not heard of for so long is gone: three heartbeats and a margin
@@ -120,6 +122,12 @@ class Schedule:
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
         return list(records.read_timeline(rows[0][3])) if rows[0] else []
 
+    async def submissions(self, edit_ids: list[str]) -> dict[str, tuple[str, int]]:
+        """The task of each edit that has one, and when its create was claimed: ms, by the clock of Redis."""
+        rows = await self.scripts.run("read", ids=edit_ids)
+        records_of = {edit_id: records.pairs(row[0]) for edit_id, row in zip(edit_ids, rows, strict=True) if row}
+        return {i: (fields["ti"], int(fields["sa"])) for i, fields in records_of.items() if {"ti", "sa"} <= set(fields)}
+
     async def read_token(self) -> None:
         """Waits until one read that belongs to no claim may go out."""
         while True:
@@ -143,7 +151,9 @@ class Schedule:
 
     async def link(self, link: Link) -> bool:
         """Whether this link is the chain's next one; False for a doubled message, or a chain too many."""
-        answer = await self.scripts.run("link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES))
+        answer = await self.scripts.run(
+            "link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES), nonce=uuid4().hex
+        )
         return bool(answer == "ok")
 
     async def heartbeat(
@@ -178,9 +188,21 @@ class Schedule:
         return [Link(Step(row["step"]), row["slot"], row["number"]) for row in json.loads(text)]
 
     async def _claim(self, script: str, **arguments: object) -> dict[str, Any]:
-        text = await self.scripts.run(script, nonce=uuid4().hex, chain=self.process, idle=_ms(IDLE), **arguments)
-        answer: dict[str, Any] = json.loads(text)
-        return answer
+        """A claim whose reply was lost is asked for again by its nonce, else what it took waits for its lease."""
+        nonce, asked_again_until = uuid4().hex, None
+        while True:
+            try:
+                text = await self.scripts.run(script, nonce=nonce, chain=self.process, idle=_ms(IDLE), **arguments)
+            except (ReplyLost, Unsent) as exc:
+                now = asyncio.get_running_loop().time()
+                if asked_again_until is None and isinstance(exc, ReplyLost):
+                    asked_again_until = now + ASKED_AGAIN_FOR.total_seconds()
+                if asked_again_until is None or now >= asked_again_until:
+                    raise
+                await asyncio.sleep(ASKED_AGAIN_AFTER.total_seconds())
+            else:
+                answer: dict[str, Any] = json.loads(text)
+                return answer
 
 
 def _ms(delta: timedelta) -> int:

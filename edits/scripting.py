@@ -22,6 +22,8 @@ log = structlog.get_logger()
 FOLDER: Final = Path(__file__).parent / "scripts"
 BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held for more than a few ms
 TRIES: Final = 2
+REPLICATED: Final = frozenset({"accept", "claim_submit"})
+REPLICATED_WITHIN: Final = 800  # ms; twice that is within the time an answer of the API may take
 
 
 class ScriptError(Exception):
@@ -38,6 +40,10 @@ class ReplyLost(ScriptError):
 
 class ScriptRefused(ScriptError):
     """Redis answered with an error; the script wrote nothing."""
+
+
+class TooFewReplicas(RedisError):
+    """What was written may be gone with the primary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +75,11 @@ class _Call:
 class Scripts:
     """Owns one connection of the client's pool and sends batches over it, one at a time."""
 
-    def __init__(self, redis: Redis, namespace: str) -> None:
+    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0) -> None:
+        """`replicas`: so many must have an accept or an intent to buy before it counts."""
         self._redis = redis
         self._namespace = namespace
+        self._replicas = replicas
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
 
@@ -117,7 +125,7 @@ class Scripts:
         """Sends one EVALSHA a call; returns the calls whose script the server does not have (they did nothing)."""
         commands = [("EVALSHA", call.script.sha, 1, self._namespace, call.argument) for call in batch]
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        unknown = []
+        unknown, held = [], []
         for call in batch:
             try:
                 answer = await connection.read_response()
@@ -127,9 +135,28 @@ class Scripts:
                 log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
                 _fail([call], ScriptRefused(f"{call.script.name}: {str(exc)[:300]}"))
             else:
-                if not call.answer.done():
-                    call.answer.set_result(answer)
+                if self._replicas and call.script.name in REPLICATED:
+                    held.append((call, answer))
+                else:
+                    _succeed(call, answer)
+        if held:
+            await self._replicate(connection)
+        for call, answer in held:
+            _succeed(call, answer)
         return unknown
+
+    async def _replicate(self, connection: AbstractConnection) -> None:
+        """Until enough replicas have all that was written before. The mark is a write of this very connection.
+
+        WAIT looks at the connection's own last write, and a repeated call may have written over another one.
+        """
+        mark = ("SET", f"{self._namespace}:mark", "")
+        wait = ("WAIT", str(self._replicas), str(REPLICATED_WITHIN))
+        await connection.send_packed_command(connection.pack_commands([mark, wait]), check_health=False)
+        await connection.read_response()
+        reached = await connection.read_response()
+        if int(reached) < self._replicas:
+            raise TooFewReplicas(f"{reached} of {self._replicas} replicas have it")
 
     async def _load(self, connection: AbstractConnection) -> None:
         commands = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()]
@@ -147,6 +174,11 @@ class Scripts:
                 self._waiting.append(call)
             else:
                 _fail([call], error)
+
+
+def _succeed(call: _Call, answer: object) -> None:
+    if not call.answer.done():
+        call.answer.set_result(answer)
 
 
 def _fail(calls: Iterable[_Call], error: ScriptError) -> None:

@@ -24,6 +24,7 @@ CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ
 MOST_PAGES: Final = 200
 UNREADABLE_FOR: Final = timedelta(minutes=5)  # after the quiet period; a task may be listed before it can be read
 MOST_REMEMBERED: Final = 20_000
+MOST_WITNESSES: Final = 50
 
 
 class Incomplete(Exception):
@@ -104,9 +105,11 @@ class History:
     def tasks_of(self, attempt: Attempt) -> list[str]:
         return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]
 
-    def shows_ours_after(self, moment: datetime) -> bool:
-        """A task of ours created later is in the history already, so an earlier one would be too."""
-        return any(s.attempt and s.created_at and s.created_at > moment for s in self.seen.values())
+    def latest_of_ours(self) -> dict[str, str]:
+        """Edit and task of the last of our tasks that the history shows."""
+        ours = [(task_id, s) for task_id, s in self.seen.items() if s.attempt and s.created_at]
+        ours.sort(key=lambda row: row[1].created_at or datetime.min.replace(tzinfo=UTC), reverse=True)
+        return {s.attempt.edit_id: task_id for task_id, s in ours[:MOST_WITNESSES] if s.attempt}
 
     def may_hide_ours_after(self, moment: datetime) -> bool:
         """A task that shows no token at all could be the one that is looked for."""
@@ -161,7 +164,7 @@ class Adopt:
             return
         if not began_after_quiet:
             await self._again(claim, lease)
-        elif claim.may_buy_anew or self._provably_absent(sent_at):
+        elif claim.may_buy_anew or await self._provably_absent(claim, lease):
             await self._absent(claim, lease)
         else:
             await self._undecidable(claim, lease)
@@ -174,11 +177,20 @@ class Adopt:
         """The attempt whose create was lost; a person's `retry` has raised the number since."""
         return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
 
-    def _provably_absent(self, sent_at: datetime) -> bool:
-        """The scan was complete and begun after the quiet period; the witness says that it was also fresh."""
+    async def _provably_absent(self, claim: Claim, lease: Lease) -> bool:
+        """The scan was complete and begun after the quiet period; a witness says that the history was also fresh.
+
+        The witness is a task of ours that the history shows and that was claimed after this create could still have
+        been on its way. Both moments are of the clock of Redis: the provider's may be ahead of it.
+        """
+        if self.history.may_hide_ours_after(from_ms(claim.moment("sa")) - CLOCKS):
+            return False
         leases = self.clients.settings.leases
-        fresh = self.history.shows_ours_after(sent_at + leases.send_window + leases.create_timeout)
-        return fresh and not self.history.may_hide_ours_after(sent_at - CLOCKS)
+        on_its_way = (leases.send_window + leases.create_timeout).total_seconds() * 1000
+        shown = self.history.latest_of_ours()
+        known = await lease.decide(lambda: self.clients.schedule.submissions(list(shown))) or {}
+        after = claim.moment("sa") + on_its_way
+        return any(shown[edit_id] == task_id and at > after for edit_id, (task_id, at) in known.items())
 
     async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""

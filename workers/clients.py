@@ -17,6 +17,7 @@ from edits.links import Links
 from edits.outcomes import Outcomes
 from edits.repository import EditRepository
 from edits.schedule import Schedule
+from edits.scripting import Scripts
 from edits.storage import Storage, open_storage
 from qubico.client import QubicoClient
 
@@ -51,7 +52,8 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
         raise RuntimeError("settings for a worker come from load_for_process, which refuses incomplete ones")
     older = previous.get_secret_value() if previous else None
     redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
-    repository = EditRepository(redis, namespace=settings.namespace)
+    scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas)
+    repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     leases = settings.leases
     requests: Counter[str] = Counter()
     links = Links(secret.get_secret_value(), older)
@@ -77,7 +79,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
                 settings.qubico.max_in_flight,
             ),
             outcomes=Outcomes(repository.scripts),
-            limiter=Limiter(redis, repository.scripts, settings.namespace),
+            limiter=Limiter(repository.scripts),
             qubico=qubico,
             storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
             tokens=Tokens(settings.namespace, secret.get_secret_value(), older),

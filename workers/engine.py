@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from config.settings import Settings
 from edits.schedule import HEARTBEAT, Claim, Claims, Link, Step
 from edits.scripting import ScriptError
+from workers import broken
 from workers.adopt import Adopt
 from workers.clients import Clients, open_clients
 from workers.lease import Lease
@@ -119,8 +120,10 @@ class Engine:
     async def _guarded(self, step: Step, claim: Claim, lease: Lease) -> None:
         try:
             await self.work[step].work(claim, lease)
-        except Exception:  # the one place where a step's outcome for one edit ends: its lease brings it back
+        except Exception:  # the one place where a step's outcome for one edit ends
             log.exception("step.broken", step=step, edit_id=claim.id)
+            with contextlib.suppress(ScriptError):  # then the lease brings it back
+                await broken.put_off(self.clients, step, claim, lease)
 
     def forget_wakes(self, step: Step) -> None:
         """Called before a claim: a wake-up that comes from now on counts for the sleep after it."""

@@ -49,9 +49,16 @@ class Submit:
         await asyncio.sleep(claim.slot)
         try:
             request = await self._request(edit, claim, lease)
-            task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
+        except ValueError as exc:  # nothing has left, and it would be the same again
+            await self._not_askable(claim, lease, exc)
+            return
         except StorageError as exc:
             await self._not_addressed(claim, lease, exc)
+            return
+        if request is None:
+            return
+        try:
+            task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
         except errors.QubicoError as exc:
             await self._not_bought(claim, lease, exc)
         else:
@@ -60,12 +67,15 @@ class Submit:
     def _may_send(self, lease: Lease) -> bool:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
 
-    async def _request(self, edit: Edit, claim: Claim, lease: Lease) -> schemas.KontextRequest:
+    async def _request(self, edit: Edit, claim: Claim, lease: Lease) -> schemas.KontextRequest | None:
+        """What to send; None if the edit is no longer ours to send."""
         token = self.clients.tokens.sign(Attempt(edit.id, edit.attempt))
         callbacks = self.clients.settings.qubico.webhooks
         address = edit.input.image
         if address is None:
-            address = await self._address_of_upload(edit, claim, lease)
+            address = await self._address_of_upload(edit)
+            if not await lease.decide(lambda: self.clients.outcomes.intend(claim, address=address)):
+                return None
         return schemas.KontextRequest(
             prompt=edit.input.prompt,
             image=address,
@@ -78,11 +88,10 @@ class Submit:
             service_mode="",
         )
 
-    async def _address_of_upload(self, edit: Edit, claim: Claim, lease: Lease) -> str:
-        """Signed now, not at accept, so that waiting in our queue does not use it up; kept with the intent."""
+    async def _address_of_upload(self, edit: Edit) -> str:
+        """Signed now, not at accept, so that waiting in our queue does not use it up."""
         extension = (edit.input.upload or "").rpartition(".")[2]
         signed = await self.clients.storage.address(input_key(edit.id, extension), expires_in=ADDRESS_LIFE)
-        await lease.decide(lambda: self.clients.outcomes.intend(claim, address=signed.url))
         return signed.url
 
     async def _bought(self, claim: Claim, task: schemas.Task) -> None:
@@ -101,6 +110,12 @@ class Submit:
         )
         log.info("edit.submitted", edit_id=claim.id, attempt=claim.attempt, task_id=task.task_id)
         await self.probes.answered(claim)
+
+    async def _not_askable(self, claim: Claim, lease: Lease, exc: ValueError) -> None:
+        log.error("edit.not_askable", edit_id=claim.id, cause=type(exc).__name__)
+        text = "What was accepted cannot be asked of the provider."
+        error = EditError(kind=ErrorKind.INTERNAL, message=text, retryable=False)
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.RELEASED))
 
     async def _not_addressed(self, claim: Claim, lease: Lease, exc: StorageError) -> None:
         """Its picture stands in a storage that cannot be used now, and there results have to go as well."""

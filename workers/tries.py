@@ -12,6 +12,7 @@ class Trouble(IntEnum):
     PASSING = 0  # no answer, an outage, a throttle, storage that cannot be used
     GONE = 1  # 404: the task or its file is not there
     NO_ADDRESS = 2  # completed without a file
+    BROKEN = 3  # an error of our own
 
 
 MOST: Final = 255

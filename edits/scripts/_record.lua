@@ -5,6 +5,7 @@
 local A = cjson.decode(ARGV[1])
 local NS = KEYS[1]
 local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
+local IDEMPOTENCY_LIFE = 24 * 3600 * 1000 -- ms
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
 local FINAL = {succeeded = true, failed = true, canceled = true}
 local NUMBERS = {'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en'}
@@ -150,6 +151,14 @@ local function set_aside(id, task)
   redis.call('HSET', key('x', id), 'extra', (redis.call('HGET', key('x', id), 'extra') or '') .. task .. ' ')
 end
 
+-- An idempotency key lives for a day, and never less than its edit.
+local function expire_idempotency(e)
+  local name = redis.call('HGET', key('x', e.id), 'idem')
+  if not name then return end
+  redis.call('PEXPIRE', key('idem', e.tn, name), math.floor(math.max(1000, e.cr + IDEMPOTENCY_LIFE - NOW)))
+  redis.call('HDEL', key('x', e.id), 'idem')
+end
+
 -- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.
 local function finish(e, status, kind, change)
   event(e, status, change.data, change.at)
@@ -162,6 +171,7 @@ local function finish(e, status, kind, change)
   advance(e, change)
   count('ended:' .. status .. ':' .. (kind or ''))
   if status ~= 'succeeded' then redis.call('ZADD', key('due', 'manifest'), NOW, e.id) wake('sweep', NOW) end
+  expire_idempotency(e)
   redis.call('PUBLISH', key('ended'), e.id)
 end
 

@@ -1,6 +1,6 @@
 #!lua
 -- Takes one edit in. A: id, tenant, livemode (0|1), priority, shift (ms by which the priority moves its arrival), input (JSON
--- text), external_id?, units, expires_in? (ms), max_queued, retention (ms), idem? {key, fingerprint, ttl (ms)}.
+-- text), external_id?, units, expires_in? (ms), max_queued, idem? {key, fingerprint}.
 -- Returns {outcome: new|same|replayed|reused|full, id}. Repeatable by the id, which the caller makes.
 need('id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units', 'max_queued')
 local function depth()
@@ -23,7 +23,8 @@ if depth() >= A.max_queued then return cjson.encode({outcome = 'full', id = A.id
 local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift}
 redis.call('SET', key('i', A.id), A.input)
 if A.idem then
-  redis.call('SET', key('idem', A.tenant, A.idem.key), cjson.encode({id = A.id, fp = A.idem.fingerprint}), 'PX', A.idem.ttl)
+  redis.call('SET', key('idem', A.tenant, A.idem.key), cjson.encode({id = A.id, fp = A.idem.fingerprint}))
+  redis.call('HSET', key('x', A.id), 'idem', A.idem.key) -- it expires only once the edit has ended
 end
 redis.call('ZADD', key('index', A.tenant), 0, A.id)
 if A.external_id then redis.call('ZADD', key('ext', A.tenant, A.external_id), 0, A.id) end

@@ -1,10 +1,13 @@
 #!lua flags=allow-oom
 -- One link of a chain: raises the chain's number by compare-and-set, so that a doubled message ends at once. A: step, slot,
--- number (as the message says), grace (ms the chain counts as alive). Returns ok|stale|surplus.
-need('step', 'slot', 'number', 'grace')
+-- number (as the message says), grace (ms the chain counts as alive), nonce (who asks: a repeat gets the same answer).
+-- Returns ok|stale|surplus.
+need('step', 'slot', 'number', 'grace', 'nonce')
 local chain = key('chain', A.step)
 redis.call('ZREMRANGEBYSCORE', key('live', A.step), '-inf', NOW)
 if A.slot >= math.max(1, redis.call('ZCARD', key('live', A.step))) then return 'surplus' end
-if tonumber(redis.call('HGET', chain, 'n' .. A.slot) or -1) ~= A.number then return 'stale' end
-redis.call('HSET', chain, 'n' .. A.slot, A.number + 1, 'a' .. A.slot, NOW + A.grace)
+local number = tonumber(redis.call('HGET', chain, 'n' .. A.slot) or -1)
+if number == A.number + 1 and redis.call('HGET', chain, 'h' .. A.slot) == A.nonce then return 'ok' end
+if number ~= A.number then return 'stale' end
+redis.call('HSET', chain, 'n' .. A.slot, A.number + 1, 'a' .. A.slot, NOW + A.grace, 'h' .. A.slot, A.nonce)
 return 'ok'

@@ -10,7 +10,7 @@ if not FINAL[e.st] then return 'unfinished' end
 if e.st ~= 'failed' then return 'ended' end
 local change = {
   event = 'retried', data = {attempt = e.at + 1}, set = {at = e.at + 1, fe = e.fe + 1, rt = 0, qa = NOW + A.shifts[e.pr], ar = 0},
-  drop = {'en', 'ek', 'er', 'ec', 'li'},
+  drop = {'en', 'ek', 'er', 'ec', 'li', 'ex'}, -- it is asked for now, whatever its `expires_in` once said
 }
 local harvest = e.ti and e.ek ~= 'provider_failed' and e.ek ~= 'moderated' and e.ek ~= 'result_invalid'
 if harvest then
@@ -26,6 +26,7 @@ else
   for _, name in ipairs({'ti', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
 end
 e.wt = 'paused'
+e.ex = nil
 redis.call('HDEL', key('x', A.id), 'msg', 'addr')
 redis.call('ZREM', key('retention'), A.id)
 redis.call('ZREM', key('due', 'manifest'), A.id)

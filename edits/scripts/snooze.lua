@@ -9,6 +9,7 @@ if A.task_status then change.set.ts = A.task_status end
 if A.started and not e.tr then
   change.event, change.wait, change.at, change.set.tr = 'started', 'provider_run', A.started, A.started
 end
+if A.wait and A.wait ~= e.wt and not change.event then change.event = A.wait == 'provider_run' and 'started' or A.wait end
 if e.nu ~= A.nudge then change.due = NOW end
 advance(e, change)
 return 'ok'

@@ -1,4 +1,4 @@
-"""A real browser without a window: Chromium renders a page, runs its scripts and hands over the document that results."""
+"""A real browser without a window: Chromium renders a page, runs its scripts and hands over what becomes of it."""
 
 import os
 import shutil

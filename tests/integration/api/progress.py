@@ -76,7 +76,7 @@ class Progress:
 
     async def block(self, message: str) -> None:
         """The provider refuses the whole account."""
-        await Limiter(self.repository.redis, self.repository.scripts, self.repository.namespace).block(message)
+        await Limiter(self.repository.scripts).block(message)
 
     async def leave_redis(self, *edit_ids: str) -> None:
         """Writes their manifests and lets what has ended leave, as after RETOUCH_EDITS__HOT."""

@@ -54,7 +54,7 @@ class Core:
         self.scripts = WatchedScripts(self.redis, self.namespace)
         self.repository = EditRepository(self.redis, namespace=self.namespace, scripts=self.scripts)
         self.outcomes = Outcomes(self.scripts)
-        self.limiter = Limiter(self.redis, self.scripts, self.namespace)
+        self.limiter = Limiter(self.scripts)
         self.schedule = self.worker()
 
     def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> Schedule:

@@ -82,15 +82,20 @@ async def test_a_replayed_key_shows_the_edit_as_it_is_now(core: Core):
     assert again.edit.status == "succeeded"
 
 
-@pytest.mark.parametrize(
-    ("life", "hours"),
-    [pytest.param(None, 24, id="none"), pytest.param(1, 24, id="short"), pytest.param(50, 50, id="long")],
-)
-async def test_a_key_lives_a_day_and_never_less_than_its_edit_may_wait(core: Core, life: int | None, hours: int):
-    expires_at = MOMENT + timedelta(hours=life) if life else None
-    await core.accept(key=KEY, expires_at=expires_at)
-    left = await core.redis.pttl(core.key("idem", "default", KEY.key)) / 3_600_000
-    assert hours - 0.01 < left <= hours
+async def test_a_key_lives_a_day_and_never_less_than_its_edit(core: Core):
+    name = core.key("idem", "default", KEY.key)
+    accepted = await core.accept(key=KEY)
+    assert await core.redis.pttl(name) == -1
+    await core.repository.cancel(accepted.edit.id)
+    assert 23.9 < await core.redis.pttl(name) / 3_600_000 <= 24
+    assert (await core.accept(key=KEY)).replayed
+
+
+async def test_a_key_whose_edit_took_longer_than_a_day_ends_with_it(core: Core):
+    accepted = await core.accept(key=KEY)
+    await core.pass_time(30 * 3600)
+    await core.repository.cancel(accepted.edit.id)
+    assert 0 < await core.redis.pttl(core.key("idem", "default", KEY.key)) <= 1000
 
 
 async def test_two_at_once_with_one_key_make_one_edit(core: Core):

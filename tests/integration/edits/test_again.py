@@ -1,9 +1,12 @@
 """Again: a person's retry looks first for what was paid; a failed task is bought again only by somebody's leave."""
 
+from datetime import timedelta
+
 import pytest
 
 from edits import errors
 from edits.models import CostState, ErrorKind, Priority, Wait
+from tests.factories import MOMENT
 from tests.integration.edits.core import Core
 
 READ_AGAIN = [
@@ -23,6 +26,16 @@ async def test_a_paid_task_that_may_still_bring_something_is_read_again(core: Co
     assert again.may_buy_anew
     assert await core.now() - again.moment("ta") < 1000
     assert await core.abandoned() == []
+
+
+async def test_an_expired_edit_that_is_asked_for_again_does_not_expire_again(core: Core):
+    edit_id = await core.queued(expires_at=MOMENT + timedelta(seconds=5))
+    await core.pass_time(6)
+    assert await core.claim_submit() == []
+    assert (await core.edit(edit_id)).status == "failed"
+    await core.repository.retry(edit_id)
+    (again,) = await core.claim_submit()
+    assert again.id == edit_id
 
 
 @pytest.mark.parametrize("kind", BUY_AGAIN)

@@ -200,6 +200,14 @@ async def test_a_callback_wakes_the_reader(core: Core):
         assert await _wakes(core, listener) == ["poll"]
 
 
+async def test_a_link_whose_answer_was_lost_may_be_repeated(core: Core):
+    _, (link, _) = await _start(core)
+    asked = {"step": link.step, "slot": link.slot, "number": link.number, "grace": 7000}
+    assert await core.scripts.run("link", **asked, nonce="mine") == "ok"
+    assert await core.scripts.run("link", **asked, nonce="mine") == "ok"
+    assert await core.scripts.run("link", **asked, nonce="another's") == "stale"
+
+
 @pytest.mark.parametrize("how", ["completed", "failed", "settled"])
 async def test_a_free_place_in_flight_wakes_who_waits_for_one(core: Core, how: str):
     core.schedule = core.worker(in_flight=1)

@@ -116,7 +116,7 @@ async def test_events_stay_in_order_when_the_clock_is_set_back(core: Core):
 async def test_the_next_look_is_the_first_due_time(core: Core):
     claim = await core.processing()
     assert await core.outcomes.snooze(claim, delay=3)
-    assert 2.5 < (await core.claims("poll")).next <= 3
+    assert 2 < (await core.claims("poll")).next <= 3
     await core.pass_time(3)
     assert len((await core.claims("poll")).claims) == 1
 
@@ -136,7 +136,7 @@ async def test_a_step_with_nothing_to_do_sleeps_for_the_idle_time(core: Core):
 async def test_adopt_wakes_up_when_a_submit_lease_ends(core: Core):
     await core.queued()
     await core.claim_submit(lease=timedelta(seconds=4))
-    assert (await core.claims("adopt")).next == pytest.approx(4, abs=0.5)
+    assert (await core.claims("adopt")).next == pytest.approx(4, abs=0.9)
 
 
 async def test_more_work_than_permits_means_at_once_again(core: Core):

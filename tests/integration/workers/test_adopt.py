@@ -142,6 +142,17 @@ async def test_nothing_is_proved_before_the_quiet_period_is_over(rounds: Rounds)
     assert rounds.bought() == 1
 
 
+async def test_a_task_of_ours_that_only_a_fast_clock_calls_later_is_no_witness(rounds: Rounds) -> None:
+    """The provider's clock is a minute ahead: its `created_at` says nothing about ours."""
+    rounds.sandbox.advance(60)
+    await rounds.accept("bought just before")
+    await rounds.run(Step.SUBMIT)
+    edit_id = await lost(rounds, "drop_before")
+    edit = await rounds.finish(edit_id)
+    assert edit.error is not None
+    assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 1)
+
+
 async def test_without_a_witness_nothing_is_bought_again(rounds: Rounds) -> None:
     edit_id = await lost(rounds, "drop_before")
     edit = await rounds.finish(edit_id)
@@ -182,6 +193,19 @@ async def test_a_history_without_tokens_proves_nothing(echo: str, rounds: Rounds
     edit_id = await lost(rounds)
     await witness(rounds)
     rounds.sandbox.options(echo=echo)
+    edit = await rounds.finish(edit_id)
+    assert edit.error is not None
+    assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 2)
+
+
+async def test_one_task_without_a_token_may_be_the_one_and_proves_nothing(rounds: Rounds) -> None:
+    rounds.sandbox.options(next_faults={"drop": 1})
+    edit_id = await rounds.accept("winter [fault:not_visible_once]")
+    await rounds.run(Step.SUBMIT)
+    await witness(rounds)
+    await rounds.wait(PATIENCE)
+    assert await looked(rounds, edit_id) > 0  # the witness has been read, with its token
+    rounds.sandbox.options(echo="blank")
     edit = await rounds.finish(edit_id)
     assert edit.error is not None
     assert (edit.error.kind, rounds.bought()) == (ErrorKind.SUBMISSION_UNKNOWN, 2)

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
@@ -88,7 +89,7 @@ def quick(rounds: Rounds) -> Rounds:
 async def test_a_sleeping_engine_wakes_as_soon_as_an_edit_is_accepted(quick: Rounds) -> None:
     with process(quick.clients.settings):
         for step in (Step.SUBMIT, Step.POLL, Step.STORE):
-            await until(lambda step=step: asleep(quick, step))
+            await until(partial(asleep, quick, step))
         edit_id = await quick.accept()
         await until(lambda: ended(quick, edit_id))
         waited = {str(event.wait): event.duration_ms for event in await quick.clients.schedule.timeline(edit_id)}
@@ -102,7 +103,7 @@ async def test_all_that_is_asked_for_is_done_and_bought_once(quick: Rounds) -> N
     ids = [await quick.accept(f"number {number}") for number in range(40)]
     with process(quick.clients.settings), process(quick.clients.settings):
         for edit_id in ids:
-            await until(lambda edit_id=edit_id: ended(quick, edit_id), within=20)
+            await until(partial(ended, quick, edit_id), within=20)
     assert {(await quick.edit(edit_id)).status for edit_id in ids} == {EditStatus.SUCCEEDED}
     assert quick.bought() == len(ids)
     assert quick.sandbox.ledger()["duplicates"] == {"same_input": 0, "same_webhook": 0}
@@ -159,10 +160,16 @@ async def test_an_engine_that_closed_is_counted_no_more(rounds: Rounds) -> None:
         count: int = await rounds.redis.zcard(rounds.key("live", "sweep"))
         return count == 1
 
+    before = len(await rounds.redis.client_list())
     with process(rounds.clients.settings, steps=[Step.SWEEP]):
         await until(lives)
     assert await rounds.redis.zcard(rounds.key("live", "sweep")) == 0
     assert await rounds.redis.zcard(rounds.key("live")) == 0
+
+    async def hung_up() -> bool:
+        return len(await rounds.redis.client_list()) == before
+
+    await until(hung_up)
 
 
 async def test_chains_are_those_of_the_steps_of_a_process(rounds: Rounds) -> None:
@@ -218,7 +225,7 @@ async def test_chains_outlast_broken_connections_to_redis(quick: Rounds) -> None
             await quick.redis.client_kill_filter(_type="pubsub")
             ids.append(await quick.accept())
         for edit_id in ids:
-            await until(lambda edit_id=edit_id: ended(quick, edit_id), within=25)
+            await until(partial(ended, quick, edit_id), within=25)
         await until(lambda: asleep(quick, Step.SUBMIT))
         assert len(carrier.engine.running) == len(ALL)
     assert quick.bought() == len(ids)

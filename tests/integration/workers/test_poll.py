@@ -1,7 +1,6 @@
 """Poll: asking again is not failing. Only a read that shows an end ends an edit, or a 404 that lasts."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -241,46 +240,6 @@ async def test_a_task_that_failed_for_want_of_credit_pauses_submitting(open_roun
         assert len(provider.posts) == 1
 
 
-@pytest.fixture
-async def overdue(open_rounds: OpenRounds) -> AsyncIterator[tuple[Rounds, str]]:
-    """A task of 204 s and an edit that waits for 100 s."""
-    async with open_rounds(RETOUCH_EDITS__DEADLINE="100s") as rounds:
-        edit_id = await submitted(rounds, "winter [fault:slow=51]")
-        await rounds.wait(101)
-        await rounds.run(Step.POLL)
-        yield rounds, edit_id
-
-
-async def test_past_the_deadline_an_unfinished_task_is_given_up_but_followed(overdue: tuple[Rounds, str]) -> None:
-    rounds, edit_id = overdue
-    edit = await rounds.edit(edit_id)
-    assert edit.error is not None
-    assert (edit.error.kind, edit.error.retryable) == (ErrorKind.PROVIDER_TIMEOUT, True)
-    assert edit.cost_state is CostState.CHARGED
-    assert await rounds.abandoned() == [edit.task_id]
-
-
-async def test_a_given_up_task_keeps_its_room_in_flight_until_it_ends(overdue: tuple[Rounds, str]) -> None:
-    rounds, _ = overdue
-    claims = await rounds.clients.schedule.claim_submit(10, lease=timedelta(seconds=40))
-    assert claims.claims == []
-    rounds.clients.schedule.max_in_flight = 1
-    await rounds.accept()
-    assert await rounds.run(Step.SUBMIT) == []
-
-
-async def test_a_retry_takes_what_a_given_up_task_made(overdue: tuple[Rounds, str]) -> None:
-    rounds, edit_id = overdue
-    await rounds.wait(120)
-    edit = await rounds.clients.repository.retry(edit_id)
-    assert (edit.status, edit.attempt) == (EditStatus.PROCESSING, 2)
-    edit = await rounds.finish(edit_id)
-    assert (edit.status, edit.tasks_bought, rounds.bought()) == (EditStatus.SUCCEEDED, 1, 1)
-    assert edit.result is not None
-    assert edit.result.key.endswith("/2/result.png")
-    assert await rounds.abandoned() == []
-
-
 async def test_a_retry_of_a_task_that_brought_nothing_buys_anew(rounds: Rounds) -> None:
     edit_id = await submitted(rounds, "winter [fault:no_address]")
     assert (await rounds.finish(edit_id)).error
@@ -290,18 +249,6 @@ async def test_a_retry_of_a_task_that_brought_nothing_buys_anew(rounds: Rounds) 
     assert edit.error is not None
     assert (edit.error.kind, edit.attempt, edit.tasks_bought) == (ErrorKind.RESULT_UNAVAILABLE, 2, 2)
     assert rounds.bought() == 2
-
-
-async def test_waiting_in_our_queue_and_outages_do_not_count_against_the_deadline(open_rounds: OpenRounds) -> None:
-    async with open_rounds(RETOUCH_EDITS__DEADLINE="100s") as rounds:
-        edit_id = await rounds.accept()
-        await rounds.wait(500)
-        await rounds.run(Step.SUBMIT)
-        rounds.sandbox.options(outage="refuse_503")
-        await rounds.wait(200)
-        await polled(rounds, edit_id)
-        rounds.sandbox.options(outage="none")
-        assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
 
 
 async def test_odd_casing_and_foreign_times_are_read(rounds: Rounds) -> None:

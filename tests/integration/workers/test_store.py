@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edits import layout, manifest, pictures
-from edits.models import CostState, EditStatus, ErrorKind, Wait
+from edits.models import CostState, EditError, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds, picture
@@ -112,6 +112,22 @@ async def test_a_manifest_whose_file_is_gone_is_not_believed(rounds: Rounds) -> 
     await rounds.work[Step.STORE].work(claim, its_lease)
     assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
     assert await rounds.files(edit_id) == ["manifest.json", "result.png"]
+
+
+async def test_a_manifest_of_an_attempt_before_is_not_taken_for_this_one(rounds: Rounds) -> None:
+    edit_id = await completed(rounds)
+    late, lease = await rounds.claim_one(Step.STORE)
+    await rounds.wait(121)
+    claim, _ = await rounds.claim_one(Step.STORE)
+    error = EditError(kind=ErrorKind.RESULT_INVALID, message="the file was refused", retryable=True)
+    assert await rounds.clients.outcomes.fail(claim, error, cost=CostState.CHARGED)
+    await rounds.work[Step.STORE].work(late, lease)
+    await rounds.clients.repository.retry(edit_id)
+    edit = await rounds.finish(edit_id)
+    assert (edit.status, edit.tasks_bought) == (EditStatus.SUCCEEDED, 2)
+    assert edit.result is not None
+    assert edit.result.key == layout.result_key(edit_id, 2, "png")
+    assert rounds.sandbox.stats()["downloads"] == 2
 
 
 @pytest.mark.parametrize("fault", ["truncated", "wrong_type", "huge"])

@@ -201,7 +201,7 @@ async def test_a_worker_outlasts_a_restart_of_redis(environ: dict[str, str], san
                 server.wait(10)
                 server = start_server(server_binary(), tmp_path / "valkey", port)
                 ids.append(await rounds.accept("afterwards"))
-                await all_succeed(rounds, ids, within=40)
+                await all_succeed(rounds, ids, within=90)
                 await until(running.has_all_chains, within=20)
     finally:
         server.terminate()

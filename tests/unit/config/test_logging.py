@@ -74,8 +74,9 @@ def test_handlers_that_libraries_brought_are_taken_away():
     own = logging.getLogger("uvicorn")
     own.addHandler(logging.NullHandler())
     own.propagate = False
+    own.setLevel(logging.CRITICAL)
     configured()
-    assert (own.handlers, own.propagate) == ([], True)
+    assert (own.handlers, own.propagate, own.level) == ([], True, logging.NOTSET)
 
 
 def test_chatty_libraries_are_quiet():

@@ -65,3 +65,8 @@ def test_tokens_of_the_secret_before_the_last_rotation_are_believed():
     rotated = Tokens("retouch", SECRET, previous=OLD)
     assert rotated.verify(Tokens("retouch", OLD).sign(ATTEMPT)) == ATTEMPT
     assert rotated.sign(ATTEMPT) == TOKEN
+
+
+@pytest.mark.parametrize("junk", ["\ud800", TOKEN + "\ud800", "é" + TOKEN, TOKEN.replace(".3.", ".3\ud800.")])
+def test_what_the_provider_may_echo_instead_is_no_token(junk: str):
+    assert Tokens("retouch", SECRET).verify(junk) is None

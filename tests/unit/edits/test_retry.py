@@ -19,6 +19,7 @@ TABLE: list[tuple[str, list[float | None]]] = [
     ("FILE_GONE", [4, 8, 16, 32, 60, None]),
     ("TASK_UNKNOWN", [1, 2, 4, 8, 16, 30, 30, None]),
     ("NO_ADDRESS", [2, None]),
+    ("BROKEN", [5, 10, 20, 40, 60, None]),
     ("ADOPT", [2, 3, 4.5, 6.75, 10.125, 15, 15]),
 ]
 
