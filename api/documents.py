@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from api import auth, errors
+from api import auth, errors, examples
 from api.schemas import AddressView, EditRequest, ProblemView
 
 Responses = dict[int | str, dict[str, Any]]
@@ -40,6 +40,7 @@ def problems(*codes: str) -> Responses:
         status: {
             "model": ProblemView,
             "description": ", ".join(f"`{code}`: {errors.CODES[code].title}" for code in named),
+            "x-codes": named,
         }
         for status, named in sorted(by_status.items())
     }
@@ -50,6 +51,15 @@ def edit_body() -> dict[str, Any]:
     form = {"schema": {"$ref": _REF.format(model=_FORM)}, "encoding": {"metadata": {"contentType": "application/json"}}}
     content = {"application/json": {"schema": _ref(EditRequest)}, "multipart/form-data": form}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def callback_body() -> dict[str, Any]:
+    """`openapi_extra` of the route whose body is the provider's own: only its name is relied on."""
+    task = {
+        "type": "object",
+        "description": "A task as the provider shows it; all but its id and status is passed over.",
+    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": task}}}}
 
 
 def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
@@ -93,6 +103,7 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
                 shown = response.get("content", {}).get("application/json", {})
                 if shown.get("schema") == problem:
                     response["content"] = {errors.MEDIA_TYPE: shown}
+            examples.complete(path, operation)
     described["x-problems"] = {
         code: {"status": kind.status, "title": kind.title, "retryable": kind.retryable}
         for code, kind in errors.CODES.items()

@@ -68,6 +68,7 @@ DOMAIN: dict[type[errors.EditsError], str] = {
     errors.QueueFull: "queue_full",
     errors.AcceptUnknown: "accept_unknown",
     errors.Unavailable: "unavailable",
+    errors.RedisUnfit: "unavailable",
 }
 
 # pydantic's names of faults, in words that stay the same whatever reads the body.

@@ -1,6 +1,6 @@
 """The places where objects may be kept, opened by their address, and what goes wrong there in our words.
 
-Folders, S3 and Azure are checked on real servers; for Google there is none to be had, so its client alone speaks for it.
+Folders, S3 and Azure are checked on real servers; for Google there is none to be had: its client speaks for itself.
 An error's text never holds what a provider wrote: its answers carry access keys and signatures.
 
 StorageError

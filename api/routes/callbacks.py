@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import body
 from api.dependencies import Served
-from api.documents import Responses, problems
+from api.documents import Responses, callback_body, problems
 from api.doors import OpenRoute
 from api.errors import Problem
 from qubico.errors import Unreadable
@@ -29,6 +29,7 @@ MAX_BYTES: Final = 1024 * 1024
     operation_id="receive_qubico_callback",
     summary="The provider says that something happened to a task",
     response_class=Response,
+    openapi_extra=callback_body(),
     responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
 )
 async def receive(token: str, request: Request, parts: Served) -> Response:

@@ -52,11 +52,8 @@ def test_errors_are_described_as_problems(described: dict[str, Any]) -> None:
         for method, operation in operations.items():
             for status, answer in operation["responses"].items():
                 if status >= "400" and (path, status) != ("/readyz", "503"):
-                    assert answer["content"] == {"application/problem+json": {"schema": problem}}, (
-                        path,
-                        method,
-                        status,
-                    )
+                    assert answer["content"].keys() == {"application/problem+json"}, (path, method, status)
+                    assert answer["content"]["application/problem+json"]["schema"] == problem
                     named = set(re.findall(r"`(\w+)`", answer["description"]))
                     assert named, (path, method, status)
                     assert {CODES[code].status for code in named} == {int(status)}

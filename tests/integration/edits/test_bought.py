@@ -7,6 +7,7 @@ import pytest
 from edits.models import CostState, ErrorKind, Wait
 from tests.integration.edits import invariants
 from tests.integration.edits.core import LEASE, PRICE, Core
+from tests.integration.edits.invariants import Watch
 
 
 async def test_the_task_of_a_create_is_taken_over(core: Core):
@@ -116,6 +117,7 @@ async def test_of_two_edits_that_claim_one_task_at_once_one_gets_it(core: Core):
 async def test_a_task_of_an_unknown_edit_is_not_kept(core: Core):
     claim = await core.submitting()
     await core.redis.flushall()
+    core.scripts.watch = Watch()  # what it has seen is lost as well
     assert await core.bought(claim) == "missing"
     assert await core.dump() == {}
 

@@ -73,12 +73,13 @@ async def test_a_burst_of_reads_waits_for_its_turn(url: str):
         repository = EditRepository(redis, namespace="burst")
         edit = make_edit()
         await repository.accept(edit, idempotency=None, max_queued=10)
+        others = await clients_at(redis) - 1
         reads = [repository.newest(edit.tenant, before=None, limit=10) for _ in range(BURST)]
         reads += [repository.get(edit.id) for _ in range(BURST)]
         found = await asyncio.gather(*reads, *(repository.ping() for _ in range(BURST)))
         assert found[:BURST] == [[edit.id]] * BURST
         assert {kept.id for kept in found[BURST : 2 * BURST]} == {edit.id}
-        assert await clients_at(redis) <= MOST
+        assert await clients_at(redis) <= others + MOST
 
 
 async def test_a_pool_that_stays_full_is_given_up_in_time(redis_url: str):

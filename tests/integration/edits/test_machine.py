@@ -50,16 +50,18 @@ class Lives(RuleBasedStateMachine):
         return self.runner.run(wait())
 
     def teardown(self) -> None:
-        self.do(self._what_has_ended_leaves())
-        self.do(self.core.redis.flushdb())
-        self.do(self.core.redis.aclose(close_connection_pool=True))
-        self.runner.close()
+        try:
+            self.do(self._what_has_ended_leaves())
+        finally:
+            self.do(self.core.redis.flushdb())
+            self.do(self.core.redis.aclose(close_connection_pool=True))
+            self.runner.close()
 
     async def _what_has_ended_leaves(self) -> None:
         """Whatever its life was, an edit whose story is over leaves nothing behind: the watch looks for it."""
+        await self.core.pass_time(10_000_000)  # also past what was written before the clock was set back
         for task, _ in await self.core.schedule.claim_abandoned(1000, lease=LEASE):
             await self.core.schedule.settle_abandoned(task, status="failed")
-        await self.core.pass_time(10_000_000)  # also past what was written before the clock was set back
         for claim in (await self.core.claims("manifest", 1000)).claims:
             await self.core.outcomes.recorded(claim)
         await self.core.scripts.run("evict", k=1000, hot=0, later=1000)

@@ -1,5 +1,7 @@
 """Where an edit's objects are: the day is in the id, each attempt has its place, and no key leads out of the store."""
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,10 +41,31 @@ def test_what_is_no_id_of_an_edit_has_no_folder(bad: str):
         layout.edit_folder(bad)
 
 
-def test_every_key_of_ours_is_accepted():
+def test_every_key_of_ours_is_accepted_and_tells_its_edit():
     edit_id = new_id()
     for key in (layout.result_key(edit_id, 3, "png"), layout.input_key(edit_id, "jpg"), layout.manifest_key(edit_id)):
         assert layout.checked(key) == key
+        assert layout.edit_of(key) == edit_id
+
+
+def test_all_of_a_day_is_in_its_folder():
+    assert layout.day_folder(date(2025, 11, 22)) == "edits/2025/11/22" == FOLDER.rpartition("/")[0]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param(FOLDER, id="the folder itself"),
+        pytest.param(f"edits/2025/11/23/{EDIT}/result.png", id="of another day"),
+        pytest.param(f"others/2025/11/22/{EDIT}/result.png", id="of another kind"),
+        pytest.param("edits/2025/11/22/notes/result.png", id="of no edit"),
+        pytest.param("edits/2025/11/22", id="a day"),
+        pytest.param(f"{FOLDER}/../result.png", id="that climbs"),
+        pytest.param("", id="nothing"),
+    ],
+)
+def test_other_keys_are_no_edits(key: str):
+    assert layout.edit_of(key) is None
 
 
 CLIMBING = ["", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/..", "a/./b", ".hidden", "a/.b", "a\\b"]
