@@ -7,7 +7,7 @@ from api import errors, schemas
 
 EDIT_ID: Final = "edit_01JD3Q9V6T0000000000000000"
 REQUEST_ID: Final = "req_043d10d61688580070c2b5dd"
-PATH: Final = {"{edit_id}": EDIT_ID, "{token}": "v1.eyJrIjoi…", "{filename}": "result.png"}
+PATH: Final = {"{edit_id}": EDIT_ID, "{token}": "ZKi0gv9i…", "{filename}": "result.png"}
 """What stands in the places of a path."""
 
 

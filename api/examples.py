@@ -17,7 +17,7 @@ PICTURE: Final = "\x89PNG…"
 _HOST: Final = "https://retouch.example.com"
 _ADDRESS: Final = "https://example.com/house.jpg"
 _LINK: Final = f"{_HOST}/v1/edits/{EDIT_ID}"
-_OBJECT: Final = f"{_HOST}/v1/objects/v1.eyJrIjoi…/result.png"
+_OBJECT: Final = f"{_HOST}/v1/objects/ZKi0gv9i…/result.png"
 _SHA256: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _ETAG: Final = f'"{_SHA256}"'
 _AT: Final = datetime(2024, 11, 20, 2, 44, 25, tzinfo=UTC)
@@ -107,7 +107,12 @@ _PARTS: Final = {name: schemas.PartView(status="ok") for name in ("redis", "stor
 _TIMELINE: Final = [
     schemas.EventView(seq=1, at=_AT, type="accepted", wait=None, duration_ms=0, data={}),
     schemas.EventView(
-        seq=2, at=_AT + timedelta(seconds=1), type="submitting", wait=Wait.RATE_LIMIT, duration_ms=1000, data={}
+        seq=2,
+        at=_AT + timedelta(seconds=1),
+        type="submitting",
+        wait=Wait.RATE_LIMIT,
+        duration_ms=1000,
+        data={"attempt": 1},
     ),
 ]
 

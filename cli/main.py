@@ -169,7 +169,7 @@ def doctor(*, as_json: Json = False) -> None:
     """Look at settings, Redis, storage, provider, clock, address and workers; say what is wrong and what to do."""
     from cli import doctor as command
 
-    output.run(command.run(as_json=as_json))
+    output.run(command.run(as_json=as_json), at_once=True)
 
 
 @app.command()

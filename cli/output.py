@@ -54,8 +54,16 @@ def ending() -> Iterator[None]:
         raise typer.Exit(WrongUsage.exit_code) from error
 
 
-def run(work: Coroutine[Any, Any, int | None]) -> None:
-    """The one door from a command into async code; a number is the exit code."""
+def run(work: Coroutine[Any, Any, int | None], *, at_once: bool = False) -> None:
+    """The one door from a command into async code; a number is the exit code.
+
+    `at_once`: ends the process without the interpreter's farewell. The storage's client has threads of its own, and
+    one that still waits for a server that hangs would bring the interpreter down while it ends.
+    """
     with ending():
-        code = asyncio.run(work)
-    raise typer.Exit(code or 0)
+        code = asyncio.run(work) or 0
+    if at_once:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)

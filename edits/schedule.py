@@ -119,8 +119,12 @@ class Schedule:
         return _claims(answer)
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent]:
+        return (await self.timeline_until_now(edit_id))[0]
+
+    async def timeline_until_now(self, edit_id: str) -> tuple[list[TimelineEvent], int]:
+        """With the moment of the reading: ms, by the clock of Redis."""
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
-        return list(records.read_timeline(rows[0][3])) if rows[0] else []
+        return (list(records.read_timeline(rows[0][3])), int(rows[0][4])) if rows[0] else ([], 0)
 
     async def submissions(self, edit_ids: list[str]) -> dict[str, tuple[str, int]]:
         """The task of each edit that has one, and when its create was claimed: ms, by the clock of Redis."""

@@ -25,7 +25,7 @@ from edits.schedule import Claim, Claims, Step
 from qubico import errors
 from workers import tries
 from workers.clients import Clients
-from workers.lease import Lease, boot_time
+from workers.lease import Lease
 from workers.limits import reading
 from workers.poll import IN_THE_TASK
 from workers.tries import Trouble
@@ -62,6 +62,8 @@ class Store:
         except (errors.QubicoError, storage.StorageError) as exc:
             await self._later(claim, lease, exc)
         else:
+            if at is None:
+                return
             extension = result.key.rpartition(".")[2]
             await lease.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
             log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
@@ -119,12 +121,18 @@ class Store:
         async with self.clients.qubico.download(task.image_url, max_bytes=cap) as download:
             yield download.chunks
 
-    async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int:
-        """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show."""
-        claimed_at = claim.moment("li") - round(self.lease.total_seconds() * 1000)
-        at = max(claimed_at + round((boot_time() - lease.began) * 1000), claim.moment("la"))
+    async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int | None:
+        """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show.
+
+        None if the lease is over: then nothing is written, and the edit comes back.
+        """
         edit = claim.edit()
-        timeline = await lease.decide(lambda: self.clients.schedule.timeline(edit.id)) or []
+        told: tuple[list[TimelineEvent], int] | None = await lease.decide(
+            lambda: self.clients.schedule.timeline_until_now(edit.id)
+        )
+        if told is None:
+            return None
+        timeline, at = told
         done = edit.model_copy(
             update={
                 "status": EditStatus.SUCCEEDED,

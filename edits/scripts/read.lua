@@ -1,5 +1,6 @@
 #!lua flags=no-writes
--- Reads edits. A: ids, timeline (true: with it). Returns [[hash as a flat list, input, long texts as a flat list, timeline] | false].
+-- Reads edits. A: ids, timeline (true: with it).
+-- Returns [[hash as a flat list, input, long texts as a flat list, timeline, now (ms)] | false].
 local answer = {}
 for n, id in ipairs(A.ids) do
   local flat = redis.call('HGETALL', key('e', id))
@@ -8,7 +9,7 @@ for n, id in ipairs(A.ids) do
   else
     answer[n] = {
       flat, redis.call('GET', key('i', id)) or '', redis.call('HGETALL', key('x', id)),
-      A.timeline and redis.call('GET', key('t', id)) or '',
+      A.timeline and redis.call('GET', key('t', id)) or '', NOW,
     }
   end
 end
