@@ -143,3 +143,6 @@ def test_the_page_shows_every_operation_in_a_browser(api: Api, described: dict[s
     assert sections == operations | {"problems"}
     assert f"curl -X POST '{api.url}/v1/edits'" in shown.stdout
     assert all(f'<tr id="{code}">' in shown.stdout for code in CODES)
+    responses = described["paths"]["/v1/edits"]["post"]["responses"]
+    summaries = [one["summary"] for one in responses["200"]["content"]["application/json"]["examples"].values()]
+    assert all(f"{summary}</summary><pre>" in shown.stdout for summary in [*summaries, CODES["queue_full"].title])
