@@ -20,6 +20,8 @@ from tests.parts.valkey import free_port, server_binary, start_server
 def served(folder: Path, *options: str) -> Iterator[str]:
     """The address of a server with options of its own."""
     port = free_port()
+    if "--cluster-enabled" in options:  # else its bus listens on the port + 10000, which may be none
+        options = (*options, "--cluster-port", str(free_port()))
     process = start_server(server_binary(), folder / str(port), port, *options)
     try:
         yield f"redis://127.0.0.1:{port}/0"
