@@ -10,7 +10,6 @@ import subprocess
 
 import httpx
 import pytest
-from ulid import ULID
 
 from tests.parts import stack as parts
 from tests.parts.stack import ROOT, environment, eventually, program, run_stack, running
@@ -18,7 +17,7 @@ from tests.parts.terminal import at_terminal
 from tests.parts.valkey import free_port
 
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
-UNKNOWN = f"edit_{ULID()}"
+UNKNOWN = "edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
