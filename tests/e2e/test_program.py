@@ -17,7 +17,7 @@ from tests.parts.terminal import at_terminal
 from tests.parts.valkey import free_port
 
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
-UNKNOWN = "edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C"
+UNKNOWN = "edit_03QCPC7P00PR2GCXEP2HV2F44X"
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -152,9 +152,7 @@ def test_help_answers_at_once(tmp_path):
 
 def test_status_is_a_live_table_at_a_terminal_until_ctrl_c(stack):
     edit_id = stack.program("edit", PICTURE, "Make it live", "--no-wait").stdout.strip()
-    code, shown = at_terminal(
-        "status", folder=stack.folder, environ=stack.environ, until=b"Ctrl-C ends", then=signal.SIGINT
-    )
+    code, shown = at_terminal("status", folder=stack.folder, environ=stack.environ, until=edit_id, then=signal.SIGINT)
     assert code == 130
     assert edit_id in shown
     assert b"Traceback" not in shown

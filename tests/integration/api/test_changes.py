@@ -67,7 +67,7 @@ async def test_a_retry_looks_first_for_what_was_paid(api: Api, client: httpx.Asy
 
 
 @pytest.mark.parametrize("call", ["cancel", "retry"])
-@pytest.mark.parametrize("edit_id", ["edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C", "nonsense"])
+@pytest.mark.parametrize("edit_id", ["edit_03QCPC7P00PR2GCXEP2HV2F44X", "nonsense"])
 def test_nothing_is_changed_of_what_is_not_there(api: Api, edit_id: str, call: str) -> None:
     assert code_of(api.client.post(f"/v1/edits/{edit_id}/{call}")) == (404, "not_found")
 
