@@ -46,12 +46,13 @@ def edit_list(edits: Sequence[Edit]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "status", "waiting for", "created (UTC)"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("prompt", no_wrap=True, overflow="ellipsis")
+    table.add_column("prompt")  # gives way on a narrow screen, as its cells may be cut
     for edit in edits:
         waiting = edit.waiting.name if edit.waiting else ""
         prompt = edit.input.prompt.replace("\n", " ")
         shown = prompt if len(prompt) <= SHOWN_PROMPT else f"{prompt[: SHOWN_PROMPT - 1]}…"
-        table.add_row(edit.id, _status(edit), waiting, f"{edit.created_at:%m-%d %H:%M:%S}", Text(shown))
+        cut = Text(shown, no_wrap=True, overflow="ellipsis")
+        table.add_row(edit.id, _status(edit), waiting, f"{edit.created_at:%m-%d %H:%M:%S}", cut)
     return table
 
 

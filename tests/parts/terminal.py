@@ -3,13 +3,17 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
 import termios
+import time
 from collections.abc import Mapping
 
 from tests.parts.stack import PROGRAM
+
+WITHIN = 90.0  # seconds
 
 
 def at_terminal(
@@ -30,19 +34,26 @@ def at_terminal(
     )  # fmt: skip
     os.close(secondary)
     shown = b""
+    ends = time.monotonic() + WITHIN
     try:
-        while piece := _read(primary):
+        while piece := _read(primary, until=ends):
             shown += piece
             if then is not None and until in shown:
                 process.send_signal(then)
                 then = None
+        assert until in shown, shown
+        return process.wait(20), shown
     finally:
         os.close(primary)
-    assert until in shown, shown
-    return process.wait(20), shown
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
-def _read(screen: int) -> bytes:
+def _read(screen: int, *, until: float) -> bytes:
+    """Nothing once the program has ended, or the time has."""
+    if not select.select([screen], [], [], max(until - time.monotonic(), 0))[0]:
+        return b""
     try:
         return os.read(screen, 65536)
     except OSError:  # the other side was closed: the program has ended

@@ -11,9 +11,9 @@ from config.settings import Row
 AT = "2026-11-22T12:00:00Z"
 
 
-def text(table):
+def text(table, *, width=200):
     out = io.StringIO()
-    Console(file=out, width=200, color_system=None).print(table)
+    Console(file=out, width=width, color_system=None).print(table)
     return out.getvalue()
 
 
@@ -66,6 +66,19 @@ def test_a_list_keeps_long_prompts_on_one_line():
     assert "a b xxx" in shown
     assert "…" in shown
     assert shown.count("x") < render.SHOWN_PROMPT
+
+
+def test_ids_and_states_are_whole_on_a_narrow_screen_and_the_prompt_gives_way():
+    edit = views.edit(
+        {
+            "id": "edit_03QCPC7P00PR2GCXEP2HV2F44X", "status": "processing", "created_at": AT,
+            "waiting": {"for": "provider_account"}, "input": {"prompt": "make it much more colourful " * 9},
+        }
+    )  # fmt: skip
+    row = next(line for line in text(render.edit_list([edit]), width=100).splitlines() if "edit_" in line)
+    for whole in ("edit_03QCPC7P00PR2GCXEP2HV2F44X", "processing", "provider_account", "11-22 12:00:00", "make"):
+        assert whole in row
+    assert row.rstrip().endswith("…")
 
 
 def test_settings_show_name_value_source_and_meaning():
