@@ -20,6 +20,7 @@
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
 {ns}:mark              written before waiting for replicas
+{ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
 {ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time
 channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 """

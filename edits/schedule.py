@@ -126,12 +126,6 @@ class Schedule:
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
         return (list(records.read_timeline(rows[0][3])), int(rows[0][4])) if rows[0] else ([], 0)
 
-    async def submissions(self, edit_ids: list[str]) -> dict[str, tuple[str, int]]:
-        """The task of each edit that has one, and when its create was claimed: ms, by the clock of Redis."""
-        rows = await self.scripts.run("read", ids=edit_ids)
-        records_of = {edit_id: records.pairs(row[0]) for edit_id, row in zip(edit_ids, rows, strict=True) if row}
-        return {i: (fields["ti"], int(fields["sa"])) for i, fields in records_of.items() if {"ti", "sa"} <= set(fields)}
-
     async def read_token(self) -> None:
         """Waits until one read that belongs to no claim may go out."""
         while True:

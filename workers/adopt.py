@@ -9,6 +9,7 @@ import structlog
 
 from edits import retry
 from edits.attempts import Attempt
+from edits.freshness import Completeness
 from edits.models import PRICE_UNITS, CostState, EditError, ErrorKind, Wait, from_ms
 from edits.schedule import Claim, Claims, Step
 from qubico import errors
@@ -47,7 +48,7 @@ class Adopt:
         began_after_quiet = self._since_submit(claim, lease) > quiet
         sent_at = from_ms(claim.moment("sa"))
         try:
-            await self.history.look(sent_at - CLOCKS)
+            history = await self.history.look(sent_at)
         except Incomplete as exc:
             log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
             if isinstance(exc, Unreadable) and self._since_submit(claim, lease) > quiet + UNREADABLE_FOR:
@@ -59,7 +60,7 @@ class Adopt:
             return
         if not began_after_quiet:
             await self._again(claim, lease)
-        elif claim.may_buy_anew or await self._provably_absent(claim, lease):
+        elif claim.may_buy_anew or self._provably_absent(claim, history):
             await self._absent(claim, lease)
         else:
             await self._undecidable(claim, lease)
@@ -72,20 +73,13 @@ class Adopt:
         """The attempt whose create was lost; a person's `retry` has raised the number since."""
         return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
 
-    async def _provably_absent(self, claim: Claim, lease: Lease) -> bool:
-        """The scan was complete and begun after the quiet period; a witness says that the history was also fresh.
-
-        The witness is a task of ours that the history shows and that was claimed after this create could still have
-        been on its way. Both moments are of the clock of Redis: the provider's may be ahead of it.
-        """
+    def _provably_absent(self, claim: Claim, history: Completeness) -> bool:
+        """The scan was complete and begun after the quiet period; it also shows creates as late as this one."""
         if self.history.may_hide_ours_after(from_ms(claim.moment("sa")) - CLOCKS):
             return False
         leases = self.clients.settings.leases
         on_its_way = (leases.send_window + leases.create_timeout).total_seconds() * 1000
-        shown = self.history.latest_of_ours()
-        known = await lease.decide(lambda: self.clients.schedule.submissions(list(shown))) or {}
-        after = claim.moment("sa") + on_its_way
-        return any(shown[edit_id] == task_id and at > after for edit_id, (task_id, at) in known.items())
+        return history.covers(round(claim.moment("sa") + on_its_way))
 
     async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""

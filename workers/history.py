@@ -2,19 +2,21 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from edits.attempts import Attempt
+from edits.freshness import Completeness, Freshness
+from edits.models import from_ms, to_ms
+from edits.scripting import ScriptError
 from qubico import errors, schemas
 from qubico.account import HistoryPage
 from workers.clients import CALLBACKS, Clients
 from workers.limits import reading
 
-CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ by so much
+CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
 MOST_PAGES: Final = 200
 MOST_REMEMBERED: Final = 20_000
-MOST_WITNESSES: Final = 50
 
 
 class Incomplete(Exception):
@@ -27,24 +29,31 @@ class Unreadable(Incomplete):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A task of the history: whose it is (None: not ours, or it does not say) and whether it says so at all."""
+    """A task of the history that no edit is known to have: whose it is (None: not ours, or it does not say)."""
 
     attempt: Attempt | None
-    says: bool
+    says: bool  # it shows a token or an address for callbacks, be it ours or somebody else's
     created_at: datetime | None
 
 
 @dataclass(slots=True)
 class History:
-    """The provider's history as far as it names our attempts. Every task is read once; one scan serves all who wait."""
+    """The provider's history. Tasks that edits have are not read; every other one is, once. A scan serves all who wait.
+
+    The question that it answers: `(await history.look(since)).covers(moment)`, may the history be taken as complete
+    for creates that reached the provider up to that moment (ms, by the clock of Redis)?
+    """
 
     clients: Clients
     seen: dict[str, Sighting] = field(default_factory=dict)
-    scan: "asyncio.Task[None] | None" = None
+    scan: "asyncio.Task[Completeness] | None" = None
     waiting: list[datetime] = field(default_factory=list)
 
-    async def look(self, since: datetime) -> None:
-        """Reads all tasks of the history since then. Raises Incomplete."""
+    async def look(self, since: datetime) -> Completeness:
+        """Reads what was created since then, by the clock of Redis, the provider's being off by two minutes at most.
+
+        Returns what that reading may be trusted with. Raises Incomplete, after which nothing is known.
+        """
         self.waiting.append(since)
         if self.scan is not None and not self.scan.done():
             await asyncio.wait([self.scan])  # it may have begun too early for whoever comes now
@@ -52,24 +61,39 @@ class History:
             # It is for all who wait by now, so it reaches back as far as any of them needs.
             self.scan = asyncio.create_task(self._read(min([since, *self.waiting])))
             self.waiting.clear()
-        await asyncio.shield(self.scan)
+        return await asyncio.shield(self.scan)
 
-    async def _read(self, since: datetime) -> None:
-        until = datetime.now(UTC) + CLOCKS
+    async def _read(self, since: datetime) -> Completeness:
+        freshness = Freshness(self.clients.repository.scripts)
+        try:
+            known = await freshness.known()
+            shown = await self._pages(since - CLOCKS, from_ms(known.now) + CLOCKS, freshness)
+            return await freshness.judge(known, shown, since=to_ms(since))
+        except ScriptError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+
+    async def _pages(self, start: datetime, end: datetime, freshness: Freshness) -> set[str]:
+        """The ids of all tasks of this span, whatever their order and although it may change meanwhile."""
+        shown: set[str] = set()
+        listed = 0
         for number in range(1, MOST_PAGES + 1):
-            page = await self._page(since, until, number)
-            for row in page.rows:
-                if row.task_id not in self.seen:
-                    self.seen[row.task_id] = await self._sight(row.task_id)
+            page = await self._page(start, end, number)
+            shown.update(row.task_id for row in page.rows)
+            listed = max(listed, page.total or 0) if number == 1 else listed
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+                if len(shown) < listed:
+                    raise Incomplete("rows moved from page to page while they were read")
                 self._forget_oldest()
-                return
+                return shown
+            new = [row.task_id for row in page.rows if row.task_id not in self.seen]
+            for task_id in await freshness.unowned(new):
+                self.seen[task_id] = await self._sight(task_id)
         raise Incomplete(f"more than {MOST_PAGES} pages")
 
-    async def _page(self, since: datetime, until: datetime, number: int) -> HistoryPage:
+    async def _page(self, start: datetime, end: datetime, number: int) -> HistoryPage:
         try:
             async with reading(self.clients):
-                page = await self.clients.qubico.history(start=since, end=until, page=number)
+                page = await self.clients.qubico.history(start=start, end=end, page=number)
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
         if page.unreadable:
@@ -94,12 +118,6 @@ class History:
 
     def tasks_of(self, attempt: Attempt) -> list[str]:
         return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]
-
-    def latest_of_ours(self) -> dict[str, str]:
-        """Edit and task of the last of our tasks that the history shows."""
-        ours = [(task_id, s) for task_id, s in self.seen.items() if s.attempt and s.created_at]
-        ours.sort(key=lambda row: row[1].created_at or datetime.min.replace(tzinfo=UTC), reverse=True)
-        return {s.attempt.edit_id: task_id for task_id, s in ours[:MOST_WITNESSES] if s.attempt}
 
     def may_hide_ours_after(self, moment: datetime) -> bool:
         """A task that shows no token at all could be the one that is looked for."""

@@ -145,6 +145,7 @@ async def test_nothing_is_proved_before_the_quiet_period_is_over(rounds: Rounds)
 async def test_a_task_of_ours_that_only_a_fast_clock_calls_later_is_no_witness(rounds: Rounds) -> None:
     """The provider's clock is a minute ahead: its `created_at` says nothing about ours."""
     rounds.sandbox.advance(60)
+    rounds.sandbox.options(history_lag=300)  # too late for time to vouch
     await rounds.accept("bought just before")
     await rounds.run(Step.SUBMIT)
     edit_id = await lost(rounds, "drop_before")
@@ -162,6 +163,7 @@ async def test_without_a_witness_nothing_is_bought_again(rounds: Rounds) -> None
 
 
 async def test_a_task_sent_before_the_lost_one_is_no_witness(rounds: Rounds) -> None:
+    rounds.sandbox.options(history_lag=300)
     await rounds.accept("earlier")
     await rounds.run(Step.SUBMIT)
     edit_id = await lost(rounds, "drop_before")

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- What a complete reading of the provider's history said about how late it is, kept for `life` ms in the zset `lags`. A: began
+-- (ms), shown? (ms: age of the youngest task of ours that it showed), missing? (ms: age of the oldest that it did not), life.
+-- Returns [shown, missing]: the least and the most of all readings of that time, -1 for none. Repeatable: same reading, same member.
+need('began', 'life')
+local lags = key('lags')
+redis.call('ZREMRANGEBYSCORE', lags, '-inf', NOW - A.life)
+redis.call('ZREMRANGEBYSCORE', lags, NOW + HORIZON, '+inf')
+redis.call('ZADD', lags, A.began, string.format('%.0f %.0f %.0f', A.began, A.shown or -1, A.missing or -1))
+redis.call('ZREMRANGEBYRANK', lags, 0, -501)
+local shown, missing = -1, -1
+for _, line in ipairs(redis.call('ZRANGE', lags, 0, -1)) do
+  local least, most = string.match(line, '^%S+ (%S+) (%S+)$')
+  least, most = tonumber(least), tonumber(most)
+  if least >= 0 and (shown < 0 or least < shown) then shown = least end
+  if most > missing then missing = most end
+end
+return {shown, missing}
