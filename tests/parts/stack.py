@@ -84,14 +84,24 @@ class RunningStack:
 @contextmanager
 def run_stack(folder: Path, **settings: str) -> Iterator[RunningStack]:
     """Starts the system in this folder and ends it, whatever happens in between."""
+    stack = start_stack(folder, **settings)
+    try:
+        yield stack
+    finally:
+        stop(stack.process)
+
+
+def start_stack(folder: Path, **settings: str) -> RunningStack:
+    """Starts the system in this folder; whoever calls this ends it with `stop`."""
     environ = environment(folder, **QUICK | {"RETOUCH_API__PORT": str(free_port())} | settings)
     with (folder / "up.out").open("ab") as out, (folder / "up.err").open("ab") as err:
         process = subprocess.Popen([*PROGRAM, "up"], cwd=folder, env=environ, stdout=out, stderr=err)
     try:
         _until_ready(process, folder)
-        yield RunningStack(process, folder=folder, environ=environ)
-    finally:
+    except BaseException:
         stop(process)
+        raise
+    return RunningStack(process, folder=folder, environ=environ)
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
@@ -146,11 +156,18 @@ def eventually(true: Callable[[], object], what: str, *, seconds: float = 15.0) 
 
 def _until_ready(process: "subprocess.Popen[bytes]", folder: Path) -> None:
     until = time.monotonic() + START_WITHIN
-    while not (folder / "var" / "up.json").exists():
+    while not _announced(process.pid, folder):
         if process.poll() is not None or time.monotonic() > until:
-            stop(process)
             raise RuntimeError(f"`retouch up` did not start:\n{(folder / 'up.err').read_text()}")
         time.sleep(0.05)
+
+
+def _announced(pid: int, folder: Path) -> bool:
+    """Not by an `up` that was killed before this one."""
+    try:
+        return bool(json.loads((folder / "var" / "up.json").read_bytes())["pid"] == pid)
+    except FileNotFoundError:
+        return False
 
 
 @pytest.fixture(scope="session")

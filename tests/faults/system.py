@@ -1,0 +1,225 @@
+"""A real `retouch up` that is given edits while something goes wrong, and what can be known of it from outside."""
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import httpx
+import redis as redis_sync
+
+from tests.faults import pictures
+from tests.parts.stack import RunningStack, start_stack, stop
+
+UNENDED = "queued,submitting,processing,storing"
+STEPS = ("submit", "poll", "store", "adopt", "sweep")
+LEAP = 39  # seconds; less than the lease of a submit
+BETWEEN_LEAPS = 6.0  # seconds; more than the send window, which no leap shortens
+LEAPS = 2  # the provider's clock and ours may differ by two minutes
+FAULTY = {
+    "RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD": "41s",  # the shortest that the lease of a submit allows
+    "RETOUCH_LOG__FORMAT": "json",
+}
+
+
+@dataclass
+class Verdict:
+    """What became of the accepted edits."""
+
+    lost: list[str] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    bought_twice: int = 0
+    spoiled: list[str] = field(default_factory=list)
+    recovered: float | None = None
+    broken: str = ""  # what `retouch doctor --invariants` has found
+
+
+class System:
+    """The system of one scenario. Edits are numbered from 0; each has its own picture and idempotency key."""
+
+    def __init__(self, stack: RunningStack, *, pictures_url: str, settings: dict[str, str]) -> None:
+        self.stack = stack
+        self.accepted: dict[int, str] = {}
+        self._settings = settings
+        self._pictures_url = pictures_url
+        self._over_at: float | None = None
+        self._leapt = 0
+
+    # --- edits ---
+
+    def submit(self, number: int, *, upload: bool = False, prompt: str = pictures.PROMPT) -> None:
+        """Until it is accepted: a client asks again with the same key when the API is away or does not know."""
+        image = pictures.as_data(number) if upload else f"{self._pictures_url}/{number}.png"
+        body = {"prompt": prompt, "image": image, "width": 128, "height": 128}
+        while True:
+            with suppress(httpx.TransportError), self.stack.http(timeout=5) as api:
+                answer = api.post("/v1/edits", json=body, headers={"Idempotency-Key": f"fault-{number}"})
+                if answer.status_code in {200, 202}:
+                    self.accepted[number] = answer.json()["id"]
+                    return
+                assert answer.status_code in {429, 503}, answer.text
+            time.sleep(0.2)
+
+    @contextmanager
+    def submitting(self, count: int, *, per_second: float, uploads: int = 0) -> Iterator[None]:
+        """Hands in so many edits while the block runs, each `uploads`-th as an upload; at its end the rest at once."""
+        first, hurry = len(self.accepted), Event()
+        faults: list[BaseException] = []
+
+        def hand_in() -> None:
+            try:
+                for number in range(first, first + count):
+                    self.submit(number, upload=uploads > 0 and number % uploads == 0)
+                    hurry.wait(1 / per_second)
+            except BaseException as exc:  # noqa: BLE001 - raised where the block ends
+                faults.append(exc)
+
+        thread = Thread(target=hand_in, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            hurry.set()
+            thread.join(300)
+        assert not thread.is_alive(), "the API took no more edits"
+        if faults:
+            raise faults[0]
+
+    def bought(self) -> int:
+        return int(self.ledger(rows=False)["tasks_bought"])
+
+    def ledger(self, *, rows: bool = True) -> dict[str, Any]:
+        address = f"{self.stack.sandbox_url}/sandbox/ledger"
+        book: dict[str, Any] = httpx.get(address, params={"tasks": str(rows).lower()}, timeout=30).json()
+        return book
+
+    def sandbox(self, **options: Any) -> None:
+        """Changes switches of the provider."""
+        answer = httpx.patch(f"{self.stack.sandbox_url}/sandbox/options", json=options, timeout=10)
+        assert answer.status_code == 200, answer.text
+
+    # --- time ---
+
+    def now(self) -> float:
+        """By the clock that edits are stamped with."""
+        with self.redis() as redis:
+            seconds, micros = redis.time()
+            return int(seconds) + int(micros) / 1e6 + int(redis.get("retouch:clock") or 0) / 1000
+
+    def fault_over(self) -> None:
+        """From here on it must recover by itself. Hands in three more edits, so that there is one to succeed."""
+        self._over_at = self.now()
+        for number in range(len(self.accepted), len(self.accepted) + 3):
+            self.submit(number)
+
+    @property
+    def was_at_fault(self) -> bool:
+        return self._over_at is not None
+
+    def until_ended(self, *, within: float, leap: bool) -> None:
+        """Until no edit is unended. With `leap` the clock of Redis is set ahead, so that leases need no waiting."""
+        began = time.monotonic()
+        until = began + within
+        while time.monotonic() < until and self.unended():
+            if leap and self._leapt < LEAPS and time.monotonic() > began + BETWEEN_LEAPS * (self._leapt + 1):
+                self._leap()
+            time.sleep(0.5)
+
+    def unended(self) -> bool:
+        try:
+            with self.stack.http(timeout=10) as api:
+                answer = api.get("/v1/edits", params={"status": UNENDED, "limit": 1})
+        except httpx.TransportError:
+            return True
+        return answer.status_code != 200 or bool(answer.json()["data"])
+
+    def redis(self) -> "redis_sync.Redis":
+        return redis_sync.Redis.from_url(self.stack.redis_url, socket_timeout=5)
+
+    def _leap(self) -> None:
+        """As after a machine's sleep. A leap is shorter than a lease, and what is on its way has time to arrive."""
+        self._leapt += 1
+        with self.redis() as redis:
+            redis.incrby("retouch:clock", LEAP * 1000)
+            for step in STEPS:
+                redis.publish("retouch:wake", step)
+
+    # --- processes ---
+
+    def kill(self) -> None:
+        """The whole `up` at once, as a machine's end would; and once more from the start."""
+        self.stack.process.kill()
+        self.stack.process.wait()
+        self.stack = start_stack(self.stack.folder, **self._settings)
+
+    # --- the end ---
+
+    def judge(self) -> Verdict:
+        verdict = Verdict()
+        with self.stack.http() as api:
+            edits = {number: api.get(f"/v1/edits/{edit_id}").json() for number, edit_id in self.accepted.items()}
+            for number, edit in edits.items():
+                if edit.get("status") == "succeeded":
+                    if not self._as_promised(api, number, edit):
+                        verdict.spoiled.append(edit["id"])
+                elif edit.get("status") == "failed":
+                    verdict.failed[edit["error"]["kind"]] += 1
+                else:
+                    verdict.lost.append(self.accepted[number])
+        verdict.bought_twice = self._bought_twice(edits.values())
+        verdict.recovered = self._recovered(edits.values())
+        return verdict
+
+    def _as_promised(self, api: httpx.Client, number: int, edit: dict[str, Any]) -> bool:
+        """With the promised hash, made from this edit's picture; in a folder also kept so, with its manifest."""
+        served = api.get(f"/v1/edits/{edit['id']}/result").content
+        hashed = hashlib.sha256(served).hexdigest() == edit["result"]["sha256"]
+        return hashed and pictures.shows(served, number) and self._kept(edit["id"], served)
+
+    def _kept(self, edit_id: str, served: bytes) -> bool:
+        objects = self.stack.data_dir / "objects"
+        if not self.stack.setting("RETOUCH_STORAGE_URL").startswith("file:"):
+            return True
+        kept = [path.read_bytes() for path in objects.glob(f"edits/*/*/*/{edit_id}/**/result.png")]
+        return served in kept and any(objects.glob(f"edits/*/*/*/{edit_id}/manifest.json"))
+
+    def _bought_twice(self, edits: Any) -> int:
+        """By the provider's own book: tasks beyond the first of an edit, or of nobody; and what records say of it."""
+        owners = Counter(row["webhook_secret"].split(".")[1] for row in self.ledger()["tasks"])
+        known = {edit["id"]: edit for edit in edits if "id" in edit}
+        beyond = sum(count - 1 for count in owners.values())
+        nobodys = sum(owner not in known for owner in owners)
+        unrecorded = sum(owners[i] != (edit["provider"] or {}).get("tasks_bought", 0) for i, edit in known.items())
+        return beyond + nobodys + unrecorded
+
+    def _recovered(self, edits: Any) -> float | None:
+        if self._over_at is None:
+            return None
+        ends = [
+            datetime.fromisoformat(edit["finished_at"]).timestamp()
+            for edit in edits
+            if edit.get("status") == "succeeded"
+        ]
+        after = [end - self._over_at for end in ends if end > self._over_at]
+        return min(after, default=None)
+
+
+@contextmanager
+def running(folder: Path, **settings: str) -> Iterator[System]:
+    """`retouch up` in this folder with these settings, ended whatever happens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with pictures.served() as pictures_url:
+        chosen = FAULTY | settings
+        stack = start_stack(folder, **chosen)
+        fixed = {name: stack.environ[name] for name in ("RETOUCH_API__PORT",)}
+        system = System(stack, pictures_url=pictures_url, settings=chosen | fixed)
+        try:
+            yield system
+        finally:
+            stop(system.stack.process)

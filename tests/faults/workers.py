@@ -1,0 +1,63 @@
+"""Further workers beside an `up`: `retouch worker` processes that are started again at once, as systemd would do it."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.parts.stack import PROGRAM, RunningStack
+
+
+class Workers:
+    """`up` starts a part that keeps dying ever more slowly; these may be killed as often as one likes."""
+
+    def __init__(self, stack: RunningStack, count: int) -> None:
+        self._stack = stack
+        self._processes = [self._start() for _ in range(count)]
+
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes if process.poll() is None]
+
+    def kill(self, pid: int) -> None:
+        """Killed, and another one in its place."""
+        for place, process in enumerate(self._processes):
+            if process.pid == pid:
+                process.kill()
+                process.wait()
+                self._processes[place] = self._start()
+
+    def keep(self) -> None:
+        """Starts again whatever ended by itself."""
+        for place, process in enumerate(self._processes):
+            if process.poll() is not None:
+                self._processes[place] = self._start()
+
+    def join(self, stack: RunningStack) -> None:
+        """Moves to the `up` that was started again."""
+        self.end()
+        self.__init__(stack, len(self._processes))
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+    def _start(self, **more: str) -> "subprocess.Popen[bytes]":
+        with _log(self._stack.folder).open("ab") as log:
+            return subprocess.Popen(
+                [*PROGRAM, "worker"], cwd=self._stack.folder, env=self._stack.environ | more,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+
+
+def _log(folder: Path) -> Path:
+    return folder / "workers.log"
+
+
+@contextmanager
+def beside(stack: RunningStack, count: int) -> Iterator[Workers]:
+    workers = Workers(stack, count)
+    try:
+        yield workers
+    finally:
+        workers.end()
