@@ -165,11 +165,31 @@ def explain(edit_id: EditId, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def doctor(*, as_json: Json = False) -> None:
+def doctor(
+    *,
+    invariants: Annotated[
+        bool, typer.Option("--invariants", help="Hold every edit against every rule instead: what must never happen.")
+    ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="With --invariants: also read each result's hash and each task's token.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="With --invariants: how far back to read the provider's history, like 2h; else RETOUCH_EDITS__HOT.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Look at settings, Redis, storage, provider, clock, address and workers; say what is wrong and what to do."""
     from cli import doctor as command
+    from cli import invariants as rules
 
-    output.run(command.run(as_json=as_json), at_once=True)
+    with output.ending():
+        wanted = rules.parse(invariants=invariants, deep=deep, since=since)
+    work = rules.run(wanted, as_json=as_json) if wanted else command.run(as_json=as_json)
+    output.run(work, at_once=True)
 
 
 @app.command()

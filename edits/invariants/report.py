@@ -1,0 +1,165 @@
+"""What the checker says: for each rule how much was looked at, what is broken, and what could not be looked at."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+EXAMPLES: Final = 5
+
+
+class Rule(NamedTuple):
+    """`means`: what it is when this is broken; `do`: what an operator does then."""
+
+    means: str
+    do: str
+
+
+_REPORT_IT: Final = "keep the record (`retouch status ID --json`, HGETALL e:ID) and report it: no script should do this"
+
+RULES: Final[dict[str, Rule]] = {
+    "readable": Rule(
+        "a record that this version cannot read: nobody but a newer process can work on it",
+        "if a newer version runs or ran here, let its workers end it; else restore the record from a backup",
+    ),
+    "one_place": Rule(
+        "an edit that is in no place, in two, or in one that its status does not have: it hangs, or is worked on twice",
+        _REPORT_IT,
+    ),
+    "members": Rule(
+        "a queue, set or index names an edit that is not here or says otherwise",
+        "claims drop such names by themselves; if it stays, a script of another version wrote it: report it",
+    ),
+    "orphans": Rule(
+        "keys of an edit whose record is gone: memory that nothing frees",
+        "compare with the edit's manifest, then delete the keys by hand",
+    ),
+    "packed": Rule("a value that makes Redis keep the record unpacked: twice the memory", _REPORT_IT),
+    "timeline": Rule("a timeline that does not tell the edit's life: unreadable, out of order, or unnamed", _REPORT_IT),
+    "horizon": Rule(
+        "a time further away than any wait: the clock of Redis was set back, or a script is wrong",
+        "set the clocks by NTP; such edits are taken for due and go on by themselves",
+    ),
+    "overdue": Rule(
+        "an edit that is due for longer than any lease: nobody works on it",
+        "`retouch doctor` says which step has no worker; start one, or see its log",
+    ),
+    "in_flight": Rule(
+        "more of our tasks are under way than RETOUCH_QUBICO__MAX_IN_FLIGHT allows",
+        "if the ceiling was lowered just now, or failed edits were retried, wait until they end; else report it",
+    ),
+    "tasks": Rule(
+        "tasks and edits do not name each other one to one: results may be mixed up, or purchases not counted",
+        "stop the submit workers and report it",
+    ),
+    "bought_once": Rule(
+        "more tasks were bought for an edit than it was asked for",
+        "stop the submit workers (`retouch worker --steps poll,store,adopt,sweep`) and report it with the timeline",
+    ),
+    "idempotency": Rule(
+        "an Idempotency-Key that ends before its edit, or never: a repeated request could buy again",
+        _REPORT_IT,
+    ),
+    "counters": Rule(
+        "the counters say less than the records show: Redis lost a part of its data",
+        "see docs/operations.md, back up and restore, before the submit workers run on",
+    ),
+    "manifests": Rule(
+        "an ended edit without a complete manifest that agrees with it: it would not outlive Redis",
+        "see `retouch doctor` for the storage; if the object was deleted outside, restore it from the bucket's backup",
+    ),
+    "results": Rule(
+        "a succeeded edit whose picture is not there as promised",
+        "restore the object from the bucket's backup; within three days the provider still has the file",
+    ),
+    "history.known": Rule(
+        "the provider shows a task with our token that no record here names: it was paid for and is not counted",
+        "if Redis was restored, see docs/operations.md; `POST /v1/edits/ID/retry` of a failed edit takes such a task",
+    ),
+    "history.owner": Rule(
+        "a task serves another edit than the one its token names",
+        "stop the workers and report it: results are mixed up",
+    ),
+    "history.followed": Rule(
+        "a task of ours is unfinished at the provider and nobody follows it: it takes room that is not counted",
+        "it ends by itself at the provider; report it with the edit's timeline",
+    ),
+}
+
+
+class Example(NamedTuple):
+    """`subject`: the edit, task or key; `said`: what was found."""
+
+    subject: str
+    said: str
+
+
+@dataclass(slots=True)
+class Result:
+    """`checked`: how many things were held against the rule; `not_checked`: why not all were, where not all were."""
+
+    rule: str
+    checked: int = 0
+    broken: int = 0
+    examples: list[Example] = field(default_factory=list)
+    not_checked: str = ""
+
+    def add(self, subject: str, said: str) -> None:
+        self.broken += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(Example(subject, said))
+
+    def told(self) -> dict[str, Any]:
+        """For JSON."""
+        rule = RULES[self.rule]
+        return {
+            "rule": self.rule,
+            "holds": self.holds,
+            "checked": self.checked,
+            "broken": self.broken,
+            "examples": [example._asdict() for example in self.examples],
+            "not_checked": self.not_checked or None,
+            "means": rule.means,
+            "do": rule.do,
+        }
+
+    @property
+    def holds(self) -> bool | None:
+        """None: nothing is known to be broken, and not all could be looked at."""
+        if self.broken:
+            return False
+        return None if self.not_checked else True
+
+
+@dataclass(slots=True)
+class Report:
+    results: dict[str, Result] = field(default_factory=lambda: {name: Result(name) for name in RULES})
+    figures: dict[str, int] = field(default_factory=dict)
+    """edits, tasks_bought, edits_submitted, rebuys: the sum of invariant 12, over the records that are here."""
+
+    @property
+    def broken(self) -> list[Result]:
+        return [result for result in self.results.values() if result.broken]
+
+    @property
+    def not_checked(self) -> list[Result]:
+        return [result for result in self.results.values() if result.not_checked]
+
+    @property
+    def holds(self) -> bool:
+        """Nothing is broken, as far as it could be looked at (`not_checked` says what could not)."""
+        return not self.broken
+
+    def count(self, rules: Iterable[str], number: int) -> None:
+        for rule in rules:
+            self.results[rule].checked += number
+
+    def skip(self, rules: Iterable[str], why: str) -> None:
+        for rule in rules:
+            self.results[rule].not_checked = self.results[rule].not_checked or why
+
+    def __str__(self) -> str:
+        lines = [
+            f"{result.rule} {example.subject}: {example.said}" for result in self.broken for example in result.examples
+        ]
+        lines += [f"{result.rule} was not checked: {result.not_checked}" for result in self.not_checked]
+        return "\n".join(lines) or "every invariant holds"
