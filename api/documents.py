@@ -19,6 +19,8 @@ _REF: Final = "#/components/schemas/{model}"
 
 _FORM: Final = "EditForm"
 
+_PICTURES: Final = ("image/png", "image/jpeg", "image/webp")
+
 DESCRIPTION: Final = (
     "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked "
     "on behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
@@ -48,7 +50,8 @@ def problems(*codes: str) -> Responses:
 
 def edit_body() -> dict[str, Any]:
     """`openapi_extra` of the route that reads its body itself."""
-    form = {"schema": {"$ref": _REF.format(model=_FORM)}, "encoding": {"metadata": {"contentType": "application/json"}}}
+    encoding = {"image": {"contentType": ", ".join(_PICTURES)}, "metadata": {"contentType": "application/json"}}
+    form = {"schema": {"$ref": _REF.format(model=_FORM)}, "encoding": encoding}
     content = {"application/json": {"schema": _ref(EditRequest)}, "multipart/form-data": form}
     return {"requestBody": {"required": True, "content": content}}
 
@@ -63,9 +66,7 @@ def callback_body() -> dict[str, Any]:
 
 
 def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
-    content = {
-        kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")
-    }
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
     address = {"application/json": {"schema": _ref(AddressView)}} if or_address else {}
     return {"description": description, "content": content | address}
 
@@ -96,7 +97,7 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     described["components"]["securitySchemes"] = auth.SCHEMES
     problem = _ref(ProblemView)
     for path, operations in described["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
             if path.startswith(CLOSED):
                 operation["security"] = [{name: []} for name in auth.SCHEMES]
             for response in operation["responses"].values():
@@ -104,6 +105,9 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
                 if shown.get("schema") == problem:
                     response["content"] = {errors.MEDIA_TYPE: shown}
             examples.complete(path, operation)
+            if method == "head":  # the same status and headers as for GET, and nothing behind them
+                for response in operation["responses"].values():
+                    response.pop("content", None)
     described["x-problems"] = {
         code: {"status": kind.status, "title": kind.title, "retryable": kind.retryable}
         for code, kind in errors.CODES.items()

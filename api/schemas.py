@@ -70,7 +70,8 @@ class EditRequest(EditFields):
     image: Annotated[str, StringConstraints(min_length=1)] = Field(
         description="`https://…` or `http://…`, or `data:image/png|jpeg|webp;base64,…`. A signed address must work for "
         "ten seconds after the submission: else the edit fails as `expired`, and nothing is bought. What is kept here "
-        "and is not upright and opaque is written anew so, without metadata."
+        "and is not upright and opaque is written anew so, without metadata.",
+        json_schema_extra={"pattern": "^(https?://|data:image/(png|jpeg|webp);base64,)"},
     )
 
     @field_validator("image")
@@ -89,6 +90,16 @@ def _by_comma(value: Any) -> Any:
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
 
 
+def _no_number(value: Any) -> Any:
+    """A moment is never guessed: whether a number means seconds or milliseconds nobody has said."""
+    if isinstance(value, str) and ":" not in value:
+        raise PydanticCustomError("datetime", "write it as 2026-01-15T09:20:11Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+
+
 class Query(BaseModel):
     """Parameters of a call; an unknown one is refused."""
 
@@ -105,8 +116,8 @@ class ListQuery(Query):
     status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
         default=[], max_length=7, description="One or several, by comma."
     )
-    created_after: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
-    created_before: AwareDatetime | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    created_after: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    created_before: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
     external_id: str | None = Field(default=None, min_length=1, max_length=128)
     ids: Annotated[list[str], BeforeValidator(_by_comma)] = Field(
         default=[], max_length=200, description="Up to 200, by comma; those that are not there are left out."

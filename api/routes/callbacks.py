@@ -1,5 +1,9 @@
-"""Where the provider calls back. It is only a hint to look now: nothing in it is believed but the name of the task."""
+"""Where the provider calls back. It is only a hint to look now: nothing in it is believed but the name of the task.
 
+Whoever calls holds the token of one attempt, in the address and wherever else the provider repeats what it was given.
+"""
+
+import hmac
 import json
 from typing import Final
 
@@ -22,6 +26,7 @@ router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], route_class=OpenR
 _NOTED: Final[Responses] = {200: {"description": "Noted."}}
 
 MAX_BYTES: Final = 1024 * 1024
+REPEATED_IN: Final = "x-webhook-secret"
 
 
 @router.post(
@@ -35,12 +40,20 @@ MAX_BYTES: Final = 1024 * 1024
 async def receive(token: str, request: Request, parts: Served) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
     attempt = parts.service.attempt_of(token)
+    _same(token, request.headers.get(REPEATED_IN))
     task = _task(await body.read(request, max_bytes=MAX_BYTES))
+    _same(token, task.webhook_secret.get_secret_value() if task.webhook_secret else None)
     # An unknown status might be an end: it is looked at, too.
     ended = task.is_final or task.status is TaskStatus.UNKNOWN
     await parts.service.called_back(attempt, task_id=task.task_id, ended=ended)
     log.info("callback.received", edit_id=attempt.edit_id, attempt=attempt.number)
     return Response(status_code=200)
+
+
+def _same(token: str, repeated: str | None) -> None:
+    """Every create carries its token as the secret too; the provider may leave that out of what it sends."""
+    if repeated and not hmac.compare_digest(repeated.encode(), token.encode()):
+        raise Problem("not_found", "There is no such callback.")
 
 
 def _task(raw: bytes) -> Task:

@@ -25,7 +25,11 @@ _BYTES: Final[Responses] = {
     304: {"description": "The picture is the one named in If-None-Match."},
     307: {"description": "A fresh signed address; never answered to X-API-Key."},
 }
-_HEADERS: Final[Responses] = {200: {"description": "As for GET."}}
+_HEADERS: Final[Responses] = {
+    200: {"description": "As for GET."},
+    206: {"description": "Of the range asked for."},
+    304: {"description": "The picture is the one named in If-None-Match."},
+}
 _WITHOUT_REDIRECT: Final[Responses] = {
     200: pictures("The picture."),
     206: _BYTES[206],
@@ -88,7 +92,7 @@ async def uploaded(
     operation_id="head_object",
     summary="The headers of a picture by its signed link",
     response_class=Response,
-    responses=_HEADERS | problems("not_found", "gone", "invalid", "unavailable"),
+    responses=_HEADERS | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
 )
 @objects.get(
     "/{token}/{filename}",

@@ -136,3 +136,12 @@ def test_lists_in_a_query_come_by_comma_or_repeated() -> None:
     query = ListQuery.model_validate({"status": ["queued, failed", "canceled"], "ids": ["a,,b"]})
     assert query.status == [EditStatus.QUEUED, EditStatus.FAILED, EditStatus.CANCELED]
     assert query.ids == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "moment", ["0.5", "1700000000", "-1", "1e9", "nan", "inf", "", "2026-01-15", "2026-01-15T09:20:11"]
+)
+def test_a_moment_is_written_out_with_its_zone(moment: str) -> None:
+    for name in ("created_after", "created_before"):
+        with pytest.raises(ValidationError):
+            ListQuery.model_validate({name: moment})
