@@ -14,6 +14,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
+from edits import clock
 from edits.connection import connect
 from edits.errors import RedisUnfit, Unavailable
 from edits.repository import CALL_TIMEOUT
@@ -145,14 +146,14 @@ async def _look(redis: Redis) -> RedisState:
 async def _crew(redis: Redis, namespace: str) -> Crew:
     pipe = redis.pipeline(transaction=False)
     pipe.time()
-    pipe.get(f"{namespace}:clock")
+    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
     pipe.hgetall(f"{namespace}:wanted")
     pipe.zrange(f"{namespace}:live", 0, -1, withscores=True)
     for step in Step:
         pipe.zrange(f"{namespace}:live:{step}", 0, -1, withscores=True)
         pipe.hgetall(f"{namespace}:chain:{step}")
-    (seconds, microseconds), clock, wanted, live, *by_step = await pipe.execute()
-    now = seconds * 1000 + microseconds // 1000 + int(clock or 0)
+    server, kept, wanted, live, *by_step = await pipe.execute()
+    now = clock.reckon(server, *kept)
     alive = {process for process, until in live if until > now}
     values: dict[str, set[float]] = {}
     for process, text in wanted.items():

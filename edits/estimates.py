@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from redis.exceptions import RedisError
 
-from edits import errors, fairness
+from edits import clock, errors, fairness
 from edits.models import Priority, Wait
 from edits.repository import CALL_TIMEOUT, EditRepository
 from edits.stats import BUCKETS
@@ -58,13 +58,13 @@ async def _estimate(repository: EditRepository, tenant: str, priority: Priority,
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
     pipe.time()
-    pipe.get(f"{ns}:clock")
+    pipe.mget(f"{ns}:clock", f"{ns}:tick")
     pipe.hgetall(f"{ns}:stats")
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hget(f"{ns}:gate", "blocked")
     pipe.zrange(f"{ns}:tenants", 0, -1)
-    (seconds, micros), ahead, stats, shared, blocked, tenants = await pipe.execute()
-    arrival = seconds * 1000 + micros // 1000 + int(ahead or 0) + fairness.arrival_shift(priority)
+    server, kept, stats, shared, blocked, tenants = await pipe.execute()
+    arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
     pipe.zcount(f"{ns}:q:{tenant}", "-inf", arrival)
     for other in tenants:
         pipe.zcard(f"{ns}:q:{other}")

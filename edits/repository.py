@@ -21,7 +21,8 @@
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
 {ns}:mark              written before waiting for replicas
 {ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
-{ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time
+{ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time, by tests
+{ns}:tick              when somebody looked at the server's clock last, and ms by which its jumps are undone (tick.lua)
 channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 """
 

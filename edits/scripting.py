@@ -17,6 +17,8 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
+from edits.clock import Watch, boot_time
+
 log = structlog.get_logger()
 
 FOLDER: Final = Path(__file__).parent / "scripts"
@@ -82,6 +84,7 @@ class Scripts:
         self._replicas = replicas
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
+        self._clock = Watch()
 
     async def run(self, name: str, /, **arguments: object) -> Any:
         """The script's answer. Raises Unsent, ReplyLost or ScriptRefused."""
@@ -109,6 +112,8 @@ class Scripts:
             _fail(batch, Unsent(f"Redis cannot be reached ({type(exc).__name__})"))
             return
         try:
+            if self._clock.due:
+                await self._look_at_clock(connection)
             left = await self._exchange(connection, batch)
             if left:
                 await self._load(connection)
@@ -144,6 +149,26 @@ class Scripts:
         for call, answer in held:
             _succeed(call, answer)
         return unknown
+
+    async def _look_at_clock(self, connection: AbstractConnection) -> None:
+        """Ahead of a batch, so that its decisions know what time it is; once a second, and again to judge a gap."""
+        script = SCRIPTS["tick"]
+        for _ in range(3):
+            argument = json.dumps({"judged": self._clock.verdict} if self._clock.verdict else {})
+            sent = boot_time()
+            call = ("EVALSHA", script.sha, 1, self._namespace, argument)
+            await connection.send_packed_command(connection.pack_commands([call]), check_health=False)
+            try:
+                raw, stepped, seen = await connection.read_response()
+            except NoScriptError:
+                await self._load(connection)
+            except ResponseError as exc:  # nothing can be written now: time stands still, and what asks is answered
+                log.warning("script.refused", script=script.name, error=str(exc)[:300])
+                self._clock.later()
+                return
+            else:
+                if not self._clock.told(raw, stepped, seen, sent=sent, received=boot_time()):
+                    return
 
     async def _replicate(self, connection: AbstractConnection) -> None:
         """Until enough replicas have all that was written before. The mark is a write of this very connection.

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
-from edits import errors, fairness
+from edits import clock, errors, fairness
 from edits.manifest import FORMAT
 from edits.models import Priority
 from edits.repository import CALL_TIMEOUT, EditRepository
@@ -56,14 +56,13 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hgetall(f"{ns}:gate")
     pipe.time()
-    pipe.get(f"{ns}:clock")
+    pipe.mget(f"{ns}:clock", f"{ns}:tick")
     try:
         answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
         queued, oldest = await asyncio.wait_for(_queues(repository, answers[6]), CALL_TIMEOUT)
     except (RedisError, OSError, TimeoutError) as exc:
         raise errors.Unavailable("Redis does not answer.") from exc
-    seconds, microseconds = answers[-2]
-    now = seconds * 1000 + microseconds // 1000 + int(answers[-1] or 0)
+    now = clock.reckon(answers[-2], *answers[-1])
     return {
         "stats": {name: int(value) for name, value in answers[0].items()},
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),

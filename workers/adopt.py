@@ -9,13 +9,14 @@ import structlog
 
 from edits import retry
 from edits.attempts import Attempt
+from edits.clock import boot_time
 from edits.freshness import Completeness
 from edits.models import PRICE_UNITS, CostState, EditError, ErrorKind, Wait, from_ms
 from edits.schedule import Claim, Claims, Step
 from qubico import errors
 from workers.clients import Clients
 from workers.history import CLOCKS, History, Incomplete, Unreadable, attempt_of
-from workers.lease import Lease, boot_time
+from workers.lease import Lease
 from workers.limits import reading
 
 log = structlog.get_logger()

@@ -1,7 +1,6 @@
 """How long a worker may act on a claim, counted from before the claim, so that a frozen process acts on nothing."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,18 +8,12 @@ from typing import Any, Final
 
 import structlog
 
+from edits.clock import boot_time
 from edits.scripting import ScriptError, ScriptRefused
 
 log = structlog.get_logger()
 
-_CLOCK: Final = getattr(
-    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
-)  # goes on while the machine sleeps, where there is one
 RETRY_COMMIT: Final = 0.3  # seconds
-
-
-def boot_time() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True, slots=True)

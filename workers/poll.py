@@ -6,13 +6,14 @@ from datetime import timedelta
 import structlog
 
 from edits import pacing, retry
+from edits.clock import boot_time
 from edits.models import CostState, EditError, ErrorKind, Wait
 from edits.schedule import Claim, Claims, Step
 from qubico import errors, schemas
 from qubico.schemas import TaskStatus
 from workers import tries
 from workers.clients import Clients
-from workers.lease import Lease, boot_time
+from workers.lease import Lease
 from workers.limits import Probes
 from workers.tries import Trouble
 

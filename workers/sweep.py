@@ -8,13 +8,14 @@ from typing import Final
 import structlog
 
 from edits import manifest, pacing
+from edits.clock import boot_time
 from edits.layout import manifest_key
 from edits.retention import Retention
 from edits.schedule import Claim, Claims, Step
 from edits.storage import StorageError
 from qubico import errors
 from workers.clients import Clients
-from workers.lease import Lease, boot_time
+from workers.lease import Lease
 from workers.limits import reading
 
 log = structlog.get_logger()

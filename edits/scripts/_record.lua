@@ -22,8 +22,17 @@ local function key(...)
   return NS .. ':' .. table.concat({...}, ':')
 end
 
-local clock = redis.call('TIME')
-local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000) + tonumber(redis.call('GET', key('clock')) or 0)
+-- Time goes on with the server's clock as far as somebody looked at it (tick.lua); what it did since counts for so much at most.
+local UNSEEN = 5000 -- ms; the margin that is in every lease
+local NOW, RAW, SEEN, STEPPED -- ms: the time of all edits; the server's clock, when it was looked at, what its jumps came to
+do
+  local server = redis.call('TIME')
+  local kept = redis.call('MGET', key('clock'), key('tick'))
+  local seen, stepped = string.match(kept[2] or '', '^(%d+) (%-?%d+)$')
+  RAW = server[1] * 1000 + math.floor(server[2] / 1000)
+  SEEN, STEPPED = tonumber(seen or RAW), tonumber(stepped or 0)
+  NOW = math.min(math.max(RAW, SEEN), SEEN + UNSEEN) + STEPPED + tonumber(kept[1] or 0)
+end
 
 local function record(id)
   local flat = redis.call('HGETALL', key('e', id))

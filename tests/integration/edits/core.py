@@ -66,8 +66,13 @@ class Core:
         self.offset += round(seconds * 1000)
         await self.redis.set(self.key("clock"), self.offset)
 
+    async def jump(self, seconds: float) -> None:
+        """As if the server's clock had jumped by so much since it was looked at, to where it stands now."""
+        by = round(seconds * 1000)
+        await self.redis.set(self.key("tick"), f"{await self.now() - self.offset - by} {by}")
+
     async def now(self) -> int:
-        """Milliseconds, by the clock of the scripts."""
+        """Milliseconds, by the clock of the scripts where no jump is."""
         seconds, microseconds = await self.redis.time()
         return int(seconds * 1000 + microseconds // 1000 + self.offset)
 

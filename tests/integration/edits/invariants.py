@@ -27,8 +27,9 @@ Dump = dict[str, Any]
 
 
 async def dump(redis: Redis, namespace: str) -> Dump:
-    """Every key of the namespace without its prefix: type, absolute expiry and content."""
-    names = sorted([name async for name in redis.scan_iter(match=f"{namespace}:*", count=1000)])
+    """Every key of the namespace without its prefix: type, absolute expiry and content. Looks at the clock left out."""
+    found_names = [name async for name in redis.scan_iter(match=f"{namespace}:*", count=1000)]
+    names = sorted(name for name in found_names if name != f"{namespace}:tick")
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.type(name)

@@ -113,6 +113,10 @@ class Lives(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.do(self.core.pass_time(seconds))
 
+    @rule(seconds=st.sampled_from([20.0, -20.0, 3600.0, -3600.0]))
+    def the_servers_clock_jumps(self, seconds: float) -> None:
+        self.do(self.core.jump(seconds))
+
     @rule(blocked=chances)
     def refused_for_a_while(self, blocked: bool) -> None:
         limiter = self.core.limiter

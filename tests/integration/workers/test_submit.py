@@ -8,13 +8,13 @@ import pytest
 
 from edits import layout
 from edits.attempts import Attempt
+from edits.clock import boot_time
 from edits.links import Links
 from edits.models import CostState, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
 from tests.integration.workers.conftest import SECRET, OpenRounds
 from tests.integration.workers.rounds import Rounds, picture, until
 from tests.parts.valkey import free_port
-from workers.lease import boot_time
 
 
 async def token_of(rounds: Rounds, edit_id: str, attempt: int = 1) -> str:

@@ -1,0 +1,84 @@
+"""The clock of Redis under watch: where it jumps, the time of all edits goes on as before.
+
+A process that was awake knows by a clock that cannot jump how long its own last look was ago. Scripts trust the
+server's clock only as far as somebody looks (`_record.lua`), and a look that finds a gap says how long it really was.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+log = structlog.get_logger()
+
+EVERY: Final = 1.0
+"""Seconds between two looks of a process that has something to ask."""
+
+SURE_WITHIN: Final = 1.0
+"""Seconds a look may take: of a slower one it is not known when it was."""
+
+SLACK: Final = 2.0, 0.001
+"""Seconds, and share of the time between two looks, by which honest clocks may differ."""
+
+_CLOCK: Final = getattr(
+    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
+)  # goes on while the machine sleeps, where there is one
+
+
+def boot_time() -> float:
+    return time.clock_gettime(_CLOCK)
+
+
+def reckon(server: Sequence[int], ahead: str | None, tick: str | None) -> int:
+    """The scripts' NOW in ms, from the server's TIME, {ns}:clock and {ns}:tick."""
+    seconds, microseconds = server
+    stepped = int(tick.partition(" ")[2]) if tick else 0
+    return seconds * 1000 + microseconds // 1000 + int(ahead or 0) + stepped
+
+
+@dataclass(slots=True)
+class Watch:
+    """One process's looks at the clock; `verdict` is what the next look has to say of a gap."""
+
+    _time: float = 0.0  # of edits, in ms, without what tests add
+    _at: float | None = None  # boot time of the look that told it
+    _next: float = 0.0
+    verdict: dict[str, int] | None = None
+
+    @property
+    def due(self) -> bool:
+        return boot_time() >= self._next
+
+    def later(self) -> None:
+        self._next = boot_time() + EVERY
+
+    def told(self, raw: int, stepped: int, seen: int, *, sent: float, received: float) -> bool:
+        """Takes the answer of a look (tick.lua); whether to look once more at once, as there was a gap to be judged."""
+        self._next, self.verdict = received + EVERY, None
+        at = (sent + received) / 2
+        if seen:
+            if received - sent > SURE_WITHIN:
+                self._next = received
+                return False
+            jump = self._jump(raw, stepped, seen, at)
+            self.verdict = {"seen": seen, "raw": raw, "jump": jump}
+            stepped -= jump
+        self._time, self._at = raw + stepped, at
+        return bool(seen)
+
+    def _jump(self, raw: int, stepped: int, seen: int, at: float) -> int:
+        """Milliseconds by which the server's clock moved more than time did since somebody looked last."""
+        jump = 0
+        if self._at is not None:
+            passed = (at - self._at) * 1000
+            moved = raw + stepped - self._time
+            fixed, share = SLACK
+            if abs(moved - passed) > fixed * 1000 + share * passed:
+                jump = round(moved - passed)
+        if jump == 0 and raw < seen:  # whoever looked last saw a later time, and time does not go back
+            jump = raw - seen
+        if jump:
+            log.warning("clock.jumped", seconds=jump / 1000)
+        return jump
