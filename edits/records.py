@@ -37,6 +37,11 @@ def written_input(edit: Edit) -> str:
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
 
 
+def read_input(text: str) -> EditInput:
+    kept = json.loads(text)
+    return EditInput(**{name: value for name, value in kept.items() if name not in {"external_id", "metadata"}})
+
+
 def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
     kept = json.loads(text)
     external_id, metadata = kept.pop("external_id", None), kept.pop("metadata", {})

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from edits import records
-from edits.models import Edit, TimelineEvent
+from edits.models import Edit, EditInput, TimelineEvent
 from edits.scripting import ReplyLost, Scripts, Unsent
 
 LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
@@ -18,6 +18,7 @@ IDLE: Final = timedelta(seconds=15)  # longest sleep of a chain: wake-ups may be
 HEARTBEAT: Final = timedelta(seconds=2)
 ASKED_AGAIN_FOR: Final = timedelta(seconds=15)  # less than the answer of a claim is kept
 ASKED_AGAIN_AFTER: Final = timedelta(milliseconds=200)
+MOST_UNANSWERED: Final = 1000
 LIVES: Final = timedelta(
     seconds=7
 )  # a process or chain not heard of for so long is gone: three heartbeats and a margin
@@ -81,6 +82,16 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
+class Unanswered:
+    """An edit whose create has no answer. `sent`: the picture's address as it went out, where it is not the edit's."""
+
+    id: str
+    claimed_at: int  # ms: to submit
+    input: EditInput
+    sent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Link:
     """The place of a chain among those of its step, and the number its next link must bring."""
 
@@ -125,6 +136,21 @@ class Schedule:
         """With the moment of the reading: ms, by the clock of Redis."""
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
         return (list(records.read_timeline(rows[0][3])), int(rows[0][4])) if rows[0] else ([], 0)
+
+    async def renew(self, claim: Claim, step: Step, *, lease: timedelta) -> bool:
+        """Keeps the claim for another lease; False if it is no longer ours."""
+        answer = await self.scripts.run("renew", id=claim.id, fence=claim.fence, step=step, lease=_ms(lease))
+        return bool(answer == "ok")
+
+    async def unanswered(self) -> list[Unanswered] | None:
+        """All edits whose create has no answer (yet); None if they are too many to be told apart."""
+        answer = json.loads(await self.scripts.run("unknown", most=MOST_UNANSWERED))
+        if answer["more"]:
+            return None
+        return [
+            Unanswered(row["id"], row["sa"], records.read_input(row["input"]), row["sent"])
+            for row in answer["edits"] or []
+        ]
 
     async def read_token(self) -> None:
         """Waits until one read that belongs to no claim may go out."""

@@ -1,5 +1,7 @@
 """Step adopt: looks for the task of a create whose answer was lost. Buys again only what provably was not bought."""
 
+import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -12,16 +14,19 @@ from edits.attempts import Attempt
 from edits.clock import boot_time
 from edits.freshness import Completeness
 from edits.models import PRICE_UNITS, CostState, EditError, ErrorKind, Wait, from_ms
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Claim, Claims, Step, Unanswered
+from edits.scripting import ScriptError
 from qubico import errors
+from workers import matching
 from workers.clients import Clients
 from workers.history import CLOCKS, History, Incomplete, Unreadable, attempt_of
 from workers.lease import Lease
 from workers.limits import reading
+from workers.matching import Asked, Wanted
 
 log = structlog.get_logger()
 
-UNREADABLE_FOR: Final = timedelta(minutes=5)  # after the quiet period; a task may be listed before it can be read
+LOOKS_ON: Final = timedelta(minutes=5)  # after the quiet period, where that may bring a proof
 
 
 @dataclass(slots=True)
@@ -45,26 +50,29 @@ class Adopt:
     async def work(self, claim: Claim, lease: Lease) -> None:
         if await self._take_candidate(claim, lease):
             return
-        quiet = self.clients.settings.qubico.unknown_quiet_period
-        began_after_quiet = self._since_submit(claim, lease) > quiet
-        sent_at = from_ms(claim.moment("sa"))
+        since_submit = self._since_submit(claim, lease)
         try:
-            history = await self.history.look(sent_at)
+            looked = await self._look(claim, lease)
         except Incomplete as exc:
             log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
-            if isinstance(exc, Unreadable) and self._since_submit(claim, lease) > quiet + UNREADABLE_FOR:
+            if isinstance(exc, Unreadable) and since_submit > self._quiet + LOOKS_ON:
                 await self._undecidable(claim, lease)
             else:
                 await self._again(claim, lease)
             return
+        if looked is None:
+            return
+        history, lease = looked
         if await self._take(claim, lease, self.history.tasks_of(self._attempt(claim)), how="history"):
             return
-        if not began_after_quiet:
-            await self._again(claim, lease)
-        elif claim.may_buy_anew or self._provably_absent(claim, history):
-            await self._absent(claim, lease)
+        if since_submit > self._quiet:
+            await self._settle(claim, lease, history)
         else:
-            await self._undecidable(claim, lease)
+            await self._again(claim, lease)
+
+    @property
+    def _quiet(self) -> timedelta:
+        return self.clients.settings.qubico.unknown_quiet_period
 
     def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
         claimed_at = claim.moment("li") - self.lease.total_seconds() * 1000
@@ -74,13 +82,61 @@ class Adopt:
         """The attempt whose create was lost; a person's `retry` has raised the number since."""
         return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
 
-    def _provably_absent(self, claim: Claim, history: Completeness) -> bool:
-        """The scan was complete and begun after the quiet period; it also shows creates as late as this one."""
-        if self.history.may_hide_ours_after(from_ms(claim.moment("sa")) - CLOCKS):
-            return False
+    async def _look(self, claim: Claim, lease: Lease) -> tuple[Completeness, Lease] | None:
+        """Reads the history; a long reading renews the claim, so that nobody else begins the same one.
+
+        None if somebody has decided about the edit in the meantime. Raises Incomplete.
+        """
+        looking = asyncio.ensure_future(self.history.look(from_ms(claim.moment("sa"))))
+        while not (await asyncio.wait([looking], timeout=self.lease.total_seconds() / 3))[0]:
+            renewed = Lease(began=boot_time(), length=lease.length)
+            with contextlib.suppress(ScriptError):  # there is time for one more try before the lease ends
+                if not await self.clients.schedule.renew(claim, Step.ADOPT, lease=self.lease):
+                    looking.cancel()
+                    return None
+                lease = renewed
+        return looking.result(), lease
+
+    async def _settle(self, claim: Claim, lease: Lease, history: Completeness) -> None:
+        """A complete reading, begun after the quiet period, shows no task with this attempt's token."""
+        silent = await lease.decide(lambda: self._silent(claim))
+        if silent is None:
+            return
+        fitting, may_hide_it = silent
+        if fitting and await self._take(claim, lease, [fitting], how="input"):
+            return
+        if claim.may_buy_anew or (not may_hide_it and history.covers(self._latest_arrival(claim.moment("sa")))):
+            await self._absent(claim, lease)
+        elif not may_hide_it and self._will_be_covered(claim, history):
+            await self._again(claim, lease)
+        else:
+            await self._undecidable(claim, lease)
+
+    async def _silent(self, claim: Claim) -> tuple[str | None, bool]:
+        """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
+        tasks = await self.history.silent()
+        edits = await self.clients.schedule.unanswered() if tasks else []
+        if not tasks or edits is None:
+            return None, bool(tasks)
+        wanted = {edit.id: self._wanted(edit) for edit in edits}
+        own = wanted.pop(claim.id, None)
+        if own is None:  # somebody has decided in the meantime
+            return None, True
+        return matching.task_for(own, wanted.values(), tasks), matching.may_be_among(own, wanted.values(), tasks)
+
+    def _wanted(self, edit: Unanswered) -> Wanted:
+        latest = from_ms(self._latest_arrival(edit.claimed_at)) + CLOCKS
+        return Wanted(Asked.by_edit(edit.input, edit.sent), earliest=from_ms(edit.claimed_at) - CLOCKS, latest=latest)
+
+    def _latest_arrival(self, claimed_at: int) -> int:
+        """The last moment at which a create could still have reached the provider: ms, by the clock of Redis."""
         leases = self.clients.settings.leases
-        on_its_way = (leases.send_window + leases.create_timeout).total_seconds() * 1000
-        return history.covers(round(claim.moment("sa") + on_its_way))
+        return claimed_at + round((leases.send_window + leases.create_timeout).total_seconds() * 1000)
+
+    def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
+        """Whether a later reading can be expected to prove something."""
+        last = claim.moment("sa") + round((self._quiet + LOOKS_ON).total_seconds() * 1000)
+        return history.began < last and history.would_cover(self._latest_arrival(claim.moment("sa")), begun=last)
 
     async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""
@@ -97,6 +153,8 @@ class Adopt:
         return await self._take(claim, lease, [task_id], how="callback")
 
     async def _take(self, claim: Claim, lease: Lease, task_ids: list[str], *, how: str) -> bool:
+        """Whether one of them is this edit's now."""
+        answers = []
         for task_id in task_ids:
             bought = partial(
                 self.clients.outcomes.bought,
@@ -108,9 +166,9 @@ class Adopt:
                 first_look=0,
                 how=how,
             )
-            answer = await lease.decide(bought)
-            log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answer)
-        return bool(task_ids)
+            answers.append(await lease.decide(bought))
+            log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answers[-1])
+        return any(answer != "other" for answer in answers)
 
     async def _again(self, claim: Claim, lease: Lease) -> None:
         delay = retry.ADOPT.delay(claim.tries, self.clients.jitter) or retry.ADOPT.most

@@ -13,6 +13,7 @@ from qubico import errors, schemas
 from qubico.account import HistoryPage
 from workers.clients import CALLBACKS, Clients
 from workers.limits import reading
+from workers.matching import Asked, Silent
 
 CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
 MOST_PAGES: Final = 200
@@ -32,8 +33,7 @@ class Sighting:
     """A task of the history that no edit is known to have: whose it is (None: not ours, or it does not say)."""
 
     attempt: Attempt | None
-    says: bool  # it shows a token or an address for callbacks, be it ours or somebody else's
-    created_at: datetime | None
+    silent: Silent | None  # it shows neither a token nor an address for callbacks, ours or somebody else's
 
 
 @dataclass(slots=True)
@@ -110,7 +110,8 @@ class History:
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
         says = bool(task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()))
-        return Sighting(attempt_of(self.clients, task), says, task.created_at)
+        silent = None if says else Silent(task_id, Asked.by_task(task.input), task.created_at)
+        return Sighting(attempt_of(self.clients, task), silent)
 
     def _forget_oldest(self) -> None:
         for task_id in list(self.seen)[: max(0, len(self.seen) - MOST_REMEMBERED)]:
@@ -119,9 +120,11 @@ class History:
     def tasks_of(self, attempt: Attempt) -> list[str]:
         return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]
 
-    def may_hide_ours_after(self, moment: datetime) -> bool:
-        """A task that shows no token at all could be the one that is looked for."""
-        return any(not s.says and (s.created_at is None or s.created_at > moment) for s in self.seen.values())
+    async def silent(self) -> list[Silent]:
+        """Tasks that do not say whose they are, without those that an edit is known to have by now."""
+        found = {task_id: s.silent for task_id, s in self.seen.items() if s.silent}
+        unowned = await Freshness(self.clients.repository.scripts).unowned(list(found)) if found else []
+        return [found[task_id] for task_id in unowned]
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:

@@ -34,6 +34,7 @@ class SandboxOptions(BaseModel):
     over_concurrent: Literal["refuse", "stage"] = Field("refuse", description="beyond it: 429, or parked as `staged`")
 
     history_lag: Seconds = Field(0.5, description="a task appears in the history so long after its create")
+    history_page: Annotated[int, Field(ge=1, le=100)] = Field(100, description="rows of a history page, at most")
     result_lifetime: Seconds = Field(259_200, description="result files are gone so long after the end (3 days)")
     echo: Literal["whole", "blank", "strip"] = Field("whole", description="how `config` comes back in answers")
 

@@ -188,6 +188,7 @@ async def history(request: Request, provider: Provider) -> Response:
     if page < 1 or not 1 <= size <= MAX_PAGE_SIZE:
         return wire.error(400, f"page starts from 1, page_size is 1 to {MAX_PAGE_SIZE}")
     now, options = provider.clock.now(), provider.options
+    size = min(size, options.history_page)
     latest = now - options.history_lag
     end = min(latest, asked["end_time"]) if asked["end_time"] else latest
     found = provider.ledger.between(asked["start_time"] or None, end)

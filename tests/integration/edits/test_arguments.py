@@ -39,15 +39,17 @@ CALLS: dict[str, dict[str, Any]] = {
     "rebuy": {"kind": "internal", "shift": 0},
     "recorded": {},
     "release": {"event": "throttled", "wait": "cooldown"},
+    "renew": {"step": "submit", "lease": 1},
     "retry": {"shifts": {}},
     "scanned": {"began": 1, "life": 1},
     "snooze": {"due": 0, "nudge": 0},
     "succeed": {"at": 0, "result": {}},
     "tokens": {"name": "read", "ceiling": "reads_per_second", "rate": 1, "lookahead": 1},
+    "unknown": {"most": 1},
 }  # fmt: skip
 
 
-FENCED = {"completed", "fail", "intend", "lost", "rebuy", "recorded", "release", "snooze", "succeed"}
+FENCED = {"completed", "fail", "intend", "lost", "rebuy", "recorded", "release", "renew", "snooze", "succeed"}
 OF_AN_EDIT = FENCED | {"bought", "cancel", "nudge", "retry"}
 
 

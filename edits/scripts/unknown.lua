@@ -1,0 +1,16 @@
+#!lua flags=no-writes
+-- Edits whose create has no answer yet, be it on its way or lost: any of them may own a task that does not say whose it is.
+-- A: most. Returns {more (1: there are more than that), edits: [{id, sa (ms), input, sent}]}.
+need('most')
+local edits, more = {}, 0
+for _, step in ipairs({'adopt', 'submit'}) do
+  local ids = redis.call('ZRANGE', key('due', step), 0, A.most)
+  if #ids > A.most then more = 1 end
+  for _, id in ipairs(ids) do
+    edits[#edits + 1] = {
+      id = id, sa = tonumber(redis.call('HGET', key('e', id), 'sa') or 0), input = redis.call('GET', key('i', id)) or '',
+      sent = redis.call('HGET', key('x', id), 'sent') or '',
+    }
+  end
+end
+return cjson.encode({more = more, edits = edits})
