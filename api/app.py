@@ -30,6 +30,7 @@ from config.errors import SettingsError
 from config.joined import load_for_process
 from config.settings import Settings
 from edits import checks, connection
+from edits.admission import Admission
 from edits.attempts import Tokens
 from edits.links import Links
 from edits.repository import EditRepository
@@ -105,13 +106,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
     tokens = Tokens(settings.namespace, secret, previous)
+    admission = Admission(
+        redis,
+        max_queued=settings.edits.max_queued,
+        max_of_tenant=settings.edits.max_queued_per_tenant,
+        memory=settings.redis_max_memory_used,
+    )
     live = Live(repository)
     app.state.parts = Parts(
         settings=settings,
         repository=repository,
         storage=storage,
         links=links,
-        service=EditService(repository, storage, links, tokens, settings),
+        admission=admission,
+        service=EditService(repository, storage, links, tokens, settings, admission=admission),
         live=live,
         views=Views(storage, public_url=settings.public_url),
     )

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from api.live import Live
 from api.views import Views
 from config.settings import Settings
+from edits.admission import Admission
 from edits.links import Links
 from edits.repository import EditRepository
 from edits.service import EditService
@@ -20,6 +21,7 @@ class Parts:
     repository: EditRepository
     storage: Storage
     links: Links
+    admission: Admission
     service: EditService
     live: Live
     views: Views

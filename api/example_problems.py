@@ -53,6 +53,7 @@ _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
     "idempotency_key_reused": ("This Idempotency-Key was used with another request.", None),
     "image_unreadable": ("the picture cannot be opened: its pixels are damaged", "/image"),
     "input_unreachable": ("the address answers 404", "/image"),
+    "tenant_queue_full": ("1000 edits of this tenant are waiting already; try again later.", None),
     "queue_full": ("1000000 edits are waiting already; try again later.", None),
     "unavailable": ("Redis does not answer.", None),
     "accept_unknown": ("Redis may have taken the edit; ask again with the same Idempotency-Key.", None),

@@ -27,6 +27,7 @@ ANSWER_WITHIN = 4.0  # seconds for one question
 CLOCK_TOLERANCE = 2.0  # seconds: the provider's Date counts whole ones
 CLOCK_REFUSED = 60.0  # seconds from which signatures begin to be refused
 MEMORY_NEARLY_FULL = 0.85
+FULL = "raise its maxmemory or RETOUCH_REDIS_MAX_MEMORY_USED, or lower RETOUCH_EDITS__HOT"
 FEW_EDITS = 100  # a balance for fewer is worth a warning
 PRICE = Decimal(PRICE_UNITS) / UNITS_PER_USD
 
@@ -37,10 +38,17 @@ async def redis(settings: Settings, state: checks.RedisState | Unavailable) -> l
         return [fail("redis", f"{shown}: {state}", "start it, or set RETOUCH_REDIS_URL right; the API answers 503")]
     if state.fault:
         return [fail("redis", f"{shown}: {state.fault}", "every process refuses to start on it")]
-    limits = f"of {_mib(state.max_bytes)}" if state.max_bytes else "and no limit"
+    limits = f"of {_mib(state.max_bytes)}" if state.max_bytes else "and no limit of its own"
+    cap = settings.redis_max_memory_used.of(state.max_bytes or state.host_bytes)
+    limits += f", new edits up to {_mib(cap)}" if cap else ""
     said = f"{state.name} at {shown}, {state.policy}, {_mib(state.used_bytes)} used {limits}"
-    if state.max_bytes and state.used_bytes > MEMORY_NEARLY_FULL * state.max_bytes:
-        first = warn("redis", said, "raise its maxmemory: when it is full no edit is accepted")
+    if cap is None:
+        do = "give it a maxmemory, or set RETOUCH_REDIS_MAX_MEMORY_USED to a size"
+        first = warn("redis", f"{said}: it does not say how much memory it may use", do)
+    elif state.used_bytes >= cap:
+        first = fail("redis", f"{said}: new edits are refused (503 queue_full)", FULL)
+    elif state.used_bytes > MEMORY_NEARLY_FULL * cap:
+        first = warn("redis", f"{said}: nearly full, then new edits are refused", FULL)
     else:
         first = ok("redis", said)
     return [first, _durability(state), *_replicas(settings, state)]

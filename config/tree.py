@@ -66,6 +66,9 @@ class EditSettings(Section):
     hot: Duration = setting("2d", "ended edits leave Redis after this and are read from their manifest")
     retention: Duration = setting("30d", "results and manifests go after this")
     max_queued: Count = setting("1000000", "edits waiting in all; beyond, new ones are refused")
+    max_queued_per_tenant: Count | None = setting(
+        None, "edits of one tenant waiting; beyond, its new ones are refused", shown="as many as in all"
+    )
     max_input_bytes: Size = setting("10MiB", "largest picture taken in")
     max_result_bytes: Size = setting("20MiB", "largest picture stored")
 
@@ -142,6 +145,10 @@ class Settings(Section):
     )
     sandbox: SandboxSettings
     redis_wait_replicas: CountOrNone = setting("0", "replicas that must have an accept or a claim before it counts")
+    redis_max_memory_used: values.Memory = setting(
+        "80%",
+        "beyond, new edits are refused: a size, or a share of Redis' maxmemory, without one of its host's memory",
+    )
     flower: FlowerSettings
     log: LogSettings
     shutdown_grace: Duration = setting("20s", "time to end what is in hand at SIGTERM")

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,6 +71,34 @@ def show_size(value: int) -> str:
         if value % _SIZES[unit] == 0:
             return f"{value // _SIZES[unit]}{unit}"
     return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCap:
+    """So many bytes, or a share of what a server may use."""
+
+    bytes: int | None = None
+    percent: int | None = None
+
+    def __str__(self) -> str:
+        return show_size(self.bytes) if self.bytes is not None else f"{self.percent}%"
+
+    def of(self, most: int) -> int | None:
+        """In bytes; None for a share of what is not known."""
+        if self.bytes is not None:
+            return self.bytes
+        return most * (self.percent or 0) // 100 if most else None
+
+
+def _memory_cap(text: str) -> MemoryCap:
+    if found := re.fullmatch(r"([0-9]{1,3})\s?%", text):
+        if not 1 <= int(found[1]) <= 100:
+            raise ValueError(f"{text!r} is not a share; write 1% to 100%")
+        return MemoryCap(percent=int(found[1]))
+    try:
+        return MemoryCap(bytes=size(text))
+    except ValueError:
+        raise ValueError(f"{text!r} is neither a share like 80% nor a size like 4GiB") from None
 
 
 def whole(low: int, high: int | None = None) -> BeforeValidator:
@@ -190,6 +219,7 @@ def _header_secret(text: str) -> SecretStr:
 
 Duration = Annotated[timedelta, _text(duration)]
 Size = Annotated[int, _text(size)]
+Memory = Annotated[MemoryCap, _text(_memory_cap)]
 Port = Annotated[int, whole(1, 65535)]
 Count = Annotated[int, whole(1)]
 CountOrNone = Annotated[int, whole(0)]

@@ -42,6 +42,7 @@ class RedisState:
     appendfsync: str | None  # None: it may not be asked
     used_bytes: int
     max_bytes: int  # 0: no limit
+    host_bytes: int  # 0: it does not say
     ahead: float  # seconds by which its clock is ahead of this host's
 
     @property
@@ -139,6 +140,7 @@ async def _look(redis: Redis) -> RedisState:
         appendfsync=asked.get("appendfsync"),
         used_bytes=int(info.get("used_memory", 0)),
         max_bytes=int(info.get("maxmemory", 0)),
+        host_bytes=int(info.get("total_system_memory", 0)),
         ahead=seconds + microseconds / 1_000_000 - half_way,
     )
 

@@ -9,7 +9,8 @@ EditsError
 ├── InputRefused           the picture or a field cannot be used
 ├── BadCursor              a page mark that we did not make
 ├── IdempotencyKeyReused   the same key came with another body
-├── QueueFull              as many edits wait as may
+├── QueueFull              as many edits wait as may, or Redis has no room for more
+│   └── TenantQueueFull    as many of this tenant
 ├── AcceptUnknown          Redis may have taken the edit, its answer was lost
 └── Unavailable            Redis or the storage cannot be used now
     └── RedisUnfit         this Redis must never be used: an operator must give another one, or set it right
@@ -61,6 +62,10 @@ class QueueFull(EditsError):
         super().__init__(message)
         self.retry_after = retry_after
         """Seconds."""
+
+
+class TenantQueueFull(QueueFull):
+    pass
 
 
 class AcceptUnknown(EditsError):

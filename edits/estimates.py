@@ -30,9 +30,6 @@ class Eta:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    waiting: int
-    """Edits in all queues."""
-
     position: int
     """Of the edit in its own, from 1."""
 
@@ -62,17 +59,14 @@ async def _estimate(repository: EditRepository, tenant: str, priority: Priority,
     pipe.hgetall(f"{ns}:stats")
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hget(f"{ns}:gate", "blocked")
-    pipe.zrange(f"{ns}:tenants", 0, -1)
+    pipe.zcard(f"{ns}:tenants")
     server, kept, stats, shared, blocked, tenants = await pipe.execute()
     arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
-    pipe.zcount(f"{ns}:q:{tenant}", "-inf", arrival)
-    for other in tenants:
-        pipe.zcard(f"{ns}:q:{other}")
-    before, *depths = await pipe.execute()
+    before = await repository.redis.zcount(f"{ns}:q:{tenant}", "-inf", arrival)
     counters = {name: int(value) for name, value in stats.items()}
     per_second = _per_second(counters, _lowest(own, shared))
-    eta = None if blocked or per_second is None else _eta(counters, before * max(1, len(tenants)) / per_second)
-    return Estimate(waiting=sum(depths), position=before + 1, eta=eta)
+    eta = None if blocked or per_second is None else _eta(counters, before * max(1, tenants) / per_second)
+    return Estimate(position=before + 1, eta=eta)
 
 
 def _lowest(own: Ceilings, shared: dict[str, Any]) -> Ceilings:

@@ -7,6 +7,7 @@
 {ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
 {ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
 {ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
+{ns}:queued            how many edits wait in all queues      {ns}:counted   for a minute after they were counted
 {ns}:expiring          zset: queued edits that have an `expires_in`, by its end
 {ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
 {ns}:abandoned         zset: tasks we bought and no longer wait for
@@ -34,9 +35,10 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from edits import errors, fairness, limiter, records
+from edits import admission, errors, fairness, limiter, records
+from edits.admission import Caps, Drain
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
-from edits.scripting import ReplyLost, ScriptError, Scripts
+from edits.scripting import NoMemory, ReplyLost, ScriptError, Scripts
 
 CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
 
@@ -64,15 +66,24 @@ class EditRepository:
         self.redis = redis
         self.namespace = namespace
         self.scripts = scripts or Scripts(redis, namespace)
+        self._drain = Drain()
 
-    async def accept(self, edit: Edit, *, idempotency: Idempotency | None, max_queued: int) -> Accepted:
+    async def accept(
+        self,
+        edit: Edit,
+        *,
+        idempotency: Idempotency | None,
+        max_queued: int,
+        max_of_tenant: int | None = None,
+        no_memory: bool = False,
+    ) -> Accepted:
         """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown.
 
         LeftRedis where the key stands for an edit that is no longer here.
         """
-        answer = await self._ask(
-            "accept",
-            lost=errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key."),
+        caps = Caps(max_queued, max_of_tenant, no_memory)
+        answer = await self._take_in(
+            **caps.arguments,
             id=edit.id,
             tenant=edit.tenant,
             livemode=int(edit.livemode),
@@ -82,12 +93,10 @@ class EditRepository:
             external_id=edit.external_id,
             units=edit.cost_units,
             expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
-            max_queued=max_queued,
             idem=idempotency and idempotency.model_dump(),
         )
-        outcome, edit_id = (given := json.loads(answer))["outcome"], given["id"]
-        if outcome == "full":
-            raise errors.QueueFull(f"{max_queued} edits are waiting already; try again later.", retry_after=10)
+        admission.require_room(given := json.loads(answer), caps, self._drain)
+        outcome, edit_id = given["outcome"], given["id"]
         if outcome == "reused":
             raise errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
         if outcome == "new":
@@ -95,6 +104,14 @@ class EditRepository:
             update = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
             return Accepted(edit=edit.model_copy(update=update), replayed=False)
         return Accepted(edit=await self._replayed(edit_id), replayed=outcome == "replayed")
+
+    async def require_room(self, caps: Caps, *, tenant: str, key: str | None) -> None:
+        """Before a picture is read for an edit that would be refused. Raises QueueFull or Unavailable.
+
+        Where the idempotency key is known there is always room: for the edit that is there.
+        """
+        answer = await self._ask("room", tenant=tenant, idem=key, **caps.arguments)
+        admission.require_room(json.loads(answer), caps, self._drain)
 
     async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
@@ -193,7 +210,16 @@ class EditRepository:
             raise errors.NotFound(f"There is no edit {edit_id}.")
         return edit
 
-    async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: object) -> Any:
+    async def _take_in(self, **arguments: object) -> Any:
+        lost = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
+        try:
+            return await self._ask("accept", lost=lost, **arguments)
+        except errors.Unavailable as exc:
+            if isinstance(exc.__cause__, NoMemory):
+                raise admission.no_memory() from exc
+            raise
+
+    async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
         try:
             return await asyncio.wait_for(self.scripts.run(script, **arguments), CALL_TIMEOUT)
         except (ReplyLost, TimeoutError) as exc:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from edits.clock import Watch, boot_time
 
@@ -42,6 +42,10 @@ class ReplyLost(ScriptError):
 
 class ScriptRefused(ScriptError):
     """Redis answered with an error; the script wrote nothing."""
+
+
+class NoMemory(ScriptRefused):
+    """Redis uses all the memory it may, and this script is not one of those that run even then."""
 
 
 class TooFewReplicas(RedisError):
@@ -138,7 +142,7 @@ class Scripts:
                 unknown.append(call)
             except ResponseError as exc:
                 log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
-                _fail([call], ScriptRefused(f"{call.script.name}: {str(exc)[:300]}"))
+                _fail([call], _refused(call.script, exc))
             else:
                 if self._replicas and call.script.name in REPLICATED:
                     held.append((call, answer))
@@ -199,6 +203,12 @@ class Scripts:
                 self._waiting.append(call)
             else:
                 _fail([call], error)
+
+
+def _refused(script: Script, exc: ResponseError) -> ScriptRefused:
+    """Redis begins with OOM; within a script's own error it may come later."""
+    refusal = NoMemory if isinstance(exc, OutOfMemoryError) or "OOM " in str(exc)[:100] else ScriptRefused
+    return refusal(f"{script.name}: {str(exc)[:300]}")
 
 
 def _succeed(call: _Call, answer: object) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from ulid import ULID
 
 from config.settings import Settings
 from edits import errors, estimates, layout, listing, manifest
+from edits.admission import Admission
 from edits.attempts import Attempt, Tokens
 from edits.backends import ObjectMissing, StorageError
 from edits.estimates import Ceilings, Estimate
@@ -58,6 +59,7 @@ class EditService:
         tokens: Tokens,
         settings: Settings,
         *,
+        admission: Admission,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._repository = repository
@@ -65,16 +67,21 @@ class EditService:
         self._links = links
         self._tokens = tokens
         self._settings = settings
+        self._admission = admission
         self._clock = clock
         self._uploads = Uploads(storage, max_bytes=settings.edits.max_input_bytes)
         self._intake = Intake(self._uploads, settings, clock=clock)
 
     async def accept(self, new: NewEdit, *, idempotency_key: str | None = None) -> Accepted:
         """The edit, queued; or the one that this key stands for already. Nothing is kept of what is refused."""
+        with self._admission.counted():
+            return await self._accepted(new, idempotency_key)
+
+    async def _accepted(self, new: NewEdit, idempotency_key: str | None) -> Accepted:
         if new.is_fleeting and (kept := await self._kept(new.fingerprint(), idempotency_key)):
             return kept
         if not new.is_passed_on:
-            await _soon(self._repository.ping())  # no picture is read for an edit that cannot be accepted
+            await self._require_room(idempotency_key)  # no picture is read for an edit that cannot be accepted
         edit_id = new_id()
         edit, upload = await self._intake.prepare(edit_id, new)
         idempotency = _idempotency(new.fingerprint(upload), idempotency_key)
@@ -92,9 +99,18 @@ class EditService:
             await self._uploads.remove(upload)
         return accepted
 
+    async def require_room(self, idempotency_key: str | None) -> None:
+        """Raises QueueFull where an edit would be refused now. It may be asked before the edit itself is read."""
+        with self._admission.counted():
+            await self._require_room(idempotency_key)
+
+    async def _require_room(self, idempotency_key: str | None) -> None:
+        caps = await self._admission.caps()
+        await _soon(self._repository.require_room(caps, tenant=TENANT, key=idempotency_key))
+
     async def check(self, new: NewEdit, *, idempotency_key: str | None = None) -> Checked:
         """What `accept` would make of this, and when it would be done. Raises what `accept` would; keeps nothing."""
-        limits, most = self._settings.qubico, self._settings.edits.max_queued
+        limits = self._settings.qubico
         ceilings = Ceilings(creates_per_second=limits.creates_per_second, max_in_flight=limits.max_in_flight)
         estimating = estimates.estimate(self._repository, tenant=TENANT, priority=new.priority, ceilings=ceilings)
         estimate = await _soon(estimating)
@@ -104,8 +120,7 @@ class EditService:
             kept = await self._kept(new.fingerprint(upload), idempotency_key)
         if kept is not None:
             return Checked(kept.edit, estimate)
-        if estimate.waiting >= most:
-            raise errors.QueueFull(f"{most} edits are waiting already; try again later.", retry_after=10)
+        await self._require_room(None)
         return Checked(edit, estimate)
 
     async def get(self, edit_id: str) -> Edit:
@@ -173,7 +188,8 @@ class EditService:
 
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
         unknown = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
-        accepting = self._repository.accept(edit, idempotency=idempotency, max_queued=self._settings.edits.max_queued)
+        caps = asdict(await self._admission.caps())
+        accepting = self._repository.accept(edit, idempotency=idempotency, **caps)
         try:
             return await _soon(accepting, late=unknown)
         except LeftRedis as exc:

@@ -1,6 +1,7 @@
 """Prometheus figures. Those of the cluster are counted in Redis by the script that changes the state, so all agree."""
 
 import asyncio
+import heapq
 import platform
 from collections.abc import Iterable, Iterator
 from importlib import metadata
@@ -12,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from redis.exceptions import RedisError
 
 from edits import clock, errors, fairness
+from edits.admission import Admission
 from edits.manifest import FORMAT
 from edits.models import Priority
 from edits.repository import CALL_TIMEOUT, EditRepository
@@ -19,6 +21,9 @@ from edits.schedule import Step
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
+
+LOOKED_THROUGH: Final = 20_000
+"""Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
 
 
 class _Fixed:
@@ -31,13 +36,19 @@ class _Fixed:
         return self._families
 
 
-async def render(repository: EditRepository, *, scope: str | None) -> bytes:
-    """The figures as text. `scope`: process, cluster, or None for both. Raises Unavailable."""
+async def render(repository: EditRepository, *, scope: str | None, admission: Admission | None = None) -> bytes:
+    """The figures as text. `scope`: process, cluster, or None for both. Raises Unavailable.
+
+    `admission`: the caps of a process that takes edits in, and what it refused.
+    """
     families: list[Metric] = []
     if scope != "cluster":
-        families += _process()
+        families += _process(admission)
     if scope != "process":
-        families += _cluster(await _read(repository))
+        read = await _read(repository)
+        if admission is not None:
+            read["room"] = await _room(admission, read["queued"])
+        families += _cluster(read)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Fixed(families))
     return generate_latest(registry)
@@ -56,17 +67,18 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hgetall(f"{ns}:gate")
     pipe.time()
-    pipe.mget(f"{ns}:clock", f"{ns}:tick")
+    pipe.mget(f"{ns}:clock", f"{ns}:tick", f"{ns}:queued")
     try:
         answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
-        queued, oldest = await asyncio.wait_for(_queues(repository, answers[6]), CALL_TIMEOUT)
+        oldest = await asyncio.wait_for(_oldest(repository, answers[6]), CALL_TIMEOUT)
     except (RedisError, OSError, TimeoutError) as exc:
         raise errors.Unavailable("Redis does not answer.") from exc
-    now = clock.reckon(answers[-2], *answers[-1])
+    *kept, queued = answers[-1]
+    now = clock.reckon(answers[-2], *kept)
     return {
         "stats": {name: int(value) for name, value in answers[0].items()},
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
-        "queued": queued,
+        "queued": max(0, int(queued or 0)),
         "oldest": 0 if oldest is None else (now - oldest) / 1000,
         "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
@@ -75,30 +87,42 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     }
 
 
-async def _queues(repository: EditRepository, tenants: list[str]) -> tuple[int, float | None]:
-    """How many edits wait, and the earliest arrival (ms) of those that are first in line."""
+async def _oldest(repository: EditRepository, tenants: list[str]) -> int | None:
+    """The earliest arrival (ms) in all queues.
+
+    It need not be first in line: its priority may put it behind younger ones. As an id begins with the time at which it
+    was made, the oldest few are found by their ids; an edit that was tried again has an older id than arrival.
+    """
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
     for tenant in tenants:
-        pipe.zcard(f"{ns}:q:{tenant}")
-        pipe.zrange(f"{ns}:q:{tenant}", 0, 0, withscores=True)
+        pipe.zrange(f"{ns}:q:{tenant}", 0, LOOKED_THROUGH // len(tenants))
     lines = await pipe.execute() if tenants else []
-    first = [line[0] for line in lines[1::2] if line]
-    for edit_id, _ in first:
-        pipe.hget(f"{ns}:e:{edit_id}", "pr")
-    priorities = await pipe.execute() if first else []
-    arrivals = [
-        place - fairness.arrival_shift(Priority(priority))  # a queue's order is not that of arrival
-        for (_, place), priority in zip(first, priorities, strict=True)
-        if priority is not None
-    ]
-    return sum(lines[0::2]), min(arrivals, default=None)
+    candidates = {line[0] for line in lines if line} | {
+        edit_id for line in lines for edit_id in heapq.nsmallest(3, line)
+    }
+    for edit_id in candidates:
+        pipe.hmget(f"{ns}:e:{edit_id}", "qa", "pr")
+    rows = await pipe.execute() if candidates else []
+    return min((int(at) - fairness.arrival_shift(Priority(priority)) for at, priority in rows if at), default=None)
 
 
-def _process() -> Iterator[Metric]:
+async def _room(admission: Admission, queued: int) -> dict[str, float]:
+    """How full what bounds the queue is, by limit."""
+    state = await admission.memory.look()
+    ratios = {"max_queued": queued / admission.max_queued}
+    return ratios | ({"redis_memory": state.used / state.cap} if state and state.cap else {})
+
+
+def _process(admission: Admission | None) -> Iterator[Metric]:
     info = GaugeMetricFamily("retouch_build_info", "What runs here.", labels=["version", "record_format", "python"])
     info.add_metric([_version(), str(FORMAT), platform.python_version()], 1)
     yield info
+    if admission is not None:
+        refused = CounterMetricFamily("retouch_edits_refused", "Edits refused for want of room.", labels=["code"])
+        for code in ("queue_full", "tenant_queue_full"):
+            refused.add_metric([code], admission.refused[code])
+        yield refused
 
 
 def _version() -> str:
@@ -120,7 +144,9 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     }.items():
         edits.add_metric([status], number)
     yield edits
-    yield _gauge("retouch_oldest_waiting_seconds", "How long the first in line has waited.", max(0.0, read["oldest"]))
+    yield _gauge(
+        "retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", max(0.0, read["oldest"])
+    )
     yield _gauge(
         "retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]
     )
@@ -189,6 +215,8 @@ def _limits(read: dict[str, Any]) -> Iterator[Metric]:
     used = GaugeMetricFamily("retouch_limit_used_ratio", "Share of a limit that is used now.", labels=["limit"])
     if cap:
         used.add_metric(["max_in_flight"], in_flight / cap)
+    for limit, ratio in read.get("room", {}).items():
+        used.add_metric([limit], ratio)
     yield used
     binding = GaugeMetricFamily("retouch_limit_binding", "1 for the limit that holds the queue back.", labels=["limit"])
     binding.add_metric(["max_in_flight"], float(why == "in_flight_cap"))

@@ -34,6 +34,9 @@ router = APIRouter(prefix="/v1/edits", tags=["edits"], route_class=KeyRoute)
 OTHER_FIELDS: Final = 256 * 1024
 """Bytes of a body beside the picture: a prompt and metadata with every character escaped fit twice."""
 
+SHORT: Final = 16 * 1024
+"""Bytes; a body with an address in it is shorter, one with a picture mostly longer."""
+
 # Seconds after which asking again is worth it, by what is still to come.
 ASK_AGAIN: Final = {
     EditStatus.QUEUED: 2,
@@ -56,7 +59,7 @@ ASK_AGAIN: Final = {
         {200: "The edit has ended (with `Prefer: wait`), or what it would be (with `?dry_run=true`)."},
         *("malformed", "unauthorized", "body_too_large", "image_too_large", "unsupported_type", "invalid"),
         *("idempotency_key_reused", "image_unreadable", "input_unreachable", "not_found", "gone"),
-        *("queue_full", "unavailable", "accept_unknown", "draining"),
+        *("tenant_queue_full", "queue_full", "unavailable", "accept_unknown", "draining"),
     ),
 )
 async def create(query: Annotated[CreateQuery, Query()], request: Request, parts: Served) -> Response:
@@ -64,6 +67,8 @@ async def create(query: Annotated[CreateQuery, Query()], request: Request, parts
         raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
     sent_as = body.media_type(request)
     key = idempotency_key_of(request)
+    if not _is_short(request):
+        await parts.service.require_room(key)
     most = parts.settings.edits.max_input_bytes
     if sent_as == body.FORM:
         form = await forms.read(request, max_picture=most, max_text=OTHER_FIELDS)
@@ -158,6 +163,12 @@ async def retry(edit_id: str, parts: Served) -> Response:
     log.info("edit.retried", edit_id=edit.id, attempt=edit.attempt)
     headers = {"Location": parts.views.self_link(edit)} | _ask_again(edit)
     return _json(await parts.views.edit(edit), 202, headers)
+
+
+def _is_short(request: Request) -> bool:
+    """Whether reading the body costs less than asking first whether there is room for its edit."""
+    announced = request.headers.get("content-length", "")
+    return announced.isascii() and announced.isdecimal() and int(announced[:20]) <= SHORT
 
 
 def _parse(raw: bytes, picture: bytes | None) -> NewEdit:

@@ -15,7 +15,7 @@ from api.doors import OpenRoute
 from api.schemas import HealthView, PartView, ReadyView
 from edits import checks, stats
 from edits.backends import StorageError
-from edits.errors import Unavailable
+from edits.errors import QueueFull, Unavailable
 
 router = APIRouter(tags=["operations"], route_class=OpenRoute)
 
@@ -66,8 +66,9 @@ async def healthz() -> HealthView:
 async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts: Served) -> Response:
     if query.verbose:
         auth.check(request)
-        looks = await asyncio.gather(_redis(parts), _storage(parts), _provider(parts))
-        shown = dict(zip(("redis", "storage", "provider"), looks, strict=True)) | {"process": _process(parts)}
+        looks = await asyncio.gather(_redis(parts), _room(parts), _storage(parts), _provider(parts))
+        named = zip(("redis", "room", "storage", "provider"), looks, strict=True)
+        shown = dict(named) | {"process": _process(parts)}
     else:
         shown = {"redis": await _redis(parts), "process": _process(parts)}
     overall: Literal["ok", "degraded", "down"] = "ok"
@@ -90,7 +91,7 @@ async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, par
         auth.check(request)
     try:
         async with asyncio.timeout(LOOK_FOR):
-            text = await stats.render(parts.repository, scope=query.scope)
+            text = await stats.render(parts.repository, scope=query.scope, admission=parts.admission)
     except TimeoutError as exc:
         raise Unavailable("Redis does not answer.") from exc
     return Response(text, media_type=stats.CONTENT_TYPE)
@@ -98,6 +99,11 @@ async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, par
 
 async def _redis(parts: Parts) -> PartView:
     return await _look(checks.require_fit(parts.repository.redis), bad="down")
+
+
+async def _room(parts: Parts) -> PartView:
+    """Whether an edit would be taken in now. It may be so again at any moment, so a full queue is only degraded."""
+    return await _look(parts.service.require_room(None), bad="degraded")
 
 
 async def _storage(parts: Parts) -> PartView:
@@ -130,6 +136,6 @@ async def _look(looking: Awaitable[None], *, bad: Literal["degraded", "down"]) -
             await looking
     except TimeoutError:
         return PartView(status=bad, detail=f"no answer within {LOOK_FOR:g} s")
-    except (Unavailable, StorageError) as exc:
+    except (QueueFull, Unavailable, StorageError) as exc:
         return PartView(status=bad, detail=str(exc))
     return PartView(status="ok")

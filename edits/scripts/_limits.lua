@@ -42,3 +42,18 @@ local function in_flight()
   return redis.call('ZCARD', key('due', 'submit')) + redis.call('ZCARD', key('due', 'adopt'))
     + redis.call('ZCARD', key('due', 'poll')) + redis.call('ZCARD', key('abandoned'))
 end
+
+-- Why no edit of `tenant` may be taken in now: no_memory | full | tenant_full, and what tells when it may be; nil where there is
+-- room. A: max_queued, max_of_tenant?, no_memory? (1: Redis uses as much memory as it may for edits).
+local function crowded(tenant)
+  local waiting = queued()
+  local full = A.no_memory == 1 and 'no_memory' or (waiting >= A.max_queued and 'full' or nil)
+  if not full and A.max_of_tenant then
+    waiting = redis.call('ZCARD', key('q', tenant))
+    full = waiting >= A.max_of_tenant and 'tenant_full' or nil
+  end
+  return full and {
+    outcome = full, waiting = waiting, tenants = redis.call('ZCARD', key('tenants')), now = NOW,
+    submitted = tonumber(redis.call('HGET', key('stats'), 'granted:create') or 0),
+  }
+end

@@ -88,9 +88,20 @@ local function event(e, name, data, at)
   end
 end
 
+local function count_queues()
+  local n = 0
+  for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do n = n + redis.call('ZCARD', key('q', tenant)) end
+  return n
+end
+
+-- How many edits wait in all queues: a number beside them, as counting them takes a step a tenant (heartbeat.lua does, now and then).
+local function queued()
+  return tonumber(redis.call('GET', key('queued')) or count_queues())
+end
+
 local function enqueue(e)
-  local queue = key('q', e.tn)
-  redis.call('ZADD', queue, e.qa, e.id)
+  redis.call('ZADD', key('q', e.tn), e.qa, e.id)
+  redis.call('INCR', key('queued'))
   if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
   if not redis.call('ZSCORE', key('tenants'), e.tn) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
@@ -98,10 +109,11 @@ local function enqueue(e)
   wake('submit', NOW)
 end
 
+-- Its tenant stays in line even without another edit, until it would be served next: whoever leaves keeps what he owes.
 local function dequeue(e)
   redis.call('ZREM', key('q', e.tn), e.id)
+  redis.call('DECR', key('queued'))
   if e.ex then redis.call('ZREM', key('expiring'), e.id) end
-  if redis.call('EXISTS', key('q', e.tn)) == 0 then redis.call('ZREM', key('tenants'), e.tn) end
 end
 
 local IN_FLIGHT = {submit = true, adopt = true, poll = true}

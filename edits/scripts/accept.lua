@@ -1,16 +1,9 @@
 #!lua
 -- Takes one edit in. A: id, tenant, livemode (0|1), priority, shift (ms by which the priority moves its arrival), input (JSON
--- text), external_id?, units, expires_in? (ms), max_queued, idem? {key, fingerprint}.
--- Returns {outcome: new|same|replayed|reused|full, id}. Repeatable by the id, which the caller makes.
+-- text), external_id?, units, expires_in? (ms), idem? {key, fingerprint}, and
+-- what `crowded` asks for.
+-- Returns {outcome: new|same|replayed|reused, id}, or what `crowded` says. Repeatable by the id, which the caller makes.
 need('id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units', 'max_queued')
-local function depth()
-  local total = 0
-  for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do
-    total = total + redis.call('ZCARD', key('q', tenant))
-  end
-  return total
-end
-
 local known = A.idem and redis.call('GET', key('idem', A.tenant, A.idem.key))
 if known then
   local seen = cjson.decode(known)
@@ -18,7 +11,8 @@ if known then
   return cjson.encode({outcome = outcome, id = seen.id})
 end
 if redis.call('EXISTS', key('e', A.id)) == 1 then return cjson.encode({outcome = 'same', id = A.id}) end
-if depth() >= A.max_queued then return cjson.encode({outcome = 'full', id = A.id}) end
+local full = crowded(A.tenant)
+if full then return cjson.encode(full) end
 
 local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift}
 redis.call('SET', key('i', A.id), A.input)

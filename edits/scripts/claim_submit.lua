@@ -7,19 +7,21 @@ need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 
--- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight.
+-- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight. One that has no edit left is only taken
+-- out of the line here, where it owes nothing any more.
 local function next_in_line()
-  local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), 0, 0, 'WITHSCORES'))
-  if not tenant then return nil end
-  local id = redis.call('ZRANGE', key('q', tenant), 0, 0)[1]
-  if not id then
+  while true do
+    local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), 0, 0, 'WITHSCORES'))
+    if not tenant then return nil end
+    redis.call('SET', key('vtime'), vtime)
+    local id = redis.call('ZRANGE', key('q', tenant), 0, 0)[1]
+    if id then
+      local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
+      redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
+      return id, tenant
+    end
     redis.call('ZREM', key('tenants'), tenant)
-    return next_in_line()
   end
-  local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
-  redis.call('SET', key('vtime'), vtime)
-  redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
-  return id, tenant
 end
 
 local function expire(e)
@@ -70,6 +72,7 @@ while #claims < wanted and looked < wanted + 200 do
   local e = record(id)
   if not e or e.st ~= 'queued' then
     redis.call('ZREM', key('q', tenant), id)
+    redis.call('DECR', key('queued'))
   else
     if why and why ~= e.wt then e.wt = why end
     if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
@@ -78,7 +81,7 @@ end
 spend('create', offer, #claims)
 
 local reason, next_at = '', NOW + A.idle
-if redis.call('ZCARD', key('tenants')) > 0 then
+if queued() > 0 then
   if offer.n == 0 then reason, next_at = offer.reason, offer.at
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
   elseif A.k <= #claims then reason, next_at = 'fair_share', NOW

@@ -44,6 +44,8 @@ for _, chain in ipairs(A.running) do
   end
 end
 if A.leave == 1 then return '[]' end
+-- A process of an older release, which knows nothing of this number, may have changed the queues.
+if redis.call('SET', key('counted'), '', 'NX', 'PX', 60000) then redis.call('SET', key('queued'), count_queues()) end
 for _, step in ipairs(A.steps) do
   local chain = key('chain', step)
   for slot = 0, redis.call('ZCARD', key('live', step)) - 1 do

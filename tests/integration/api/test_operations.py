@@ -25,7 +25,7 @@ async def test_the_operator_sees_every_part(client: httpx.AsyncClient, query: st
     answer = (await client.get(f"/readyz?{query}")).json()
     assert answer["status"] == "ok"
     assert {name: part["status"] for name, part in answer["parts"].items()} == {
-        "redis": "ok", "storage": "ok", "provider": "ok", "process": "ok"
+        "redis": "ok", "room": "ok", "storage": "ok", "provider": "ok", "process": "ok"
     }  # fmt: skip
 
 

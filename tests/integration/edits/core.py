@@ -38,7 +38,7 @@ class WatchedScripts(Scripts):
 
     async def run(self, name: str, /, **arguments: object) -> Any:
         answer = await super().run(name, **arguments)
-        if self.watching and name not in {"read", "page", "tokens"}:
+        if self.watching and name not in {"read", "page", "tokens", "room"}:
             self.watch.check(await invariants.dump(*self._keys))
         return answer
 
@@ -110,8 +110,9 @@ class Core:
     # The way of an edit
 
     async def accept(self, *, key: Idempotency | None = None, max_queued: int = 1000, **changes: Any) -> Accepted:
+        caps = {name: changes.pop(name) for name in ("max_of_tenant", "no_memory") if name in changes}
         edit = make_edit(**changes)
-        return await self.repository.accept(edit, idempotency=key, max_queued=max_queued)
+        return await self.repository.accept(edit, idempotency=key, max_queued=max_queued, **caps)
 
     async def queued(self, **changes: Any) -> str:
         return (await self.accept(**changes)).edit.id

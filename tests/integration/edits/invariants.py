@@ -163,5 +163,7 @@ def _counters(keys: Dump, *, accepted: int, bought: int, tasks: dict[str, str]) 
 
 
 def _tenants(keys: Dump) -> None:
-    waiting = {name[2:] for name in keys if name.startswith("q:")}
-    assert set(scores(keys, "tenants")) == waiting, "tenants in line are those with a queue"
+    queues = {name[2:]: content for name, (_, _, content) in keys.items() if name.startswith("q:")}
+    assert set(scores(keys, "tenants")) >= set(queues), "every tenant with a queue is in line"
+    queued = int(keys["queued"][2]) if "queued" in keys else 0
+    assert queued == sum(len(queue) for queue in queues.values()), "the number of edits in all queues"

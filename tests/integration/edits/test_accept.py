@@ -244,8 +244,9 @@ async def test_at_the_memory_limit_new_edits_are_refused_and_accepted_ones_still
     await core.queued()
     async with _full_memory(core):
         before = await core.dump()
-        with pytest.raises(errors.Unavailable):
+        with pytest.raises(errors.QueueFull) as refused:
             await core.accept(key=KEY)
+        assert refused.value.retry_after >= 1
         assert await core.dump() == before
         assert await core.bought(claim) == "taken_over"
         assert await core.complete(await core.claim("poll"))

@@ -26,7 +26,8 @@ def crew(*, processes=1, on=1, chains=1, ceilings=None, **only):
 def state(**changes):
     whole = {
         "name": "Valkey 9.1.2", "version": (7, 2), "cluster": False, "policy": "noeviction", "replica": False,
-        "replicas": 0, "appendonly": True, "appendfsync": "always", "used_bytes": 1, "max_bytes": 0, "ahead": 0.0,
+        "replicas": 0, "appendonly": True, "appendfsync": "always", "used_bytes": 1, "max_bytes": 0,
+        "host_bytes": 1000, "ahead": 0.0,
     }  # fmt: skip
     return RedisState(**whole | changes)
 
@@ -39,7 +40,10 @@ def test_an_old_redis_must_not_keep_edits():
 @pytest.mark.parametrize(
     ("changes", "level", "said"),
     [
-        ({"max_bytes": 100, "used_bytes": 90}, Level.WARN, "noeviction"),
+        ({"max_bytes": 100, "used_bytes": 70}, Level.WARN, "nearly full"),
+        ({"max_bytes": 100, "used_bytes": 80}, Level.FAIL, "new edits are refused"),
+        ({"used_bytes": 800}, Level.FAIL, "new edits are refused"),
+        ({"host_bytes": 0}, Level.WARN, "does not say how much memory"),
         ({"appendonly": False}, Level.WARN, "appendonly is off"),
         ({"appendfsync": None}, Level.OK, "may not be asked"),
     ],

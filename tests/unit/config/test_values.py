@@ -156,3 +156,14 @@ def test_a_bad_value_is_refused_by_name_with_what_to_do(name, text, words):
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("YES", True), ("off", False), ("0", False)])
 def test_a_switch_is_written_in_the_usual_ways(text, value):
     assert load({"RETOUCH_WEBHOOKS__ALLOW_PRIVATE": text}, None).webhooks.allow_private is value
+
+
+@pytest.mark.parametrize("text", ["80%", "1%", "4GiB", "1000"])
+def test_a_memory_cap_is_shown_as_it_is_written(text):
+    assert values.show(values._memory_cap(text)) == text
+
+
+@pytest.mark.parametrize("text", ["0%", "101%", "0.8", "much", "-1", ""])
+def test_what_is_no_memory_cap_is_refused(text):
+    with pytest.raises(ValueError, match=r"write 1% to 100%|neither a share"):
+        values._memory_cap(text)
