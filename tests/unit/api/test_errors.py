@@ -11,7 +11,8 @@ CONTRACT = {
     409: {"idempotency_in_progress", "not_finished", "not_succeeded", "too_late"}, 410: {"gone"},
     413: {"body_too_large", "image_too_large"}, 415: {"unsupported_type"}, 416: {"range_not_satisfiable"},
     422: {"invalid", "idempotency_key_reused", "image_unreadable", "input_unreachable"},
-    429: {"tenant_queue_full"}, 431: {"headers_too_large"}, 503: {"queue_full", "unavailable", "accept_unknown", "draining"},
+    429: {"tenant_queue_full"}, 431: {"headers_too_large"},
+    503: {"queue_full", "unavailable", "accept_unknown", "draining"},
 }  # fmt: skip
 """405, 416 and 431 have no code in the contract's list: theirs are added."""
 
