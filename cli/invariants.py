@@ -4,7 +4,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from redis.exceptions import RedisError
 from rich.text import Text
 
 from cli import output
@@ -15,7 +14,7 @@ from config.settings import Settings
 from edits import invariants
 from edits.attempts import Tokens
 from edits.backends import StorageError
-from edits.connection import connect
+from edits.connection import LOST, connect
 from edits.invariants import Report, Result
 from edits.limiter import Limiter
 from edits.links import Links
@@ -95,7 +94,7 @@ async def check(
                 since=datetime.now(UTC) - since if since else None,
                 patience=patience,
             )
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             shown = addresses.mask(settings.redis_url or "")
             raise Unreachable(f"Redis at {shown} does not answer ({type(exc).__name__})") from exc
 

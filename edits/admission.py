@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from config.values import MemoryCap
 from edits import errors
+from edits.connection import LOST
 
 LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
 LOOKS_WITHIN: Final = 0.5  # seconds; without an answer the last one holds
@@ -81,7 +81,7 @@ class Memory:
             self._looked = self.clock()  # others who come meanwhile take the last answer
             try:
                 info = await asyncio.wait_for(self.redis.info("memory"), LOOKS_WITHIN)
-            except (RedisError, OSError, TimeoutError):
+            except LOST:
                 return self.state
             most = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
             self.state = MemoryState(used=int(info.get("used_memory", 0)), cap=self.cap.of(most))

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ResponseError
 
 from edits import clock
-from edits.connection import connect
+from edits.connection import LOST, connect
 from edits.errors import RedisUnfit, Unavailable
 from edits.repository import CALL_TIMEOUT
 from edits.schedule import Step
@@ -102,7 +102,7 @@ async def refuse_unfit(redis_url: str) -> None:
 async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await asyncio.wait_for(asking, CALL_TIMEOUT)
-    except (RedisError, OSError, TimeoutError) as exc:
+    except LOST as exc:
         raise Unavailable(_trouble(exc)) from exc
 
 

@@ -1,6 +1,6 @@
 """Connections to Redis. Every time limit and retry is set on purpose: the client's own wait 15 s on a hung server."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis, Sentinel
@@ -8,9 +8,12 @@ from redis.asyncio.connection import BlockingConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
 CONNECT_TIMEOUT = 1.0
+LOST: Final = (RedisError, OSError, TimeoutError, RuntimeError)
+"""How a server that is away shows. RuntimeError is uvloop's word for a connection closed while it is written to."""
 
 
 def connect(url: str, *, socket_timeout: float = SOCKET_TIMEOUT, max_connections: int = 16) -> Redis:

@@ -4,9 +4,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
 from edits import clock, errors, fairness
+from edits.connection import LOST
 from edits.models import Priority, Wait
 from edits.repository import CALL_TIMEOUT, EditRepository
 from edits.stats import BUCKETS
@@ -47,7 +46,7 @@ async def estimate(repository: EditRepository, *, tenant: str, priority: Priorit
     """Raises Unavailable. `ceilings` are this process's own: lower ones of the cluster hold."""
     try:
         return await asyncio.wait_for(_estimate(repository, tenant, priority, ceilings), CALL_TIMEOUT)
-    except (RedisError, OSError, TimeoutError) as exc:
+    except LOST as exc:
         raise errors.Unavailable("Redis does not answer.") from exc
 
 

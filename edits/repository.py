@@ -33,10 +33,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from edits import admission, errors, fairness, limiter, records
 from edits.admission import Caps, Drain
+from edits.connection import LOST
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.scripting import NoMemory, ReplyLost, ScriptError, Scripts
 
@@ -118,7 +118,7 @@ class EditRepository:
         try:
             asked = self.redis.get(f"{self.namespace}:idem:{tenant}:{idempotency.key}")
             kept = await asyncio.wait_for(asked, CALL_TIMEOUT)
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
         if kept is None:
             return None
@@ -182,7 +182,7 @@ class EditRepository:
     async def ping(self) -> None:
         try:
             await asyncio.wait_for(self.redis.ping(), CALL_TIMEOUT)
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
 
     async def ended(self) -> AsyncIterator[str]:
@@ -195,7 +195,7 @@ class EditRepository:
                     message = await listener.get_message(timeout=5)
                     if message is not None:
                         yield message["data"]
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
 
     async def _replayed(self, edit_id: str) -> Edit:

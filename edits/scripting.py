@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from edits.clock import Watch, boot_time
+from edits.connection import LOST
 
 log = structlog.get_logger()
 
@@ -112,7 +113,7 @@ class Scripts:
         pool = self._redis.connection_pool
         try:
             connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call] # redis-py's own
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             _fail(batch, Unsent(f"Redis cannot be reached ({type(exc).__name__})"))
             return
         try:
@@ -123,11 +124,11 @@ class Scripts:
                 await self._load(connection)
                 unknown = await self._exchange(connection, left)
                 _fail(unknown, ScriptRefused("Redis forgot the scripts as soon as they were loaded"))
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             await connection.disconnect(nowait=True)
             self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))
         finally:
-            with contextlib.suppress(RedisError, OSError):
+            with contextlib.suppress(*LOST):
                 await pool.release(connection)
 
     async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> list[_Call]:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from redis.exceptions import RedisError
 
 from edits import clock, errors, fairness
 from edits.admission import Admission
+from edits.connection import LOST
 from edits.manifest import FORMAT
 from edits.models import Priority
 from edits.repository import CALL_TIMEOUT, EditRepository
@@ -71,7 +71,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     try:
         answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
         oldest = await asyncio.wait_for(_oldest(repository, answers[6]), CALL_TIMEOUT)
-    except (RedisError, OSError, TimeoutError) as exc:
+    except LOST as exc:
         raise errors.Unavailable("Redis does not answer.") from exc
     *kept, queued = answers[-1]
     now = clock.reckon(answers[-2], *kept)

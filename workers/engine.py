@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 import uvloop
-from redis.exceptions import RedisError
 
 from config.settings import Settings
+from edits.connection import LOST
 from edits.schedule import HEARTBEAT, Claim, Claims, Link, Step
 from edits.scripting import ScriptError
 from workers import broken
@@ -167,7 +167,7 @@ class Engine:
                         message = await listener.get_message(timeout=10)
                         if message is not None and message["data"] in self._wakes:
                             self._wakes[Step(message["data"])].set()
-            except (RedisError, OSError, TimeoutError) as exc:
+            except LOST as exc:
                 log.warning("wakeups.lost", error=type(exc).__name__)
                 await asyncio.sleep(1)
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from edits import errors, scripting
@@ -264,3 +265,26 @@ async def test_scripts_work_again_when_redis_is_back(core: Core, far: Scripts, p
         await far.run("read", ids=["edit_none"])
     proxy.flow()
     assert await far.run("read", ids=["edit_none"]) == [None]
+
+
+def test_a_connection_that_is_closed_while_it_is_written_to_is_replaced(engine_port: int):
+    """On the event loop of the workers such a write is an error of its own kind, and no call may wait for ever."""
+
+    async def calls() -> None:
+        async with _client(engine_port) as redis:
+            scripts = Scripts(redis, "closed")
+            await scripts.run("read", ids=["edit_none"])
+            connection = await redis.connection_pool.get_connection()
+            written = connection.send_packed_command
+
+            async def closed_first(*command: object, **options: object) -> None:
+                connection.send_packed_command = written
+                connection._writer.transport.abort()
+                await written(*command, **options)
+
+            connection.send_packed_command = closed_first
+            await redis.connection_pool.release(connection)
+            assert await asyncio.wait_for(scripts.run("read", ids=["edit_none"]), 5) == [None]
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(calls())
