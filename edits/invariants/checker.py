@@ -19,7 +19,7 @@ from edits.invariants import members, objects, rules
 from edits.invariants.facts import Facts
 from edits.invariants.past import Past, PastRules, PastUnreadable
 from edits.invariants.report import RULES, Report
-from edits.models import EditStatus, from_ms
+from edits.models import FINAL, from_ms
 from edits.schedule import IDLE
 from edits.storage import Storage, StorageError
 
@@ -146,7 +146,7 @@ class _Checker:
             for rule, said in rules.broken(facts, self.bounds)
         ]
         unreadable = {suspicion.subject[0] for suspicion in told if suspicion.rule == "readable"}
-        ended = [facts for facts in found if facts.id not in unreadable and EditStatus(facts.e["st"]).is_final]
+        ended = [facts for facts in found if facts.id not in unreadable and facts.e["st"] in FINAL]
         if self.storage is not None and ended:
             self.report.count(OF_OBJECTS, len(ended))
             try:

@@ -15,7 +15,7 @@ from edits import layout, manifest
 from edits.attempts import Attempt
 from edits.invariants import facts
 from edits.invariants.facts import Facts
-from edits.models import EditStatus, ErrorKind
+from edits.models import FINAL, ErrorKind
 from edits.storage import ObjectMissing, Storage
 
 MOST_READ: Final = 2000
@@ -136,7 +136,7 @@ class PastRules:
         if not here:
             return [("history.followed", f"its edit {owner} is not in Redis any more")]
         record = here[0]
-        waits = record.e.get("ti") == task.task_id and not EditStatus(record.e["st"]).is_final
+        waits = record.e.get("ti") == task.task_id and record.e["st"] not in FINAL
         if waits or task.task_id in record.abandoned:
             return []
         return [("history.followed", f"its edit {owner} is {record.e['st']} and goes by {record.e.get('ti', 'none')}")]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from edits.invariants.facts import Facts, edit_of
-from edits.models import EditStatus, Wait
+from edits.models import FINAL, Wait
 
 HORIZON: Final = 3600 * 1000  # ms, as in the scripts
 PACKED_VALUE: Final = 64
@@ -117,7 +117,7 @@ def timeline(facts: Facts, _: Bounds) -> Iterator[str]:
 def _waits(facts: Facts) -> Iterator[str]:
     """What it waits for now has a name; what has ended waits for nothing."""
     e = facts.e
-    if EditStatus(e["st"]).is_final:
+    if e["st"] in FINAL:
         if "wt" in e or "en" not in e:
             yield "it has ended and waits for something" if "wt" in e else "it has ended, and does not say when"
     elif "wt" not in e or "ws" not in e:
@@ -161,7 +161,7 @@ def tasks(facts: Facts, _: Bounds) -> Iterator[str]:
         yield f"it counts {e['tb']} tasks bought and names {len(facts.owners)}"
     if e["st"] in {"processing", "storing"} and "ti" not in e:
         yield f"it is {e['st']} without a task"
-    if not EditStatus(e["st"]).is_final and e.get("ti") in facts.abandoned:
+    if e["st"] not in FINAL and e.get("ti") in facts.abandoned:
         yield f"its task {e['ti']} is followed as if it were given up"
 
 
@@ -179,7 +179,7 @@ def idempotency(facts: Facts, _: Bounds) -> Iterator[str]:
     if facts.idem is None:
         return
     kept, ttl = facts.idem
-    if EditStatus(facts.e["st"]).is_final:
+    if facts.e["st"] in FINAL:
         return
     if kept is None or json.loads(kept).get("id") != facts.id:
         yield "it goes on, and its Idempotency-Key stands for another edit or none"
@@ -205,9 +205,13 @@ def broken(facts: Facts, bounds: Bounds) -> Iterator[tuple[str, str]]:
     unreadable = ""
     for name, rule in RULES.items():
         try:
-            yield from ((name, said) for said in rule(facts, bounds))
+            told = list(rule(facts, bounds))
         except (KeyError, ValueError, TypeError, IndexError, AttributeError) as exc:
             unreadable = unreadable or f"it cannot be read by this version ({name}: {_cause(exc)})"
+        else:
+            yield from ((name, said) for said in told)
+            if name == "readable" and told:
+                return  # the other rules would only stumble over it
     if unreadable:
         yield "readable", unreadable
 

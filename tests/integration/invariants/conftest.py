@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cli import invariants
-from edits.invariants import Report
+from edits.invariants import Report, check
 from edits.models import EditStatus, new_id
 from edits.repository import Idempotency
 from edits.schedule import Step
@@ -45,7 +45,9 @@ class System:
     def key(self, *parts: str) -> str:
         return self.rounds.key(*parts)
 
-    async def check(self, **options: Any) -> Report:
+    async def check(self, *, within_redis: bool = False, **options: Any) -> Report:
+        if within_redis:
+            return await check(self.redis, self.rounds.clients.settings, patience=0)
         return await invariants.check(self.rounds.clients.settings, **{"patience": 0.01, **options})
 
     async def found(self, rule: str, subject: str, **options: Any) -> str:
