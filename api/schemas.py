@@ -152,6 +152,9 @@ class ProviderView(View):
     task_id: str
     status: str | None
     tasks_bought: int
+    other_task_ids: list[str] = Field(
+        default_factory=list, description="Tasks bought for this edit, too, that it does not need (any more)."
+    )
 
 
 class ResultView(View):

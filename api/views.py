@@ -107,7 +107,12 @@ def _input(given: EditInput, link: str) -> schemas.InputView:
 def _provider(edit: Edit) -> schemas.ProviderView | None:
     if edit.task_id is None:
         return None
-    return schemas.ProviderView(task_id=edit.task_id, status=edit.task_status, tasks_bought=edit.tasks_bought)
+    return schemas.ProviderView(
+        task_id=edit.task_id,
+        status=edit.task_status,
+        tasks_bought=edit.tasks_bought,
+        other_task_ids=list(edit.other_task_ids),
+    )
 
 
 def _result(result: EditResult, link: str, address: Address | None) -> schemas.ResultView:

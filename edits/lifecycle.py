@@ -29,7 +29,14 @@ FOLLOWERS: Final[dict[EditStatus, frozenset[EditStatus]]] = {
             _.FAILED,
         }
     ),
-    _.STORING: frozenset({_.SUCCEEDED, _.QUEUED, _.FAILED}),
+    _.STORING: frozenset(
+        {
+            _.SUCCEEDED,
+            _.PROCESSING,  # its file is not to be had, and another task is paid for
+            _.QUEUED,
+            _.FAILED,
+        }
+    ),
     _.FAILED: frozenset(
         {
             _.QUEUED,  # retried, nothing was bought or nothing is to be had

@@ -128,6 +128,7 @@ class Edit(Frozen):
     task_id: str | None = None
     task_status: str | None = None
     tasks_bought: int = 0
+    other_task_ids: tuple[str, ...] = ()  # bought for it, too, and not needed (any more)
     result: EditResult | None = None
     error: EditError | None = None
     cost_units: int = PRICE_UNITS

@@ -6,10 +6,10 @@ st status · pl place · tn tenant · pr priority · at attempt · fe fence · n
 cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
 li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
 tb tasks bought · rt tries of this step · ar automatic re-buys · hv may buy anew if nothing is to be had
-cu/cs cost: units, state · ek/er/ec error: kind, retryable, provider's code
+cu/cs cost of all its tasks: units, state · tu units of the task · ek/er/ec error: kind, retryable, provider's code
 rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt
 x: msg error message · addr the result's address · sent the picture's address as sent · cand task id a callback named ·
-extra other paid tasks · idem idempotency key
+extra other paid tasks · task:{id} units and fate of such a task · idem idempotency key
 """
 
 import json
@@ -65,6 +65,7 @@ def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
         task_id=e.get("ti"),
         task_status=e.get("ts"),
         tasks_bought=int(e["tb"]),
+        other_task_ids=tuple(x.get("extra", "").split()),
         result=_result(edit_id, e),
         error=_error(e, x),
         cost_units=int(e["cu"]),

@@ -170,8 +170,9 @@ class Schedule:
     async def abandoned_later(self, task_id: str, *, delay: float) -> None:
         await self.scripts.run("abandoned", op="later", task=task_id, due=round(delay * 1000))
 
-    async def settle_abandoned(self, task_id: str, *, status: str) -> None:
-        await self.scripts.run("abandoned", op="settle", task=task_id, status=status)
+    async def settle_abandoned(self, task_id: str, *, status: str, units: int | None = None) -> None:
+        """It has ended (`completed`, `failed`, or `gone`: not known any more), and says that it cost so much."""
+        await self.scripts.run("abandoned", op="settle", task=task_id, status=status, units=units)
 
     async def link(self, link: Link) -> bool:
         """Whether this link is the chain's next one; False for a doubled message, or a chain too many."""

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Tasks that we bought and no longer wait for: read slowly until they end. A: op = claim {k, lease, nonce} | later {task, due} |
--- settle {task, status}. Claim returns {claims: [{task, id}]}, the others ok.
+-- settle {task, status, units? (what it says that it cost)}. Claim returns {claims: [{task, id}]}, the others ok.
 if A.op == 'claim' then
   need('nonce', 'k', 'lease')
   local kept = redis.call('GET', key('claim', A.nonce))
@@ -20,9 +20,24 @@ else
     room_freed()
     local e = record(redis.call('GET', key('task', A.task)) or '')
     if e then
-      local facts = {ts = e.ti == A.task and A.status or nil}
+      local own = e.ti == A.task
+      local facts = {ts = own and A.status or nil}
+      local counted = own and (e.tu or e.cu) or aside(e.id, A.task)
+      if A.status == 'completed' and A.units and A.units ~= counted then
+        count('spent', A.units - counted)
+        facts.cu = e.cu + A.units - counted
+        if own then facts.tu = A.units end
+        counted = A.units
+      elseif A.status == 'failed' and own and e.tb == 1 then
+        facts.cs = 'unknown' -- nobody knows whether the provider charges it, whatever the task says
+      end
+      if not own then set_aside(e.id, A.task, counted, A.status) end
       ended_otherwise(e, facts)
       advance(e, {event = 'task_ended', data = {task_id = A.task, status = A.status}, set = facts})
+      -- The first one to be completed counts, unless the edit has its own result in hand or buys at this moment.
+      if A.status == 'completed' and not own and (e.pl == 'poll' or e.pl == 'queue' or e.pl == 'adopt') then
+        take_other(e, A.task, 'running')
+      end
     end
   end
 end

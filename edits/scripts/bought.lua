@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- A fact: the provider has task `task` for attempt `attempt` of an edit, whatever the fence or status says. A: id, attempt, task,
--- units, status (the provider's), due (ms until the first read), how (answer|callback|history).
+-- units, status (the provider's), due (ms until the first read), how (answer|callback|history|input).
 -- An edit that looks for its task takes any of its own, also that of the attempt before a person's `retry`.
 -- Returns taken_over (the edit goes on with it), same, late (the edit had ended), extra (it has another task), other (the task
 -- serves another edit), missing. Repeatable by the task's id.
@@ -13,18 +13,21 @@ if owner then return owner == A.id and 'same' or 'other' end
 redis.call('SET', key('task', A.task), A.id)
 count('bought')
 count('spent', A.units)
-local facts = {tb = e.tb + 1, cs = 'charged'}
+local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- before, `cu` is an estimate
 if e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   redis.call('ZADD', key('abandoned'), NOW, A.task)
-  set_aside(A.id, A.task)
-  if not e.ti and FINAL[e.st] then facts.ti = A.task end
+  if not e.ti and FINAL[e.st] then
+    facts.ti, facts.tu = A.task, A.units
+  else
+    set_aside(A.id, A.task, A.units, 'running')
+  end
   ended_otherwise(e, facts)
   advance(e, {event = 'extra_task', data = {task_id = A.task, how = A.how}, set = facts})
   return e.ti == A.task and 'late' or 'extra'
 end
 local called_back = redis.call('HGET', key('x', A.id), 'cand') == A.task -- before the answer of its create was here
 redis.call('HDEL', key('x', A.id), 'cand')
-facts.ti, facts.ts, facts.ta, facts.cu, facts.fe, facts.rt = A.task, A.status, NOW, A.units, e.fe + 1, 0
+facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
 advance(e, {
   status = 'processing', place = 'poll', due = NOW + (called_back and 0 or A.due), wait = 'provider_queue', event = 'submitted',
   data = {task_id = A.task, how = A.how}, set = facts, drop = {'li'},

@@ -11,13 +11,12 @@ if A.ended then
   advance(e, {event = 'completed', at = A.ended, wait = 'notice'})
   observe('notice_lag', math.max(0, NOW - e.la))
 end
-if A.units and A.units ~= e.cu then
-  count('spent', A.units - e.cu)
-  e.cu = A.units
-end
+local counted = e.tu or e.cu
+local more = (A.units or counted) - counted
+if more ~= 0 then count('spent', more) end
 redis.call('HSET', key('x', A.id), 'addr', A.address)
 advance(e, {
   status = 'storing', place = 'store', due = NOW, wait = 'copy', event = 'storing',
-  set = {ts = 'completed', rt = 0, fe = e.fe + 1, cu = e.cu}, drop = {'li'},
+  set = {ts = 'completed', rt = 0, fe = e.fe + 1, cu = e.cu + more, tu = counted + more}, drop = {'li'},
 })
 return 'ok'

@@ -4,6 +4,11 @@
 need('id', 'fence', 'kind', 'message', 'retryable', 'cost')
 local e = record(A.id)
 if not fenced(e) or e.st == 'queued' then return 'stale' end
+local other = A.abandon ~= 1 and other_task(e)
+if other then -- what was paid for is not given up because another task of the edit brought nothing
+  take_other(e, other, A.task_status or 'useless')
+  return 'ok'
+end
 redis.call('HSET', key('x', A.id), 'msg', A.message)
 redis.call('HDEL', key('x', A.id), 'addr')
 if A.abandon == 1 and e.ti then redis.call('ZADD', key('abandoned'), NOW, e.ti) end

@@ -5,8 +5,13 @@
 need('id', 'fence', 'kind', 'shift')
 local e = record(A.id)
 if not fenced(e) or not e.ti then return 'stale' end
+local other = other_task(e)
+if other then -- it is paid for already
+  take_other(e, other, 'useless')
+  return 'ok'
+end
 redis.call('HDEL', key('x', A.id), 'addr', 'sent', 'cand', 'msg')
-set_aside(A.id, e.ti)
+set_aside(A.id, e.ti, e.tu or e.cu, 'useless')
 local set = {fe = e.fe + 1, cs = 'reserved', qa = NOW + A.shift}
 if A.automatic == 1 then
   set.at = e.at + 1
@@ -15,6 +20,6 @@ end
 count('rebuys')
 advance(e, {
   status = 'queued', place = 'queue', wait = 'fair_share', event = 'bought_again', data = {kind = A.kind}, set = set,
-  drop = {'li', 'ti', 'ts', 'ta', 'tr', 'sa', 'rt', 'hv'},
+  drop = {'li', 'ti', 'tu', 'ts', 'ta', 'tr', 'sa', 'rt', 'hv'},
 })
 return 'ok'

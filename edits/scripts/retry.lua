@@ -13,6 +13,14 @@ local change = {
   drop = {'en', 'ek', 'er', 'ec', 'li', 'ex'}, -- it is asked for now, whatever its `expires_in` once said
 }
 local harvest = e.ti and e.ek ~= 'provider_failed' and e.ek ~= 'moderated' and e.ek ~= 'result_invalid'
+local other, fate = other_task(e)
+if other and (not harvest or (fate == 'completed' and e.ts ~= 'completed')) then
+  local unfinished = e.ti and redis.call('ZSCORE', key('abandoned'), e.ti)
+  for name, value in pairs(go_by(e, other, unfinished and 'running' or 'useless')) do change.set[name] = value end
+  e.ti = other
+  change.drop[#change.drop + 1] = 'tr'
+  harvest = true
+end
 if harvest then
   change.status, change.place, change.due, change.wait, change.set.hv = 'processing', 'poll', NOW, 'notice', 1
   change.set.ta = NOW
@@ -22,8 +30,8 @@ elseif e.ek == 'submission_unknown' then
 else
   change.status, change.place, change.wait = 'queued', 'queue', 'fair_share'
   change.set.cs = 'reserved'
-  if e.ti then set_aside(A.id, e.ti) end
-  for _, name in ipairs({'ti', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
+  if e.ti then set_aside(A.id, e.ti, e.tu or e.cu, 'useless') end
+  for _, name in ipairs({'ti', 'tu', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
 end
 e.wt = 'paused'
 e.ex = nil
