@@ -11,7 +11,7 @@ ALLOWED = """
 queued      -> submitting processing canceled failed
 submitting  -> processing queued failed
 processing  -> storing queued failed
-storing     -> succeeded queued failed
+storing     -> succeeded processing queued failed
 failed      -> queued submitting processing
 succeeded   ->
 canceled    ->
