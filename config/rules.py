@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from config.values import join_host
 # The values that could be parsed, by name. A name that is missing here had a fault of its own, so no rule speaks of it.
 Values = Mapping[str, Any]
 
+# An idle chain sleeps for 15 s, and while all threads of a worker do, nothing new reaches it.
+LEAST_STALL_LIMIT = timedelta(seconds=25)
 WORKED_OUT = ("RETOUCH_PUBLIC_URL", "RETOUCH_BROKER_URL", "RETOUCH_STORAGE_URL", "RETOUCH_QUBICO__WEBHOOKS")
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, never listened on
 
@@ -100,6 +103,10 @@ def _unfit_for_production(values: Values) -> Iterator[tuple[str, str]]:
         )
     if values.get("RETOUCH_WEBHOOKS__ALLOW_PRIVATE"):
         yield "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "is for development only; remove it in production"
+    stall_limit = values.get("RETOUCH_STALL_LIMIT")
+    if stall_limit and stall_limit < LEAST_STALL_LIMIT:
+        least = f"{LEAST_STALL_LIMIT.total_seconds():g}s"
+        yield "RETOUCH_STALL_LIMIT", f"a step may rightly stand for nearly as long; set {least} or more"
     public_url = values.get("RETOUCH_PUBLIC_URL") or "https:"
     if not public_url.startswith("https:"):
         yield "RETOUCH_PUBLIC_URL", f"production is reached over https; {public_url} is not, set an https:// address"

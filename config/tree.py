@@ -152,6 +152,9 @@ class Settings(Section):
     flower: FlowerSettings
     log: LogSettings
     shutdown_grace: Duration = setting("20s", "time to end what is in hand at SIGTERM")
+    stall_limit: Duration = setting(
+        "30s", "a process whose event loop, consumer or chain has not moved for so long ends, to be started again"
+    )
     client: ClientSettings
 
     leases: Leases = Leases()

@@ -5,11 +5,15 @@ celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, Final
+from uuid import uuid4
 
 import structlog
 from celery import Celery, signals
+from celery.worker import state
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from config.celery import celery_config, leave_neighbours_alone
 from config.errors import SettingsError
@@ -20,8 +24,12 @@ from edits.errors import RedisUnfit
 from edits.schedule import Link, Step
 from workers import chain
 from workers.engine import Engine
+from workers.pulse import CONSUMER
 
 log = structlog.get_logger()
+
+PULSE: Final = "retouch.pulse"
+OWN_QUEUE_LIFE: Final = 3600.0  # seconds until what a killed process left in its queue goes
 
 _IS_FLOWER = "flower" in sys.argv[1:]
 
@@ -41,12 +49,30 @@ if _IS_FLOWER:
 _engine: Engine | None = None
 
 
-def _send(link: Link) -> None:
+_own_queue = f"process.{uuid4().hex}"
+"""Of this process alone: for its pulse, and for the chains that it is to run."""
+
+
+def _send(link: Link, *, queue: str | None = None) -> None:
     """Puts a link on its step's queue. If the broker is away the chain ends, and a heartbeat starts it again."""
     try:
-        app.send_task(f"retouch.{link.step}", args=[link.slot, link.number], queue=str(link.step))
-    except (OperationalError, OSError) as exc:
+        app.send_task(f"retouch.{link.step}", args=[link.slot, link.number], queue=queue or str(link.step))
+    except (OperationalError, RedisError, OSError) as exc:
         log.warning("link.not_sent", step=link.step, error=type(exc).__name__)
+
+
+def _start_chain(link: Link) -> None:
+    """It begins where it was missed, so that a process that is new gets a chain of its own at once."""
+    _send(link, queue=_own_queue)
+
+
+def _send_pulse() -> bool:
+    try:
+        app.send_task(PULSE, queue=_own_queue)
+    except (OperationalError, RedisError, OSError) as exc:
+        log.warning("pulse.not_sent", error=type(exc).__name__)
+        return False
+    return True
 
 
 def _door(step: Step) -> None:
@@ -54,9 +80,17 @@ def _door(step: Step) -> None:
     def run(slot: int, number: int) -> None:
         if _engine is None:
             raise RuntimeError("this worker has no engine: it was not started by celery worker")
+        _pulse()
         following = _engine.call(chain.run_link(_engine, Link(step, slot, number)))
         if following is not None:
             _send(following)
+
+
+@app.task(name=PULSE)
+def _pulse() -> None:
+    """A message came through."""
+    if _engine is not None and not _engine.stopping:
+        _engine.watch.moved(CONSUMER)
 
 
 for _step in Step:
@@ -75,8 +109,22 @@ def _start(**_: Any) -> None:
     configure(settings)
     _refuse_unfit_redis()
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
-    _engine = Engine(settings, steps, start_chain=_send, metrics_port=settings.metrics.port)
+    app.amqp.queues.select_add(Queue(_own_queue, Exchange(""), auto_delete=True, expires=OWN_QUEUE_LIFE))
+    _engine = Engine(
+        settings,
+        steps,
+        start_chain=_start_chain,
+        metrics_port=settings.metrics.port,
+        send_pulse=_send_pulse,
+        end=_end,
+    )
     _engine.start()
+
+
+def _end(code: int) -> None:
+    """As a signal would, from any thread."""
+    _stop()
+    state.should_stop = code  # type: ignore[assignment]  # as Celery's own handlers of signals set it
 
 
 def _refuse_unfit_redis() -> None:

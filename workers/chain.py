@@ -43,7 +43,8 @@ async def _work(engine: Engine, link: Link) -> None:
     loop = asyncio.get_running_loop()
     busy_until, idle_until = loop.time() + SLICE, loop.time() + IDLE.total_seconds()
     while not engine.stopping:
-        rest = await _turn(engine, link)
+        with engine.watch.during(f"chain {link.slot} of {link.step}"):
+            rest = await _turn(engine, link)
         now = loop.time()
         if rest <= TICK:
             if now >= busy_until:

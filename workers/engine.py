@@ -6,22 +6,28 @@ Celery's tasks are doors into it: they come in through `call` and never block th
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 import uvloop
 
+from config import watch
 from config.settings import Settings
+from config.watch import LOOP, Watch
+from edits import checks
 from edits.connection import LOST
+from edits.errors import RedisUnfit, Unavailable
 from edits.schedule import HEARTBEAT, Claim, Claims, Link, Step
 from edits.scripting import ScriptError
 from workers import broken
 from workers.adopt import Adopt
 from workers.clients import Clients, open_clients
+from workers.in_hand import HANDED_BACK_WITHIN, InHand
 from workers.lease import Lease
 from workers.poll import Poll
+from workers.pulse import Pulse
 from workers.status import serve_status
 from workers.store import Store
 from workers.submit import Submit
@@ -31,8 +37,8 @@ log = structlog.get_logger()
 
 Answer = TypeVar("Answer")
 
-PERMITS: Final = {Step.SUBMIT: 64, Step.POLL: 128, Step.STORE: 16, Step.ADOPT: 50, Step.SWEEP: 8}
-"""How many claims of a step a process works on at once. Results are streamed, so 16 copies hold some 16 MiB."""
+FITNESS_EVERY: Final = 30  # heartbeats, a minute: whether Redis may still keep edits
+UNFIT: Final = 2  # exit code, the same as at the start
 
 
 class StepWork(Protocol):
@@ -52,11 +58,21 @@ class Engine:
     steps: list[Step]
     start_chain: Callable[[Link], None]
     metrics_port: int | None = None
+    send_pulse: Callable[[], bool] | None = None
+    """Puts a message on the queue of this process alone; False: the broker is away. None: there is no consumer."""
+
+    end: Callable[[int], None] = lambda _code: None
+    """Ends the process with this exit code, as a signal would."""
+
     running: set[Link] = field(default_factory=set)
     stopping: bool = False
-    _in_hand: dict[Step, set["asyncio.Task[None]"]] = field(default_factory=dict)
+    in_hand: InHand = field(default_factory=InHand)
+    watch: Watch = field(init=False)
     _wakes: dict[Step, asyncio.Event] = field(default_factory=dict)
     _ready: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.settings.stall_limit)
 
     def start(self) -> None:
         """Runs the loop in its thread; returns when the clients are open."""
@@ -64,20 +80,34 @@ class Engine:
         self._thread.start()
         if not self._ready.wait(30) or not self._thread.is_alive():
             raise RuntimeError("the engine did not start, see the log")
+        self.watch.begin(beat=self._beat, ended=self._stalled)
 
     def call(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         """Runs it on the engine's loop; for Celery's threads."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
 
     def stop(self) -> None:
-        """No new claims: slices and idle waits end, creates in hand are finished."""
+        """No new claims: slices and idle waits end, creates in hand are finished. The second time it hurries."""
+        self.loop.call_soon_threadsafe(self.in_hand.hurry if self.stopping else self.wake_all)
         self.stopping = True
-        self.loop.call_soon_threadsafe(self.wake_all)
 
     def close(self) -> None:
         """After `stop`: waits for the work in hand, says good-bye, ends the thread."""
         self.loop.call_soon_threadsafe(self._finished.set)
         self._thread.join(self.settings.shutdown_grace.total_seconds() + 5)
+        self.watch.close()
+
+    def _beat(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self.loop.call_soon_threadsafe(self.watch.moved, LOOP)
+
+    def _stalled(self, what: list[str]) -> None:
+        """In the thread of the watch: hands back what it can, and ends the process."""
+        watch.tell(what, self.watch.limit)
+        if LOOP not in what:
+            self.stop()
+            self.close()
+        watch.end_now()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -87,20 +117,20 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
         self._wakes = {step: asyncio.Event() for step in self.steps}
-        self._in_hand = {step: set() for step in self.steps}
         async with open_clients(self.settings, stopping=lambda: self.stopping) as clients, self._background(clients):
             self.clients = clients
             self.work = _steps(clients)
             self._ready.set()
             await self._finished.wait()
-            await self._drain()
+            await self.in_hand.drain(clients.outcomes, within=self._grace())
             with contextlib.suppress(ScriptError):
                 await clients.schedule.heartbeat(self.steps, [], counts=clients.requests, leave=True)
 
     @contextlib.asynccontextmanager
     async def _background(self, clients: Clients) -> AsyncIterator[None]:
         async with serve_status(self, clients, port=self.metrics_port):
-            tasks = [asyncio.create_task(self._heartbeats(clients)), asyncio.create_task(self._listen(clients))]
+            kept = [self._heartbeats, self._listen] + ([Pulse(self).send] if self.send_pulse else [])
+            tasks = [asyncio.create_task(_kept(keep, clients)) for keep in kept]
             try:
                 yield
             finally:
@@ -109,13 +139,10 @@ class Engine:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     def free(self, step: Step) -> int:
-        return PERMITS[step] - len(self._in_hand[step])
+        return self.in_hand.free(step)
 
     def spawn(self, step: Step, claim: Claim, lease: Lease) -> None:
-        """Works on a claim; it may outlive the slice that made it, so that one slow answer holds no chain."""
-        task = asyncio.create_task(self._guarded(step, claim, lease))
-        self._in_hand[step].add(task)
-        task.add_done_callback(self._in_hand[step].discard)
+        self.in_hand.begin(step, claim, self._guarded(step, claim, lease))
 
     async def _guarded(self, step: Step, claim: Claim, lease: Lease) -> None:
         try:
@@ -142,14 +169,24 @@ class Engine:
             event.set()
 
     async def _heartbeats(self, clients: Clients) -> None:
+        fit_for = 0  # heartbeats until Redis is looked at again; it may be another one each time it was away
         while True:
             counts = +clients.requests  # without those that are zero
             try:
                 missing = await clients.schedule.heartbeat(self.steps, list(self.running), counts=counts)
                 clients.requests.subtract(counts)
-            except ScriptError as exc:
+                if fit_for <= 0:
+                    await checks.require_fit(clients.repository.redis)
+                    fit_for = FITNESS_EVERY
+                fit_for -= 1
+            except RedisUnfit as exc:
+                log.error("redis.unfit", error=str(exc))  # noqa: TRY400 - the message says it all
+                self.end(UNFIT)
+                return
+            except (ScriptError, Unavailable) as exc:
                 log.warning("heartbeat.lost", error=str(exc))
-                missing = []
+                self.watch.excuse()
+                fit_for, missing = 0, []
             for link in [] if self.stopping else missing:
                 log.info("chain.started", step=link.step, slot=link.slot, number=link.number)
                 await asyncio.to_thread(self.start_chain, link)
@@ -171,10 +208,21 @@ class Engine:
                 log.warning("wakeups.lost", error=type(exc).__name__)
                 await asyncio.sleep(1)
 
-    async def _drain(self) -> None:
-        left = [task for tasks in self._in_hand.values() for task in tasks]
-        if left:
-            await asyncio.wait(left, timeout=self.settings.shutdown_grace.total_seconds())
+    def _grace(self) -> float:
+        """What may be used of it: the rest is for the good-bye, before whoever waits for us loses patience."""
+        return max(self.settings.shutdown_grace.total_seconds() - 2 * HANDED_BACK_WITHIN, 1.0)
+
+
+async def _kept(keep: Callable[[Clients], Awaitable[None]], clients: Clients) -> None:
+    """For as long as the engine runs: what nobody foresaw is logged, and it begins anew."""
+    while True:
+        try:
+            await keep(clients)
+        except Exception:
+            log.exception("engine.broke", error=keep.__name__)
+            await asyncio.sleep(HEARTBEAT.total_seconds())
+        else:
+            return
 
 
 def _steps(clients: Clients) -> dict[Step, StepWork]:

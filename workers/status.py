@@ -25,7 +25,10 @@ async def serve_status(engine: "Engine", clients: Clients, *, port: int | None) 
         return
 
     async def healthz(_request: web.Request) -> web.Response:
-        return web.json_response({"status": "stopping" if engine.stopping else "ok", "chains": len(engine.running)})
+        unwell = engine.watch.unwell()
+        status = "stalled" if unwell else "stopping" if engine.stopping else "ok"
+        told = {"status": status, "chains": len(engine.running), "stalled": unwell}
+        return web.json_response(told, status=503 if unwell else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         scope = request.query.get("scope")

@@ -47,6 +47,9 @@ class Submit:
     async def work(self, claim: Claim, lease: Lease) -> None:
         edit = claim.edit()
         await asyncio.sleep(claim.slot)
+        if self.clients.stopping():
+            await lease.decide(lambda: self.clients.outcomes.release(claim, why="handed_back", wait=Wait.FAIR_SHARE))
+            return
         try:
             request = await self._request(edit, claim, lease)
         except ValueError as exc:  # nothing has left, and it would be the same again

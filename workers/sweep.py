@@ -1,5 +1,7 @@
 """Step sweep: what nobody waits for: manifests of edits without a result, paid tasks given up, what is too old."""
 
+import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +24,7 @@ log = structlog.get_logger()
 
 LOOKS_EVERY: Final = 10.0  # seconds between looks for paid tasks that are due to be read, and for what is too old
 ABANDONED_AT_ONCE: Final = 5
+READ_WITHIN: Final = 10.0  # seconds; a provider that is slow or closed for long must not hold the chain
 
 
 @dataclass(slots=True)
@@ -45,7 +48,9 @@ class Sweep:
         its_time = boot_time() - self.looked_at > LOOKS_EVERY
         if its_time:
             self.looked_at = boot_time()
-            await self._read_abandoned()
+            with contextlib.suppress(TimeoutError):  # the others are due again when their lease ends
+                async with asyncio.timeout(READ_WITHIN):
+                    await self._read_abandoned()
         if its_time or self.too_old_left:
             self.too_old_left = await self.retention.slice()
         claims = await self.clients.schedule.claim_due(

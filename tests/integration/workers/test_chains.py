@@ -18,7 +18,8 @@ from edits.schedule import Link, Step
 from tests.integration.workers.conftest import with_leases
 from tests.integration.workers.rounds import Rounds, until
 from workers import chain
-from workers.engine import PERMITS, Engine
+from workers.engine import Engine
+from workers.in_hand import PERMITS
 
 ALL = list(Step)
 

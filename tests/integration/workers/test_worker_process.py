@@ -36,6 +36,7 @@ READY_WITHIN = 30.0
 class Worker:
     process: "subprocess.Popen[bytes]"
     port: int
+    log: Path
 
     def health(self) -> dict[str, Any]:
         try:
@@ -54,9 +55,9 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(environ: dict[str, str], folder: Path) -> Iterator[Worker]:
+def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Worker]:
     port = free_port()
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", ",".join(STEPS), "-E"]
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", ",".join(STEPS), "-E", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
     with (folder / f"worker-{port}.log").open("wb") as written:
         process = subprocess.Popen(
@@ -67,7 +68,7 @@ def worker(environ: dict[str, str], folder: Path) -> Iterator[Worker]:
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Worker(process, port)
+            yield Worker(process, port, Path(written.name))
         finally:
             if process.poll() is None:
                 process.kill()

@@ -1,0 +1,32 @@
+"""Whether this process still gets messages: when none came for a while it sends one to itself, by its own queue.
+
+It comes back only through a broker, a consumer and a thread that work. A broker that is away excuses the consumer.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from workers.clients import Clients
+
+if TYPE_CHECKING:
+    from workers.engine import Engine
+
+CONSUMER: Final = "consumer"
+COMES_BACK_WITHIN: Final = 35.0  # seconds; Celery's consumer tries to reach its broker every 32 s at last
+
+
+@dataclass(slots=True)
+class Pulse:
+    engine: "Engine"
+
+    async def send(self, _clients: Clients) -> None:
+        watch, send_pulse = self.engine.watch, self.engine.send_pulse
+        if send_pulse is None:
+            return
+        watch.moved(CONSUMER, leave=COMES_BACK_WITHIN)  # it connects after the engine has started
+        while not self.engine.stopping:
+            if watch.quiet_for(CONSUMER) >= watch.limit / 3 and not await asyncio.to_thread(send_pulse):
+                watch.moved(CONSUMER, leave=COMES_BACK_WITHIN)
+            await asyncio.sleep(watch.limit / 6)
+        watch.forget(CONSUMER)
