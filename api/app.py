@@ -25,7 +25,7 @@ from api.live import Live
 from api.middleware import Envelope, Guard
 from api.routes import callbacks, docs, edits, operations, results
 from api.views import Views
-from config import logging
+from config import logging, watch
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.settings import Settings
@@ -112,7 +112,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         max_of_tenant=settings.edits.max_queued_per_tenant,
         memory=settings.redis_max_memory_used,
     )
-    live = Live(repository)
+    live = Live(repository, grace=settings.shutdown_grace)
     app.state.parts = Parts(
         settings=settings,
         repository=repository,
@@ -125,7 +125,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     try:
         async with live.running():
-            with _told_to_end(live.drain):
+            with _told_to_end(live.drain), watch.kept(asyncio.get_running_loop(), settings.stall_limit):
                 yield
     finally:
         await redis.aclose(close_connection_pool=True)
@@ -135,7 +135,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 def _told_to_end(drain: Callable[[], None]) -> Iterator[None]:
     """Calls `drain` at SIGTERM and SIGINT, before the server's own handler.
 
-    The server first waits for open requests, and those that wait for an edit would hold it for a minute.
+    The server first waits for open requests, and those that wait for an edit would hold it for a minute. At a second
+    SIGINT it hurries, and so it does here at a second signal of either kind.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -143,11 +144,14 @@ def _told_to_end(drain: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
+    told: list[int] = []
+
     def on_signal(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(drain)
         previous = kept[signal.Signals(number)]
         if callable(previous):
-            previous(number, frame)
+            previous(signal.SIGINT if told else number, frame)
+        told.append(number)
 
     for number in kept:
         signal.signal(number, on_signal)

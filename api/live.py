@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -22,8 +24,10 @@ HEARD: Final = 10.0
 
 
 class Live:
-    def __init__(self, repository: EditRepository) -> None:
+    def __init__(self, repository: EditRepository, *, grace: timedelta) -> None:
         self._repository = repository
+        self._grace = grace.total_seconds()
+        self._drained_at = 0.0
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._ending = asyncio.Event()
         self.listening = False
@@ -42,8 +46,15 @@ class Live:
     def draining(self) -> bool:
         return self._ending.is_set()
 
+    @property
+    def late(self) -> bool:
+        """Half of the grace is over: what has not wholly arrived by now would be cut."""
+        return self.draining and time.monotonic() - self._drained_at > self._grace / 2
+
     def drain(self) -> None:
-        """The process is about to end: whoever waits is answered now."""
+        """The process is about to end: whoever waits is answered now; what comes over open connections is served."""
+        if not self.draining:
+            self._drained_at = time.monotonic()
         self._ending.set()
         self._wake_all()
 

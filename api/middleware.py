@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -82,7 +82,7 @@ class Guard:
         problem = _too_large(scope, self._max_body)
         if problem is None:
             try:
-                await self._app(scope, _capped(receive, self._max_body), send_noting)
+                await self._app(scope, _capped(receive, self._max_body, ends_soon=_ends_soon(scope)), send_noting)
             except Exception as exc:
                 if begun:  # half an answer is out: only a broken connection says so
                     raise
@@ -129,8 +129,15 @@ def _too_large(scope: Scope, max_body: int) -> errors.Problem | None:
     return _body_too_large(max_body) if announced > max_body else None
 
 
-def _capped(receive: Receive, max_body: int) -> Receive:
-    """Also for a body that does not announce its length: raises Problem body_too_large where it is read."""
+def _ends_soon(scope: Scope) -> Callable[[], bool]:
+    return lambda: bool(scope["app"].state.parts.live.late)
+
+
+def _capped(receive: Receive, max_body: int, *, ends_soon: Callable[[], bool]) -> Receive:
+    """Where the body is read, raises Problem body_too_large (also if it does not announce its length) or draining.
+
+    A body that is still on its way shortly before the process ends would be cut: so far nothing was accepted.
+    """
     received = 0
 
     async def receive_some() -> Message:
@@ -139,6 +146,8 @@ def _capped(receive: Receive, max_body: int) -> Receive:
         received += len(message.get("body", b""))
         if received > max_body:
             raise _body_too_large(max_body)
+        if message.get("more_body") and ends_soon():
+            raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
         return message
 
     return receive_some

@@ -21,12 +21,15 @@ class Protocol(HttpToolsProtocol):
     """A head has to arrive whole within `head_within` seconds of its first byte, else the connection is closed."""
 
     head_within: ClassVar[float] = 20.0
+    linger: ClassVar[float] = 3.0
+    """Seconds that an idle connection stays open when the process ends."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head: int | None = None
         """Bytes of the head that is being read, those of its first packet aside; None between heads."""
         self._patience: asyncio.TimerHandle | None = None
+        self._leaving = False
         self._repeated = False
         """What the parser reads now is a head that was read before."""
 
@@ -71,11 +74,23 @@ class Protocol(HttpToolsProtocol):
         if not self._repeated:
             self._arrived()
             super().on_headers_complete()
+            if self._leaving:
+                self.cycle.keep_alive = False
         self._repeated = False
 
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():  # else the parser has passed the body over, and it is still to come
             super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """The process ends. A client may be sending on a connection that it kept: it is answered, and told to close."""
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._leaving = True
+            grace: int | None = self.config.timeout_graceful_shutdown
+            self._wait(self.linger if grace is None else min(self.linger, grace / 2))
+        else:
+            super().shutdown()
 
     def _decline(self, rest: bytes) -> None:
         """Go on in HTTP/1.1 after an offer to speak otherwise, as Java's client makes it with its first request.

@@ -12,6 +12,7 @@ from config.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
 KEEP_ALIVE = 75  # seconds: longer than the proxies before us keep a connection, so that it is they who end it
+NEW_PROCESS_WITHIN = 30  # seconds that a new process of the API may take before the one it replaces is kept
 NO_VALKEY = "no Valkey here: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
 
 Command = tuple[str, ...]
@@ -48,16 +49,20 @@ def valkey_binary() -> str:
 
 
 def sandbox(port: int) -> Command:
-    return (*_uvicorn("qubico.sandbox.app:app"), "--host", "127.0.0.1", "--port", str(port), "--no-access-log")
+    return (
+        *_uvicorn("qubico.sandbox.app:app"), "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
+        "--timeout-graceful-shutdown", "3",
+    )  # fmt: skip
 
 
 def api(settings: Settings) -> Command:
     """The app itself decides which proxies it believes."""
     return (
         *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
-        "--workers", str(settings.api.processes), "--no-server-header", "--no-access-log", "--no-proxy-headers",
-        "--log-level", settings.log.level, "--timeout-graceful-shutdown", str(grace_within(settings)),
-        "--timeout-keep-alive", str(KEEP_ALIVE), "--http", "api.server:Protocol", "--ws", "none",
+        "--workers", str(settings.api.processes), "--timeout-worker-healthcheck", str(NEW_PROCESS_WITHIN),
+        "--no-server-header", "--no-access-log", "--no-proxy-headers", "--log-level", settings.log.level,
+        "--timeout-graceful-shutdown", str(grace_within(settings)), "--timeout-keep-alive", str(KEEP_ALIVE),
+        "--http", "api.server:Protocol", "--ws", "none",
     )  # fmt: skip
 
 
@@ -87,7 +92,7 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 
 def _uvicorn(app: str) -> Command:
-    return (sys.executable, "-m", "uvicorn", app, "--app-dir", str(ROOT))
+    return (sys.executable, "-m", "cli.serving", app, "--app-dir", str(ROOT))
 
 
 def _celery(command: str) -> Command:

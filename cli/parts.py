@@ -33,6 +33,7 @@ def sandbox(port: int, *, environment: Environment, folder: Path) -> Part:
         command=commands.sandbox(port),
         environment=environment,
         ready=probes.http(port, "/sandbox/health"),
+        well=probes.http(port, "/sandbox/health"),
         order=SANDBOX,
         folder=folder,
     )
@@ -44,6 +45,7 @@ def api(settings: Settings, *, environment: Environment, folder: Path) -> Part:
         command=commands.api(settings),
         environment=environment,
         ready=probes.http(settings.api.port, "/readyz", host=reached_at(settings.api.host)),
+        well=probes.http(settings.api.port, "/healthz", host=reached_at(settings.api.host)),  # no I/O: its loop turns
         order=REST,
         folder=folder,
     )
@@ -69,6 +71,7 @@ def workers(
                 command=commands.worker(settings, name=f"{name}-{os.getpid()}", steps=steps),
                 environment={**environment, "RETOUCH_METRICS__PORT": str(port)},
                 ready=probes.http(port, "/healthz"),
+                well=probes.http(port, "/healthz"),
                 order=REST,
                 folder=folder,
             )
@@ -82,6 +85,7 @@ def flower(settings: Settings, *, environment: Environment, folder: Path) -> Par
         command=commands.flower(),
         environment=environment,
         ready=probes.http(settings.flower.port, "/healthcheck"),
+        well=probes.http(settings.flower.port, "/healthcheck"),
         order=REST,
         folder=folder,
     )

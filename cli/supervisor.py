@@ -33,6 +33,7 @@ class Part:
     ready: Callable[[], Awaitable[bool]]
     order: int = 0  # lower starts earlier and ends later
     start_within: float = 30.0  # seconds
+    well: Callable[[], Awaitable[bool]] | None = None  # asked while it runs; None: that it runs is enough
     folder: Path | None = None  # where it runs; unset: where we do
 
 
@@ -49,6 +50,18 @@ class Backoff:
         return min(self.first * 2.0 ** min(deaths - 1, 16), self.last)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """A part that is not well at so many looks in a row is killed. Looks are counted, not time: a machine may sleep."""
+
+    every: float = 5.0
+    looks: int = 6
+
+    @property
+    def seconds(self) -> float:
+        return self.every * self.looks
+
+
 class Supervisor:
     """`async with Supervisor(…)`: inside, every part was ready once and is kept running; after it, none is left."""
 
@@ -60,6 +73,7 @@ class Supervisor:
         say: Callable[[str], None],
         grace: float,
         backoff: Backoff | None = None,
+        patience: Patience | None = None,
         keep_open: tuple[int, ...] = (),
     ) -> None:
         self._parts = sorted(parts, key=lambda part: part.order)
@@ -67,6 +81,7 @@ class Supervisor:
         self._say = say
         self._grace = grace
         self._backoff = backoff or Backoff()
+        self._patience = patience or Patience()
         self._reaper = Reaper(grace=grace, keep_open=keep_open)
         self._running: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
@@ -150,7 +165,7 @@ class Supervisor:
         born = time.monotonic()
         while True:
             process = self._running[part.name]
-            code = await process.wait()
+            code = await self._end_of(part, process)
             self._forget(process)
             deaths = 1 if time.monotonic() - born > self._backoff.calm else deaths + 1
             wait = self._backoff.after(deaths)
@@ -161,6 +176,29 @@ class Supervisor:
             born = time.monotonic()
             process = await self._spawn(part)
             self._say(f"{part.name} started again (pid {process.pid})")
+
+    async def _end_of(self, part: Part, process: Process) -> int:
+        """The exit code, once it ended: by itself, or killed because it was not well for too long."""
+        watching = asyncio.create_task(self._watch(part, process))
+        try:
+            return await process.wait()
+        finally:
+            watching.cancel()
+
+    async def _watch(self, part: Part, process: Process) -> None:
+        """What hangs, or was stopped, can only be seen from outside and would not heed a signal that asks."""
+        if part.well is None:
+            return
+        until = time.monotonic() + part.start_within  # a part that starts has its time for it
+        missed = 0
+        while missed < self._patience.looks:
+            await asyncio.sleep(self._patience.every)
+            if await part.well():
+                missed, until = 0, 0.0
+            elif time.monotonic() > until:
+                missed += 1
+        self._say(f"{part.name} has not been well for {self._patience.seconds:g} s and is killed")
+        kill_group(process.pid)
 
     async def _end(self, name: str) -> None:
         process = self._running.pop(name, None)

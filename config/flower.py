@@ -25,6 +25,17 @@ class GuardedMetrics(monitor.Metrics):  # type: ignore[misc] # Flower has no typ
         await super().get()
 
 
+class Healthcheck(monitor.Healthcheck):  # type: ignore[misc] # Flower has no type hints
+    """Flower's own says OK whatever happens; this one also that events are still received."""
+
+    async def get(self) -> None:
+        if self.application.events.is_alive():
+            await super().get()
+        else:
+            self.set_status(503)
+            self.write("no events are received: the thread that does has ended")
+
+
 def chosen(argv: Sequence[str] | None = None) -> bool:
     """Whether this process was started as Flower: `celery -A workers.app flower`, `retouch flower`."""
     return "flower" in (sys.argv if argv is None else argv)[1:]
@@ -51,10 +62,11 @@ def configure(settings: Settings) -> None:
 
 
 def harden() -> None:
-    """Put the password before /metrics, for every Flower that this process may start."""
+    """Put the password before /metrics and sense into /healthcheck, for every Flower that this process may start."""
+    better = {monitor.Metrics: GuardedMetrics, monitor.Healthcheck: Healthcheck}
     for position, handler in enumerate(urls.handlers):
-        if isinstance(handler, tuple) and handler[1] is monitor.Metrics:
-            urls.handlers[position] = (handler[0], GuardedMetrics)
+        if isinstance(handler, tuple) and handler[1] in better:
+            urls.handlers[position] = (handler[0], better[handler[1]])
 
 
 def _keep_state(settings: Settings) -> None:

@@ -4,6 +4,7 @@ Beats are counted and no clock is read: while the whole process stands (a laptop
 moment to spare) none is counted, so that only what stands while the rest goes on is taken for stalled.
 """
 
+import asyncio
 import contextlib
 import faulthandler
 import os
@@ -92,6 +93,26 @@ class Watch:
     def _standing(self, beats: float) -> list[str]:
         with self._lock:
             return [name for name, since in self._still.items() if since >= beats]
+
+
+@contextlib.contextmanager
+def kept(loop: asyncio.AbstractEventLoop, limit: timedelta) -> Iterator[None]:
+    """For a process that is a loop and nothing else: inside, the loop has to move, or the process ends."""
+    watch = Watch(limit)
+
+    def beat() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(watch.moved, LOOP)
+
+    def ended(stalled: list[str]) -> None:
+        tell(stalled, watch.limit)
+        end_now()
+
+    watch.begin(beat=beat, ended=ended)
+    try:
+        yield
+    finally:
+        watch.close()
 
 
 def tell(stalled: list[str], limit: float) -> None:

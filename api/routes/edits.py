@@ -63,8 +63,6 @@ ASK_AGAIN: Final = {
     ),
 )
 async def create(query: Annotated[CreateQuery, Query()], request: Request, parts: Served) -> Response:
-    if parts.live.draining:
-        raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
     sent_as = body.media_type(request)
     key = idempotency_key_of(request)
     if not _is_short(request):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,12 +18,13 @@ import redis as redis_sync
 
 from tests.integration.api.conftest import KEY, SECRET
 from tests.integration.api.test_accept import BODY
+from tests.parts.stack import eventually
 from tests.parts.valkey import free_port
 
 ROOT = Path(__file__).parents[3]
 
 
-def uvicorn(folder: Path, *options: str, **changes: str) -> "subprocess.Popen[str]":
+def uvicorn(folder: Path, *options: str, module: str = "uvicorn", **changes: str) -> "subprocess.Popen[str]":
     environ = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
     environ |= {
         "PYTHONPATH": str(ROOT),
@@ -30,15 +32,31 @@ def uvicorn(folder: Path, *options: str, **changes: str) -> "subprocess.Popen[st
         "RETOUCH_LOG__FORMAT": "json",
         "RETOUCH_LOG__LEVEL": "debug",
     } | changes
-    command = [sys.executable, "-m", "uvicorn", "api.app:app", *options]
+    command = [sys.executable, "-m", module, "api.app:app", *options]
     return subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture
 def url(tmp_path: Path, redis_url: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    with serving(tmp_path, redis_url) as served:
+        yield served
+
+
+@pytest.fixture
+def ours(tmp_path: Path, redis_url: str) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """As `retouch api` starts it."""
+    options = ("--http", "api.server:Protocol", "--ws", "none", "--timeout-graceful-shutdown", "9")
+    with serving(tmp_path, redis_url, *options, module="cli.serving") as served:
+        yield served
+
+
+@contextlib.contextmanager
+def serving(
+    folder: Path, redis_url: str, *options: str, module: str = "uvicorn"
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     port = str(free_port())
     process = uvicorn(
-        tmp_path, "--port", port, "--log-level", "warning",
+        folder, "--port", port, "--log-level", "warning", *options, module=module, RETOUCH_SHUTDOWN_GRACE="2s",
         RETOUCH_REDIS_URL=redis_url, RETOUCH_SECRET_KEY=SECRET, RETOUCH_API__ADMIN_KEY=KEY, RETOUCH_API__PORT=port,
         RETOUCH_QUBICO__BASE_URL="http://127.0.0.1:9", RETOUCH_QUBICO__API_KEY="sandbox-key",
     )  # fmt: skip
@@ -90,6 +108,80 @@ def test_whoever_waits_is_answered_when_it_is_told_to_end(url: tuple[str, "subpr
     _, written = process.communicate(timeout=10)
     assert process.returncode in {0, -signal.SIGTERM}
     assert "Traceback" not in written
+
+
+def test_who_keeps_a_connection_is_answered_over_it_when_the_process_ends(
+    ours: tuple[str, "subprocess.Popen[str]"],
+) -> None:
+    address, process = ours
+    with httpx.Client(base_url=address, headers={"X-API-Key": KEY}, trust_env=False) as client:
+        assert client.get("/readyz").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(address), "new connections are refused")
+        answer = client.post("/v1/edits", json=BODY)
+        assert (answer.status_code, answer.headers["connection"]) == (202, "close")
+        with pytest.raises(httpx.ConnectError):
+            client.get("/healthz")
+    assert process.wait(10) == 0
+
+
+def test_an_ending_process_says_so_to_who_is_connected_and_an_idle_connection_does_not_hold_it(
+    ours: tuple[str, "subprocess.Popen[str]"],
+) -> None:
+    address, process = ours
+    with (
+        httpx.Client(base_url=address, headers={"X-API-Key": KEY}, trust_env=False) as asks,
+        httpx.Client(base_url=address, trust_env=False) as idles,
+    ):
+        assert {client.get("/healthz").status_code for client in (asks, idles)} == {200}
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(address), "new connections are refused")
+        answer = asks.get("/readyz?verbose")
+        assert (answer.status_code, answer.json()["parts"]["process"]["status"]) == (503, "down")
+        assert answer.json()["parts"]["process"]["detail"].startswith("draining")
+        assert process.wait(10) == 0
+
+
+def test_a_body_that_is_still_on_its_way_when_the_process_ends_is_told_so(
+    ours: tuple[str, "subprocess.Popen[str]"],
+) -> None:
+    address, process = ours
+    told = b""
+    with socket.create_connection(address.removeprefix("http://").split(":"), timeout=10) as connection:
+        head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
+        connection.sendall(f"{head}Content-Length: 100000\r\n\r\n{{".encode())
+        process.send_signal(signal.SIGTERM)
+        connection.settimeout(0.2)
+        for _ in range(40):  # 8 s
+            with contextlib.suppress(TimeoutError):
+                told = connection.recv(65536)
+                break
+            connection.sendall(b" ")
+    head, _, body = told.partition(b"\r\n\r\n")
+    assert b" 503 " in head.splitlines()[0]
+    assert b"retry-after" in head.lower()
+    assert (json.loads(body)["code"], json.loads(body)["retryable"]) == ("draining", True)
+    assert process.wait(10) == 0
+
+
+def test_a_second_signal_hurries(ours: tuple[str, "subprocess.Popen[str]"]) -> None:
+    address, process = ours
+    with socket.create_connection(address.removeprefix("http://").split(":"), timeout=10) as connection:
+        connection.sendall(f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\n".encode())
+        connection.sendall(b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{")
+        process.send_signal(signal.SIGTERM)
+        eventually(lambda: refused(address), "new connections are refused")
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0  # alone it would take nine seconds
+
+
+def refused(address: str) -> bool:
+    try:
+        httpx.get(f"{address}/healthz", trust_env=False)
+    except httpx.ConnectError:
+        return True
+    return False
 
 
 def test_what_nobody_foresaw_is_unavailable_and_logged_under_its_request_id(

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cli import probes
 from cli.errors import WorkFailed
-from cli.supervisor import Backoff, Part, Supervisor
+from cli.supervisor import Backoff, Part, Patience, Supervisor
 from tests.parts.stack import ROOT, eventually, running
+from tests.parts.valkey import free_port
 
 SLEEPS = "import time; time.sleep(60)"
 # Tells its pid and that of a child of its own, and takes no SIGTERM, as a hung program would.
@@ -51,7 +53,7 @@ def once(path):
     return there
 
 
-def part(name, code, *arguments, order=0, ready=at_once, start_within=10.0):
+def part(name, code, *arguments, order=0, ready=at_once, start_within=10.0, well=None):
     return Part(
         name=name,
         command=(sys.executable, "-c", code, *(str(argument) for argument in arguments)),
@@ -59,6 +61,7 @@ def part(name, code, *arguments, order=0, ready=at_once, start_within=10.0):
         ready=ready,
         order=order,
         start_within=start_within,
+        well=well,
     )
 
 
@@ -72,7 +75,12 @@ class Said(list):
 
 def supervisor(tmp_path, *parts, said=None, grace=5.0):
     return Supervisor(
-        parts, logs=tmp_path / "logs", say=said if said is not None else Said(), grace=grace, backoff=QUICK
+        parts,
+        logs=tmp_path / "logs",
+        say=said if said is not None else Said(),
+        grace=grace,
+        backoff=QUICK,
+        patience=Patience(every=0.05, looks=4),
     )
 
 
@@ -107,6 +115,55 @@ async def test_a_part_that_keeps_dying_is_started_ever_more_slowly(tmp_path):
         await until(lambda: said.count_of("in 0.2 s") >= 2, "the longest wait, twice")
     waits = [line.split("again in ")[1].split(" s")[0] for line in said if "died" in line]
     assert waits[:4] == ["0.05", "0.1", "0.2", "0.2"]
+
+
+SERVES = """
+import http.server, sys, pathlib
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/" else 404)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answers).serve_forever()
+"""
+
+
+async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "ANSWER_WITHIN", 0.3)
+    said, port, looks = Said(), free_port(), []
+    answers = probes.http(port, "/")
+
+    async def well():
+        looks.append(await answers())
+        return looks[-1]
+
+    async with supervisor(tmp_path, part("server", SERVES, port, ready=answers, well=well), said=said) as watched:
+        first = watched.pids()["server"]
+        await until(lambda: any(looks), "a look that finds it well")
+        os.kill(first, signal.SIGSTOP)
+        await until(lambda: watched.pids()["server"] != first, "a new process")
+        assert not running(first)
+        looks.clear()
+        await until(lambda: any(looks), "the new process to answer")
+    assert said[0] == "server has not been well for 0.2 s and is killed"
+    assert "server died (SIGKILL), starting it again in 0.05 s" in said[1]
+
+
+async def test_a_part_that_is_unwell_now_and_then_or_still_starts_is_left_alone(tmp_path):
+    looks = 0
+
+    async def one_in_four():
+        nonlocal looks
+        looks += 1
+        return looks > 20 and looks % 4 == 0
+
+    said = Said()
+    async with supervisor(tmp_path, part("busy", SLEEPS, well=one_in_four), said=said) as watched:
+        first = watched.pids()["busy"]
+        await until(lambda: looks > 40, "many looks")
+        assert watched.pids()["busy"] == first
+    assert said == []
 
 
 def test_the_wait_doubles_up_to_its_limit():

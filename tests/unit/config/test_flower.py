@@ -6,15 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from flower import urls
+from flower.app import Flower
 from flower.options import default_options as options
 from flower.views import monitor
+from tornado.httpclient import AsyncHTTPClient
+from tornado.httpserver import HTTPServer
 
 from config import flower
 from config.settings import SettingsError, load
@@ -168,3 +173,24 @@ def test_a_folder_that_cannot_be_made_costs_only_the_memory(tmp_path, monkeypatc
     finally:
         for name, value in kept.items():
             setattr(options, name, value)
+
+
+async def test_a_flower_that_receives_no_events_says_so():
+    flower.harden()
+    app = Flower(capp=Celery("tiny", broker="memory://"), options=options)
+    listening = threading.Event()
+    app.events.run = listening.wait  # a thread that ends when it is told to
+    port = free_port()
+    server = HTTPServer(app)
+    server.listen(port, "127.0.0.1")
+    asked = AsyncHTTPClient()
+    try:
+        threading.Thread.start(app.events)
+        assert (await asked.fetch(f"http://127.0.0.1:{port}/healthcheck")).body == b"OK"
+        listening.set()
+        app.events.join(10)
+        answer = await asked.fetch(f"http://127.0.0.1:{port}/healthcheck", raise_error=False)
+        assert (answer.code, answer.body.split(b":")[0]) == (503, b"no events are received")
+    finally:
+        server.stop()
+        asked.close()
