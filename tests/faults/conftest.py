@@ -8,7 +8,7 @@ from tests.faults.scenario import SOAK, Scenario
 
 @pytest.fixture
 def scenario(request: pytest.FixtureRequest, tmp_path) -> Scenario:
-    return Scenario(request.node.name.removeprefix("test_"), tmp_path)
+    return Scenario(_name(request.node), tmp_path)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if SOAK and config.getoption("--resume"):
         for item in items:
-            row = rows.kept(item.name.removeprefix("test_"))
+            row = rows.kept(_name(item))
             if row is not None and row.held:
                 item.add_marker(pytest.mark.skip(reason=f"held before, see {rows.FOLDER}"))
 
@@ -26,3 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if SOAK:
         terminalreporter.write(rows.show())
+
+
+def _name(item: pytest.Item) -> str:
+    """Of the fault: the test's, or that of its parameters."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.id if callspec else item.name.removeprefix("test_"))

@@ -19,9 +19,10 @@ from tests.parts.stack import RunningStack, start_stack, stop
 
 UNENDED = "queued,submitting,processing,storing"
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
-LEAP = 39  # seconds; less than the lease of a submit
-BETWEEN_LEAPS = 6.0  # seconds; more than the send window, which no leap shortens
-LEAPS = 2  # the provider's clock and ours may differ by two minutes
+LEAP = 8.0  # seconds; with the next one the clock of Redis runs six times as fast,
+LEAP_EVERY = 1.5  # so that a send window of 5 s is over before a lease of 40 s is
+LEAPS = 10  # and no more: the provider's clock and ours may differ by two minutes
+MORE_EVERY = 10.0  # seconds
 FAULTY = {
     "RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD": "41s",  # the shortest that the lease of a submit allows
     "RETOUCH_LOG__FORMAT": "json",
@@ -49,6 +50,7 @@ class System:
         self._settings = settings
         self._pictures_url = pictures_url
         self._over_at: float | None = None
+        self._after = range(0)
         self._leapt = 0
 
     # --- edits ---
@@ -91,13 +93,15 @@ class System:
         if faults:
             raise faults[0]
 
-    def bought(self) -> int:
-        return int(self.ledger(rows=False)["tasks_bought"])
-
-    def ledger(self, *, rows: bool = True) -> dict[str, Any]:
-        address = f"{self.stack.sandbox_url}/sandbox/ledger"
-        book: dict[str, Any] = httpx.get(address, params={"tasks": str(rows).lower()}, timeout=30).json()
+    def ledger(self) -> dict[str, Any]:
+        """The provider's own book of what it sold."""
+        book: dict[str, Any] = httpx.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30).json()
         return book
+
+    def timeline(self, edit_id: str) -> list[dict[str, Any]]:
+        with self.stack.http() as api:
+            events: list[dict[str, Any]] = api.get(f"/v1/edits/{edit_id}/timeline").json()
+            return [{"id": edit_id}, *events]
 
     def sandbox(self, **options: Any) -> None:
         """Changes switches of the provider."""
@@ -114,8 +118,9 @@ class System:
 
     def fault_over(self) -> None:
         """From here on it must recover by itself. Hands in three more edits, so that there is one to succeed."""
-        self._over_at = self.now()
-        for number in range(len(self.accepted), len(self.accepted) + 3):
+        self._over_at, first = self.now(), len(self.accepted)
+        self._after = range(first, first + 3)
+        for number in self._after:
             self.submit(number)
 
     @property
@@ -123,13 +128,20 @@ class System:
         return self._over_at is not None
 
     def until_ended(self, *, within: float, leap: bool) -> None:
-        """Until no edit is unended. With `leap` the clock of Redis is set ahead, so that leases need no waiting."""
-        began = time.monotonic()
-        until = began + within
-        while time.monotonic() < until and self.unended():
-            if leap and self._leapt < LEAPS and time.monotonic() > began + BETWEEN_LEAPS * (self._leapt + 1):
-                self._leap()
-            time.sleep(0.5)
+        """Until no edit is unended, while a few more come in: they show how fresh the provider's history is.
+
+        With `leap` the clock of Redis runs ahead for a while, so that leases need less waiting.
+        """
+        until = time.monotonic() + within
+        next_at = time.monotonic() + LEAP_EVERY
+        while (now := time.monotonic()) < until and self.unended():
+            if now >= next_at:
+                leaping = leap and self._leapt < LEAPS
+                if leaping:
+                    self._leap()
+                self.submit(len(self.accepted))
+                next_at = now + (LEAP_EVERY if leaping else MORE_EVERY)
+            time.sleep(0.3)
 
     def unended(self) -> bool:
         try:
@@ -143,10 +155,9 @@ class System:
         return redis_sync.Redis.from_url(self.stack.redis_url, socket_timeout=5)
 
     def _leap(self) -> None:
-        """As after a machine's sleep. A leap is shorter than a lease, and what is on its way has time to arrive."""
         self._leapt += 1
         with self.redis() as redis:
-            redis.incrby("retouch:clock", LEAP * 1000)
+            redis.incrby("retouch:clock", round(LEAP * 1000))
             for step in STEPS:
                 redis.publish("retouch:wake", step)
 
@@ -172,8 +183,9 @@ class System:
                     verdict.failed[edit["error"]["kind"]] += 1
                 else:
                     verdict.lost.append(self.accepted[number])
+        verdict.broken = self._broken_rules()
         verdict.bought_twice = self._bought_twice(edits.values())
-        verdict.recovered = self._recovered(edits.values())
+        verdict.recovered = self._recovered(edits)
         return verdict
 
     def _as_promised(self, api: httpx.Client, number: int, edit: dict[str, Any]) -> bool:
@@ -189,25 +201,29 @@ class System:
         kept = [path.read_bytes() for path in objects.glob(f"edits/*/*/*/{edit_id}/**/result.png")]
         return served in kept and any(objects.glob(f"edits/*/*/*/{edit_id}/manifest.json"))
 
+    def _broken_rules(self) -> str:
+        checked = self.stack.program("doctor", "--invariants", **self.stack.made)
+        return "" if checked.returncode == 0 else (checked.stdout + checked.stderr).decode()
+
     def _bought_twice(self, edits: Any) -> int:
         """By the provider's own book: tasks beyond the first of an edit, or of nobody; and what records say of it."""
         owners = Counter(row["webhook_secret"].split(".")[1] for row in self.ledger()["tasks"])
         known = {edit["id"]: edit for edit in edits if "id" in edit}
         beyond = sum(count - 1 for count in owners.values())
         nobodys = sum(owner not in known for owner in owners)
-        unrecorded = sum(owners[i] != (edit["provider"] or {}).get("tasks_bought", 0) for i, edit in known.items())
-        return beyond + nobodys + unrecorded
+        told = {i: (edit["provider"] or {}).get("tasks_bought", 0) for i, edit in known.items() if not _unknown(edit)}
+        return beyond + nobodys + sum(owners[i] != count for i, count in told.items())
 
-    def _recovered(self, edits: Any) -> float | None:
-        if self._over_at is None:
-            return None
-        ends = [
-            datetime.fromisoformat(edit["finished_at"]).timestamp()
-            for edit in edits
-            if edit.get("status") == "succeeded"
-        ]
-        after = [end - self._over_at for end in ends if end > self._over_at]
-        return min(after, default=None)
+    def _recovered(self, edits: dict[int, Any]) -> float | None:
+        """Seconds until the first of the edits that were handed in after the fault had succeeded."""
+        after = [edits[number] for number in self._after]
+        ends = [datetime.fromisoformat(edit["finished_at"]) for edit in after if edit.get("status") == "succeeded"]
+        return min(end.timestamp() for end in ends) - self._over_at if ends and self._over_at else None
+
+
+def _unknown(edit: dict[str, Any]) -> bool:
+    """It says itself that it does not know whether a task was bought."""
+    return bool(edit["error"]) and edit["error"]["kind"] == "submission_unknown"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.faults import workers
-from tests.faults.scenario import Scenario
+from tests.faults.scenario import SOAK, Scenario
 from tests.faults.system import System
 
 pytestmark = pytest.mark.fault
@@ -18,8 +18,8 @@ SPARED = ("valkey-server", "qubico.sandbox.app")  # Redis has faults of its own;
 
 @pytest.mark.timeout(2400)
 def test_sigkill_of_any_process(scenario: Scenario):
-    kills = scenario.size("kills", test=8, soak=1000)
-    edits = scenario.size("edits", test=40, soak=1500)
+    kills = scenario.size("kills", test=7, soak=1000)
+    edits = scenario.size("edits", test=30, soak=1500)
     scenario.is_("a process is killed", how="SIGKILL of a random worker, API, Flower, reaper or whole `up`")
     settings = {
         "RETOUCH_QUBICO__CREATES_PER_SECOND": "4",
@@ -27,7 +27,7 @@ def test_sigkill_of_any_process(scenario: Scenario):
         "RETOUCH_WORKER__PROCESSES": "1",
         "SANDBOX_LATENCY": "1.5",
     }
-    with scenario.system(**settings) as system, workers.beside(system.stack, 3) as crew:
+    with scenario.system(**settings) as system, workers.beside(system.stack, 3 if SOAK else 2) as crew:
         with system.submitting(edits, per_second=3):
             for number in range(kills):
                 time.sleep(scenario.chance.expovariate(1 / 0.9))

@@ -42,16 +42,17 @@ class Workers:
             process.kill()
             process.wait()
 
-    def _start(self, **more: str) -> "subprocess.Popen[bytes]":
-        with _log(self._stack.folder).open("ab") as log:
-            return subprocess.Popen(
-                [*PROGRAM, "worker"], cwd=self._stack.folder, env=self._stack.environ | more,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
+    def _start(self) -> "subprocess.Popen[bytes]":
+        return start(self._stack)
 
 
-def _log(folder: Path) -> Path:
-    return folder / "workers.log"
+def start(stack: RunningStack, *options: str, folder: Path | None = None, **environ: str) -> "subprocess.Popen[bytes]":
+    """One `retouch worker` with the settings of the `up`."""
+    with (stack.folder / "workers.log").open("ab") as log:
+        return subprocess.Popen(
+            [*PROGRAM, "worker", *options], cwd=folder or stack.folder, env=stack.environ | stack.made | environ,
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
 
 
 @contextmanager

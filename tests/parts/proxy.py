@@ -17,7 +17,8 @@ class Proxy:
         self.lose = 0
         """So many replies from now on are lost, each with its connection; the server has carried out what was asked."""
         self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._forwarding = asyncio.Event()
+        self.flow()
         self.before_forwarding: Callable[[bytes], None] | None = None
         self.lost = 0
         self.connections = 0
@@ -39,8 +40,14 @@ class Proxy:
         """Replies are kept back from now on, and the connections stay."""
         self._flowing.clear()
 
+    def swallow(self) -> None:
+        """A black hole: nothing passes in either direction from now on, and the connections stay."""
+        self.hold()
+        self._forwarding.clear()
+
     def flow(self) -> None:
         self._flowing.set()
+        self._forwarding.set()
 
     async def stop(self) -> None:
         self.flow()
@@ -87,6 +94,7 @@ class Proxy:
             while data := await client.read(65536):
                 if self.before_forwarding is not None:
                     self.before_forwarding(data)
+                await self._forwarding.wait()
                 forward.write(data)
                 await forward.drain()
 

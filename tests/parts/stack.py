@@ -56,6 +56,11 @@ class RunningStack:
         value: str = self._up["environment"][name]
         return value
 
+    @property
+    def made(self) -> dict[str, str]:
+        """Every setting that `up` has told its parts, for a process that does not join it."""
+        return dict(self._up["environment"])
+
     def http(self, *, timeout: float = 60.0) -> httpx.Client:
         """The API, with the operator's key."""
         headers = {"X-API-Key": self.api_key}
