@@ -9,6 +9,7 @@ from typing import Final
 
 from edits import fairness
 from edits.models import CostState, EditError, EditResult, Priority, Wait, to_ms
+from edits.pacing import Took
 from edits.schedule import Claim
 from edits.scripting import Scripts
 
@@ -84,6 +85,7 @@ class Outcomes:
         started_at: datetime | None,
         ended_at: datetime | None,
         units: int | None,
+        took: Took | None = None,
     ) -> bool:
         """The provider is done: the result's address is recorded before the copy."""
         return await self._decide(
@@ -93,6 +95,7 @@ class Outcomes:
             started=started_at and to_ms(started_at),
             ended=ended_at and to_ms(ended_at),
             units=units,
+            took=took and {"wait": round(took.wait * 1000), "run": round(took.run * 1000)},
         )
 
     async def succeed(self, claim: Claim, result: EditResult, *, at: int, extension: str) -> bool:

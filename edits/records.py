@@ -5,7 +5,7 @@ The hash `e:{id}` holds only values of up to 64 bytes, so that Redis keeps it pa
 st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode · ex expires (ms)
 cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
 li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
-tb tasks bought · rt tries of this step · ar automatic re-buys · hv may buy anew if nothing is to be had
+tb tasks bought · rt tries of this step · ar automatic re-buys · sp steps · hv may buy anew if nothing is to be had
 cu/cs cost of all its tasks: units, state · tu units of the task · ek/er/ec error: kind, retryable, provider's code
 rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt
 x: msg error message · addr the result's address · sent the picture's address as sent · cand task id a callback named ·
@@ -18,6 +18,7 @@ from typing import Any
 
 from edits import layout
 from edits.models import Edit, EditError, EditInput, EditResult, TimelineEvent, Wait, from_ms
+from edits.pacing import Took
 
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
@@ -96,6 +97,12 @@ def _error(e: dict[str, str], x: dict[str, str]) -> EditError | None:
         retryable=e.get("er") == "1",
         provider_code=int(code) if code else None,
     )
+
+
+def read_took(lines: Iterable[str]) -> list[Took]:
+    """What each task took: `wait,run,1 if a callback told of its end`, in milliseconds."""
+    rows = ([int(part) for part in line.split(",")] for line in lines)
+    return [Took(wait / 1000, run / 1000, called_back=bool(told)) for wait, run, told in rows]
 
 
 def read_timeline(text: str) -> Iterator[TimelineEvent]:

@@ -15,6 +15,7 @@
 {ns}:index:{tenant}    zset: edits that are here, by id (it sorts by time)   {ns}:ext:{tenant}:{external_id}  likewise
 {ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires once its edit has ended
 {ns}:task:{task_id}    the edit a task serves
+{ns}:took:{steps}      list: what the latest tasks took, the latest first (completed.lua)
 {ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
@@ -38,6 +39,7 @@ from edits import admission, errors, fairness, limiter, records
 from edits.admission import Caps, Drain
 from edits.connection import LOST
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
+from edits.pacing import Took
 from edits.scripting import NoMemory, ReplyLost, ScriptError, Scripts
 
 CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
@@ -90,6 +92,7 @@ class EditRepository:
             priority=edit.priority,
             shift=fairness.arrival_shift(edit.priority),
             input=records.written_input(edit),
+            steps=edit.input.steps,
             external_id=edit.external_id,
             units=edit.cost_units,
             expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
@@ -175,6 +178,11 @@ class EditRepository:
     async def nudge(self, edit_id: str, *, attempt: int, task_id: str, ended: bool = True) -> None:
         """A callback named `task_id`: look at this edit now."""
         await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
+
+    async def took(self, steps: int) -> list[Took]:
+        """What the latest tasks of so many steps took, the latest first. Raises RedisError."""
+        lines: list[str] = await self.redis.lrange(f"{self.namespace}:took:{steps}", 0, -1)  # type: ignore[assignment]
+        return records.read_took(lines)
 
     async def gate(self) -> limiter.Gate:
         return await limiter.Limiter(self.scripts).gate()

@@ -55,6 +55,11 @@ class Claim:
         return self.fields["ti"]
 
     @property
+    def steps(self) -> int:
+        """Of its task; edits taken in by an older version do not say."""
+        return int(self.fields.get("sp", 28))
+
+    @property
     def tries(self) -> int:
         return int(self.fields.get("rt", 0))
 
@@ -73,12 +78,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """`next`: seconds until it is worth claiming again. `probe`: ask the account. `half`: success reopens the limit."""
+    """`next`: seconds until it is worth claiming again. `late`: seconds by which reads are overdue for want of tokens.
+
+    `probe`: ask the account. `half`: success reopens the limit.
+    """
 
     claims: list[Claim]
     next: float
     probe: bool = False
     half: bool = False
+    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,4 +258,5 @@ def _claims(answer: dict[str, Any]) -> Claims:
         next=answer["next"] / 1000,
         probe=answer.get("probe") == 1,
         half=answer.get("half") == 1,
+        late=answer.get("late", 0) / 1000,
     )

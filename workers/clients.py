@@ -20,6 +20,7 @@ from edits.schedule import Schedule
 from edits.scripting import Scripts
 from edits.storage import Storage, open_storage
 from qubico.client import QubicoClient
+from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
 CALLBACKS: Final = "/v1/callbacks/qubico/"
@@ -35,6 +36,7 @@ class Clients:
     qubico: QubicoClient
     storage: Storage
     tokens: Tokens
+    paces: Paces
     requests: Counter[str] = field(default_factory=Counter)  # to the provider, since the last heartbeat
     jitter: Callable[[], float] = random.random
     stopping: Callable[[], bool] = field(default=lambda: False)
@@ -83,6 +85,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
             qubico=qubico,
             storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
             tokens=Tokens(settings.namespace, secret.get_secret_value(), older),
+            paces=Paces(repository),
             requests=requests,
             stopping=stopping,
         )

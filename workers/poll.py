@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import structlog
 
-from edits import pacing, retry
+from edits import retry
 from edits.clock import boot_time
 from edits.models import CostState, EditError, ErrorKind, Wait
+from edits.pacing import Took
 from edits.schedule import Claim, Claims, Step
 from qubico import errors, schemas
 from qubico.schemas import TaskStatus
@@ -39,6 +40,7 @@ class Poll:
         claims = await self.clients.schedule.claim_due(
             Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False
         )
+        self.clients.paces.claimed(late=claims.late)
         self.probes.note(claims)
         return claims
 
@@ -63,7 +65,9 @@ class Poll:
             await self._too_late(claim, lease, task)
         else:
             wait = Wait.PROVIDER_RUN if task.status is TaskStatus.PROCESSING else Wait.PROVIDER_QUEUE
-            delay = pacing.next_look(self._age(claim, lease))
+            pace = await self.clients.paces.of(claim.steps)
+            age = self._age(claim, lease)
+            delay = pace.next_look(age, running=_running(task, age))
             await lease.decide(
                 lambda: self.clients.outcomes.snooze(
                     claim, delay=delay, task_status=task.raw_status[:64], started_at=task.started_at, wait=wait
@@ -92,7 +96,12 @@ class Poll:
             return
         await lease.decide(
             lambda: self.clients.outcomes.completed(
-                claim, address=address, started_at=task.started_at, ended_at=task.ended_at, units=task.consume
+                claim,
+                address=address,
+                started_at=task.started_at,
+                ended_at=task.ended_at,
+                units=task.consume,
+                took=_took(task),
             )
         )
 
@@ -164,3 +173,17 @@ class Poll:
         )
         status = task.raw_status[:64] if task else None
         await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=cost, task_status=status))
+
+
+def _running(task: schemas.Task, age: float) -> float | None:
+    """For how long it runs, if it says so. Only spans of the provider's clock are used: it may differ from ours."""
+    if task.created_at is None or task.started_at is None:
+        return None
+    return max(0.0, age - max(0.0, (task.started_at - task.created_at).total_seconds()))
+
+
+def _took(task: schemas.Task) -> Took | None:
+    if task.created_at is None or task.started_at is None or task.ended_at is None:
+        return None
+    wait, run = task.started_at - task.created_at, task.ended_at - task.started_at
+    return Took(max(0.0, wait.total_seconds()), max(0.0, run.total_seconds()))

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import structlog
 
-from edits import pacing
 from edits.attempts import Attempt
 from edits.layout import input_key
 from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
@@ -99,6 +98,7 @@ class Submit:
 
     async def _bought(self, claim: Claim, task: schemas.Task) -> None:
         """The task exists: a fact, held until Redis takes it."""
+        pace = await self.clients.paces.of(claim.steps)
         await hold(
             lambda: self.clients.outcomes.bought(
                 claim.id,
@@ -106,7 +106,7 @@ class Submit:
                 task_id=task.task_id,
                 units=task.consume or PRICE_UNITS,
                 status=task.status,
-                first_look=0 if task.is_final else pacing.first_look(callbacks=self.clients.settings.qubico.webhooks),
+                first_look=0 if task.is_final else pace.first_look(),
                 how="answer",
             ),
             gone=self.clients.stopping,

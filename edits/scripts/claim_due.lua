@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Claims what is due of one step: pushes its due time ahead by the lease and raises its fence. A: step (poll|store|adopt|
 -- manifest), wakes (the step whose chain this is), nonce, k, lease, chain, idle (ms), with_input, read? {rate, lookahead} (takes
--- read tokens). Returns {claims: [{id, slot, e, input, x}], next (ms from now)}.
+-- read tokens). Returns {claims: [{id, slot, e, input, x}], next (ms from now), late (ms by which the next one is overdue
+-- because the budget of reads does not allow more)}.
 need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
@@ -45,6 +46,11 @@ local function sooner(set, least)
 end
 local least = (offer and offer.n <= #claims) and offer.at or NOW
 sooner(A.step, least)
+local late = 0
+if offer and offer.n <= #claims and offer.reason == 'rate_limit' and not offer.half then
+  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
+  late = math.max(0, NOW - tonumber(first[2] or NOW))
+end
 if A.step == 'adopt' then sooner('submit', NOW) end
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', A.wakes), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), half = offer and offer.half and 1 or 0})
+return remember({claims = claims, next = math.max(0, next_at - NOW), late = late, half = offer and offer.half and 1 or 0})

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
--- The provider is done: the result's address is recorded before the copy. A: id, fence, address, started? ended? (ms), units?.
--- Returns ok|stale.
+-- The provider is done: the result's address is recorded before the copy. A: id, fence, address, started? ended? (ms), units?,
+-- took? {wait, run} (ms): what the task took, from which the pace of reads is learned. Returns ok|stale.
 need('id', 'fence', 'address')
+local TOOK_KEPT = 512
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'poll' then return 'stale' end
 if A.started and not e.tr then
@@ -10,6 +11,11 @@ end
 if A.ended then
   advance(e, {event = 'completed', at = A.ended, wait = 'notice'})
   observe('notice_lag', math.max(0, NOW - e.la))
+end
+if A.took then
+  local seen = key('took', e.sp or 28)
+  redis.call('LPUSH', seen, string.format('%d,%d,%d', A.took.wait, A.took.run, e.nu > 0 and 1 or 0))
+  redis.call('LTRIM', seen, 0, TOOK_KEPT - 1)
 end
 local counted = e.tu or e.cu
 local more = (A.units or counted) - counted

@@ -1,0 +1,49 @@
+"""The pace of reads, as the whole cluster has learned it: read again every few seconds while it is used."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from edits import pacing
+from edits.clock import boot_time
+from edits.pacing import Pace
+from edits.repository import EditRepository
+
+log = structlog.get_logger()
+
+LEARNED_EVERY: Final = 5.0  # seconds
+
+
+@dataclass(slots=True)
+class Paces:
+    """One pace for each number of steps. All gaps are stretched alike while the budget of reads does not suffice."""
+
+    repository: EditRepository
+    stretch: float = 1.0
+    _paces: dict[int, Pace] = field(default_factory=dict)
+    _learned_at: dict[int, float] = field(default_factory=dict)
+    _claimed_at: float = 0.0
+
+    async def of(self, steps: int) -> Pace:
+        now = boot_time()
+        if now - self._learned_at.get(steps, float("-inf")) > LEARNED_EVERY:
+            self._learned_at[steps] = now  # whoever asks meanwhile goes by what was learned before
+            await self._learn(steps)
+        pace = self._paces.setdefault(steps, Pace.learned([]))
+        return pace.stretched(self.stretch)
+
+    def claimed(self, *, late: float) -> None:
+        """Reads were claimed, and so many seconds overdue are those that the budget does not allow yet."""
+        now = boot_time()
+        self.stretch = pacing.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
+        self._claimed_at = now
+
+    async def _learn(self, steps: int) -> None:
+        try:
+            took = await self.repository.took(steps)
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.warning("pace.not_learned", cause=type(exc).__name__)
+        else:
+            self._paces[steps] = Pace.learned(took)
