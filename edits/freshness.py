@@ -78,6 +78,6 @@ class Freshness:
         )
         lag = max(least, most) if least >= 0 else None
         vouched = [max(seen.values(), default=0)]
-        if lag is not None:
+        if lag is not None and seen:  # a reading that shows nothing of ours may be one of something else
             vouched.append(known.now - CAUTION * lag)
         return Completeness(began=known.now, until=min([max(vouched), *holes.values()]), lag=lag)

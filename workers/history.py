@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from edits.attempts import Attempt
-from edits.freshness import Completeness, Freshness
+from edits.freshness import Completeness, Freshness, Known
 from edits.models import from_ms, to_ms
 from edits.scripting import ScriptError
 from qubico import errors, schemas
@@ -16,8 +16,13 @@ from workers.limits import reading
 from workers.matching import Asked, Silent
 
 CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
+TRAVEL: Final = timedelta(seconds=25)  # from the claim of a create to the provider
 MOST_PAGES: Final = 200
 MOST_REMEMBERED: Final = 20_000
+
+
+Shown = dict[str, datetime | None]
+"""The tasks of a reading, and when the provider says they were created."""
 
 
 class Incomplete(Exception):
@@ -25,7 +30,7 @@ class Incomplete(Exception):
 
 
 class Unreadable(Incomplete):
-    """The history lists a task that the provider does not know: too young to be read, or never to be read again."""
+    """What may never get better: a listed task that the provider does not know, or clocks that are too far apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +72,21 @@ class History:
         freshness = Freshness(self.clients.repository.scripts)
         try:
             known = await freshness.known()
-            shown = await self._pages(since - CLOCKS, from_ms(known.now) + CLOCKS, freshness)
-            return await freshness.judge(known, shown, since=to_ms(since))
+            # It reaches back to a task that we know, which vouches for the clocks.
+            start = min([since, from_ms(max(known.tasks.values(), default=known.now))])
+            shown = await self._pages(start - CLOCKS, from_ms(known.now) + CLOCKS, freshness)
+            await self._compare_clocks(known, shown)
+            return await freshness.judge(known, shown.keys(), since=to_ms(start))
         except ScriptError as exc:
             raise Incomplete(type(exc).__name__) from exc
 
-    async def _pages(self, start: datetime, end: datetime, freshness: Freshness) -> set[str]:
-        """The ids of all tasks of this span, whatever their order and although it may change meanwhile."""
-        shown: set[str] = set()
+    async def _pages(self, start: datetime, end: datetime, freshness: Freshness) -> Shown:
+        """All tasks of this span, whatever their order and although it may change meanwhile."""
+        shown: Shown = {}
         listed = 0
         for number in range(1, MOST_PAGES + 1):
             page = await self._page(start, end, number)
-            shown.update(row.task_id for row in page.rows)
+            shown.update((row.task_id, row.created_at) for row in page.rows)
             listed = max(listed, page.total or 0) if number == 1 else listed
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
                 if len(shown) < listed:
@@ -99,6 +107,21 @@ class History:
         if page.unreadable:
             raise Incomplete(f"{page.unreadable} rows name no task")
         return page
+
+    async def _compare_clocks(self, known: Known, shown: Shown) -> None:
+        """A span of another time would show nothing of what is looked for, and seem complete."""
+        ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in shown)
+        for claimed, task_id in ours[-1:]:
+            created = shown[task_id] or await self._created(task_id)
+            if created is None or not TRAVEL - CLOCKS <= created - from_ms(claimed) <= CLOCKS:
+                raise Unreadable(f"our time and the provider's are apart: task {task_id} was created at {created}")
+
+    async def _created(self, task_id: str) -> datetime | None:
+        try:
+            async with reading(self.clients):
+                return (await self.clients.qubico.get(task_id)).created_at
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
 
     async def _sight(self, task_id: str) -> Sighting:
         """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""

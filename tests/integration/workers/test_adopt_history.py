@@ -4,7 +4,8 @@ import asyncio
 
 from edits.models import CostState, EditStatus, ErrorKind
 from edits.schedule import Step
-from tests.integration.workers.lost import PATIENCE, looked, lost, witness
+from tests.integration.workers.conftest import OpenRounds
+from tests.integration.workers.lost import PATIENCE, adopted, bought, looked, lost, somebody_else_buys, witness
 from tests.integration.workers.rounds import Rounds
 
 
@@ -31,14 +32,73 @@ async def test_a_listed_task_that_can_never_be_read_ends_the_search_without_a_pu
 
 
 async def test_a_history_of_many_pages_is_read_to_its_end(rounds: Rounds) -> None:
+    """Although the provider gives fewer rows than were asked for."""
+    rounds.sandbox.options(history_page=3)
     edit_id = await lost(rounds)
-    await asyncio.gather(*(rounds.accept("busy") for _ in range(102)))
-    claims, lease = await rounds.claim(Step.SUBMIT, 102)
-    await asyncio.gather(*(rounds.work[Step.SUBMIT].work(claim, lease) for claim in claims.claims))
-    assert rounds.bought() == 103
+    for _ in range(8):
+        await somebody_else_buys(rounds)
     await looked(rounds, edit_id)
-    assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
-    assert rounds.sandbox.stats()["history_reads"] == 3  # two with rows, and the empty one that ends it
+    assert await adopted(rounds, edit_id) == rounds.sandbox.ledger()["tasks"][0]["task_id"]
+    assert rounds.sandbox.stats()["history_reads"] == 4  # three with rows, and the empty one that ends it
+
+
+async def test_tasks_that_edits_have_are_not_read_again(rounds: Rounds) -> None:
+    edit_id = await lost(rounds)
+    for _ in range(5):
+        await bought(rounds)
+    before = rounds.sandbox.stats()["gets"]
+    await looked(rounds, edit_id)
+    assert rounds.sandbox.stats()["gets"] == before + 1
+
+
+async def test_what_the_provider_adds_meanwhile_hides_nothing(rounds: Rounds) -> None:
+    """Rows move to later pages while they are read, newest first as they are."""
+    rounds.sandbox.options(history_page=2)
+    edit_id = await lost(rounds)
+    for _ in range(6):
+        await somebody_else_buys(rounds)
+    await rounds.wait((await rounds.place(edit_id)).due + 0.01)
+    claim, lease = await rounds.claim_one(Step.ADOPT)
+    looking = asyncio.ensure_future(rounds.work[Step.ADOPT].work(claim, lease))
+    while not looking.done() and rounds.bought() < 12:
+        await somebody_else_buys(rounds)
+    await looking
+    assert rounds.bought() > 8
+    assert await adopted(rounds, edit_id) == rounds.sandbox.ledger()["tasks"][0]["task_id"]
+
+
+async def test_a_long_reading_keeps_its_claim(open_rounds: OpenRounds) -> None:
+    """It takes longer than the lease, for want of read tokens, and nobody else begins the same one."""
+    async with open_rounds(leases={"adopt_lease": 0.9}, RETOUCH_QUBICO__READS_PER_SECOND="4") as rounds:
+        edit_id = await lost(rounds)
+        for _ in range(6):
+            await somebody_else_buys(rounds)
+        await rounds.wait((await rounds.place(edit_id)).due + 0.01)
+        claim, lease = await rounds.claim_one(Step.ADOPT)
+        began = asyncio.get_running_loop().time()
+        looking = asyncio.ensure_future(rounds.work[Step.ADOPT].work(claim, lease))
+        while not looking.done():
+            assert (await rounds.claim(Step.ADOPT))[0].claims == []
+            await asyncio.wait([looking], timeout=0.1)
+        await looking
+        assert asyncio.get_running_loop().time() - began > 0.9
+        assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
+
+
+async def test_a_reading_for_an_edit_that_has_its_task_by_now_is_given_up(open_rounds: OpenRounds) -> None:
+    async with open_rounds(leases={"adopt_lease": 0.3}, RETOUCH_QUBICO__READS_PER_SECOND="4") as rounds:
+        edit_id = await lost(rounds)
+        for _ in range(20):
+            await somebody_else_buys(rounds)
+        await rounds.wait((await rounds.place(edit_id)).due + 0.01)
+        claim, lease = await rounds.claim_one(Step.ADOPT)
+        looking = asyncio.ensure_future(rounds.work[Step.ADOPT].work(claim, lease))
+        row = rounds.sandbox.ledger()["tasks"][0]
+        await rounds.clients.outcomes.bought(
+            edit_id, attempt=1, task_id=row["task_id"], units=1, status="pending", first_look=0, how="answer"
+        )
+        await asyncio.wait_for(looking, 4)  # all of it would take more than five seconds
+        assert (await rounds.edit(edit_id)).tasks_bought == 1
 
 
 async def test_a_scan_serves_all_who_wait_and_reaches_back_to_the_oldest(rounds: Rounds) -> None:
