@@ -61,9 +61,9 @@ class Script:
 
 
 def _compose(name: str) -> Script:
-    """A script is its `#!lua` line, the prelude, the limits and its own body."""
+    """A script is its `#!lua` line, what all have in common, and its own body."""
     shebang, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n")
-    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_record", "_limits")]
+    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_arguments", "_record", "_limits")]
     text = "\n".join([shebang, *prelude, body])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

@@ -2,21 +2,14 @@
 -- KEYS[1] is the namespace, ARGV[1] a JSON object of named arguments (`A`). A script decodes and checks everything before
 -- its first write, because a runtime error in Lua does not undo the writes before it. The map of keys is in repository.py.
 
-local A = cjson.decode(ARGV[1])
 local NS = KEYS[1]
 local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
 local IDEMPOTENCY_LIFE = 24 * 3600 * 1000 -- ms
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
 local FINAL = {succeeded = true, failed = true, canceled = true}
 local NUMBERS = {'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu'}
+local ALWAYS = {'st', 'pl', 'tn', 'pr', 'at', 'fe', 'nu', 'cr', 'la', 'qa', 'tb', 'cu', 'cs'}
 local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
-
--- Refuses a call that lacks an argument, before anything is written.
-local function need(...)
-  for _, name in ipairs({...}) do
-    if A[name] == nil then error('the argument ' .. name .. ' is missing', 0) end
-  end
-end
 
 local function key(...)
   return NS .. ':' .. table.concat({...}, ':')
@@ -39,8 +32,22 @@ local function record(id)
   if #flat == 0 then return nil end
   local e = {id = id}
   for i = 1, #flat, 2 do e[flat[i]] = flat[i + 1] end
-  for _, field in ipairs(NUMBERS) do e[field] = tonumber(e[field]) end
+  for _, field in ipairs(NUMBERS) do
+    local number = tonumber(e[field])
+    if e[field] and not number then error('the record of ' .. id .. ' holds no number in ' .. field, 0) end
+    e[field] = number
+  end
+  for _, field in ipairs(ALWAYS) do
+    if not e[field] then error('the record of ' .. id .. ' lacks ' .. field, 0) end
+  end
+  redis.call('STRLEN', key('t', id)) -- raises here, before any write, if another program wrote under our names
+  redis.call('HLEN', key('x', id))
   return e
+end
+
+-- For claims of many: one that cannot be read holds up nobody else. Returns whether it can, and the record.
+local function readable(id)
+  return pcall(record, id)
 end
 
 local function observe(name, ms)
@@ -48,12 +55,13 @@ local function observe(name, ms)
   for _, limit in ipairs(WAIT_BUCKETS) do
     if ms <= limit then bucket = limit break end
   end
-  redis.call('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
-  redis.call('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
+  redis.pcall('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
+  redis.pcall('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
 end
 
+-- No edit is stopped half-way for a counter that cannot be counted.
 local function count(name, by)
-  redis.call('HINCRBY', key('stats'), name, by or 1)
+  redis.pcall('HINCRBY', key('stats'), name, by or 1)
 end
 
 -- Members of a set that are due, at most `limit`; the clock may have been set back since their time was written.

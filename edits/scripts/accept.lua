@@ -3,6 +3,7 @@
 -- text), steps, external_id?, units, expires_in? (ms), idem? {key, fingerprint}, and what `crowded` asks for.
 -- Returns {outcome: new|same|replayed|reused, id}, or what `crowded` says. Repeatable by the id, which the caller makes.
 need('id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units', 'max_queued')
+if A.idem then need_in(A.idem, 'key', 'fingerprint') end
 local known = A.idem and redis.call('GET', key('idem', A.tenant, A.idem.key))
 if known then
   local seen = cjson.decode(known)

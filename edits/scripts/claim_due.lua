@@ -4,6 +4,7 @@
 -- read tokens). Returns {claims: [{id, slot, e, input, x}], next (ms from now), late (ms by which the next one is overdue
 -- because the budget of reads does not allow more)}.
 need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle')
+if A.read then need_in(A.read, 'rate', 'lookahead') end
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local due = key('due', A.step)
@@ -11,8 +12,10 @@ local due = key('due', A.step)
 -- A create whose worker did not answer for it within its lease: the answer is lost, the task may exist.
 if A.step == 'adopt' then
   for _, id in ipairs(due_in(key('due', 'submit'), 100)) do
-    local e = record(id)
-    if e and e.st == 'submitting' then
+    local can, e = readable(id)
+    if not can then
+      redis.call('ZADD', key('due', 'submit'), NOW + A.lease, id)
+    elseif e and e.st == 'submitting' then
       advance(e, {place = 'adopt', due = NOW, wait = 'answer_lost', event = 'answer_lost', data = {cause = 'no_answer_in_lease'}, set = {fe = e.fe + 1, cs = 'unknown'}})
     else
       redis.call('ZREM', key('due', 'submit'), id)
@@ -24,8 +27,10 @@ local offer = A.read and quote('read', ceiling('reads_per_second', A.read.rate),
 local wanted = math.min(A.k, offer and offer.n or A.k)
 local claims = {}
 for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
-  local e = record(id)
-  if not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
+  local can, e = readable(id)
+  if not can then
+    redis.call('ZADD', due, NOW + A.lease, id)
+  elseif not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
     redis.call('ZREM', due, id)
   else
     redis.call('ZADD', due, NOW + A.lease, id)

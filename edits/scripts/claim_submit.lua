@@ -33,8 +33,8 @@ end
 local why = redis.call('HGET', key('gate'), 'why')
 -- Also those far behind in the queue, and while nothing may be submitted.
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
-  local e = record(id)
-  if e and e.st == 'queued' then
+  local can, e = readable(id)
+  if can and e and e.st == 'queued' then
     e.wt = why or e.wt
     expire(e)
   else
@@ -64,13 +64,16 @@ else
 end
 
 local wanted = math.min(offer.n, A.k, math.max(room, 0))
-local looked = 0
+local looked, broken = 0, {}
 while #claims < wanted and looked < wanted + 200 do
   looked = looked + 1
   local id, tenant = next_in_line()
-  if not id then break end
-  local e = record(id)
-  if not e or e.st ~= 'queued' then
+  if not id or broken[id] then break end
+  local can, e = readable(id)
+  if not can then
+    broken[id] = true
+    redis.call('ZADD', key('q', tenant), NOW + HORIZON, id) -- behind all others, until it can be read
+  elseif not e or e.st ~= 'queued' then
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
   else

@@ -21,9 +21,11 @@ end
 local found = redis.call('ZRANGEBYSCORE', key('retention'), '-inf', NOW - A.hot, 'LIMIT', 0, A.k)
 local leaving, gone = {}, {}
 for _, id in ipairs(found) do
-  local e = record(id)
-  local tasks = e and tasks_of(e)
-  if not e then
+  local can, e = readable(id)
+  local tasks = can and e and tasks_of(e)
+  if not can then
+    gone[id] = nil -- stays, and is looked at again
+  elseif not e then
     gone[id] = true
   elseif FINAL[e.st] and not is_needed(e, tasks) then
     local readable, asked = pcall(cjson.decode, redis.call('GET', key('i', id)) or '')

@@ -2,7 +2,8 @@
 -- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
 -- number}], ttl, grace (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n since the last beat},
 -- leave (1: it goes). Returns the chains that nobody runs, to be started: [{step, slot, number}].
-need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings')
+need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings', 'beat', 'counts')
+for _, chain in ipairs(A.running) do need_in(chain, 'step', 'slot', 'number') end
 local function lowest(name)
   local low
   for _, text in ipairs(redis.call('HVALS', key('wanted'))) do

@@ -5,6 +5,7 @@ schemathesis asks, in a process of its own. FUZZ_TIMES and FUZZ_SEED: how much, 
 
 import asyncio
 import base64
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,7 +107,7 @@ async def test_the_api_does_what_its_description_says(hardened: Api, tmp_path: P
         f"{hardened.url}/openapi.json", "--header", f"X-API-Key: {KEY}", "--checks", "all", "--seed", str(SEED),
         "--max-examples", str(EXAMPLES * TIMES), "--request-timeout", "15", "--continue-on-failure", "--no-color",
     ]  # fmt: skip
-    told = await asyncio.to_thread(_run, command)
+    told = await asyncio.to_thread(_run, command, tmp_path)
     assert told.returncode == 0, told.stdout[-12_000:] + told.stderr[-2000:]
     assert "Tested: 16" in told.stdout
     assert hardened.client.get("/readyz").json()["status"] == "ok"
@@ -116,5 +117,7 @@ async def test_the_api_does_what_its_description_says(hardened: Api, tmp_path: P
     assert len(uploads) > 5, "hardly any picture was taken"
 
 
-def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WITHIN, check=False)
+def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
+    """In a folder of the test: schemathesis leaves its notes where it is started."""
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=WITHIN, check=False)

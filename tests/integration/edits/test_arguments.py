@@ -29,7 +29,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "completed": {"address": "a"},
     "evict": {"k": 1, "hot": 0, "later": 0},
     "fail": {"kind": "internal", "message": "m", "retryable": 1, "cost": "charged"},
-    "heartbeat": {"process": "p", "steps": [], "running": [], "ttl": 1, "grace": 1, "ceilings": {}},
+    "heartbeat": {
+        "process": "p", "steps": [], "running": [], "ttl": 1, "grace": 1, "ceilings": {}, "beat": 1, "counts": {},
+    },
     "intend": {"address": "a"},
     "known": {"life": 1, "most": 1},
     "link": {"step": "poll", "slot": 0, "number": 1, "grace": 1, "nonce": "n"},
@@ -43,7 +45,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "retry": {"shifts": {}},
     "scanned": {"began": 1, "life": 1},
     "snooze": {"due": 0, "nudge": 0},
-    "succeed": {"at": 0, "result": {}},
+    "succeed": {"at": 0, "result": {"ext": "png", "bytes": 1, "sha": "a", "w": 1, "h": 1}},
+    "tick": {},
     "tokens": {"name": "read", "ceiling": "reads_per_second", "rate": 1, "lookahead": 1},
     "unknown": {"most": 1},
 }  # fmt: skip
