@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 
 import httpx
@@ -71,6 +72,29 @@ async def test_a_failed_task_that_comes_with_500_is_a_task(client_of, request_to
     async with provider(says(recorded("create-failed-with-500"))) as qubico, client_of(qubico.base_url) as client:
         task = await client.create(request_to_buy)
     assert (task.status, task.message) == (TaskStatus.FAILED, "task failed")
+
+
+@pytest.mark.parametrize("how", ["resets", "closes"])
+async def test_a_create_cut_in_the_middle_of_its_body_is_answer_lost(how, client_of, request_to_buy):
+    """What has arrived of it cannot be known: a front of the provider may have passed it on."""
+    large = request_to_buy.model_copy(update={"image": "data:image/png;base64," + "A" * 1_000_000})
+    heads: list[bytes] = []
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readexactly(1000))
+        if how == "resets":
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        writer.close()
+
+    async with await asyncio.start_server(cut, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with client_of(f"http://127.0.0.1:{port}", create_timeout=5) as client:
+            with pytest.raises(AnswerLost):
+                await client.create(large)
+    assert len(heads) == 1
+    assert heads[0].startswith(b"POST /api/v1/task")
 
 
 async def test_a_refused_connection_is_not_sent(client_of, request_to_buy):

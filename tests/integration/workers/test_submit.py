@@ -2,7 +2,11 @@
 
 import asyncio
 import itertools
-from dataclasses import replace
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +19,7 @@ from edits.schedule import Step
 from tests.integration.workers.conftest import SECRET, OpenRounds
 from tests.integration.workers.rounds import Rounds, picture, until
 from tests.parts.valkey import free_port
+from workers.lease import Lease
 
 
 async def token_of(rounds: Rounds, edit_id: str, attempt: int = 1) -> str:
@@ -115,6 +120,34 @@ async def test_nothing_leaves_after_the_send_window(rounds: Rounds) -> None:
     assert "until" not in await rounds.limit("create")  # our own doing, not the provider's
     await rounds.run(Step.SUBMIT)
     assert rounds.bought() == 1
+
+
+@dataclass(frozen=True)
+class SleptWhileConnecting(Lease):
+    """The machine slept between the first look at the time and the next."""
+
+    ages: Iterator[float] = field(default_factory=lambda: itertools.chain([0.0], itertools.repeat(3600.0)))
+
+    @property
+    def age(self) -> float:
+        return next(self.ages)
+
+
+async def test_the_window_is_looked_at_again_with_the_connection_in_hand(rounds: Rounds) -> None:
+    edit_id = await rounds.accept()
+    claim, lease = await rounds.claim_one(Step.SUBMIT)
+    await rounds.work[Step.SUBMIT].work(claim, SleptWhileConnecting(lease.began, lease.length))
+    assert (await rounds.edit(edit_id)).status is EditStatus.QUEUED
+    assert rounds.sandbox.stats()["creates"] == 0
+    assert "not_sent" in await rounds.events(edit_id)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a clock that counts sleep")
+def test_the_window_is_counted_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.clock_gettime
+    began = Lease.starting(timedelta(seconds=40), margin=timedelta(seconds=5))
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: real(clock) + 600 * (clock == time.CLOCK_BOOTTIME))
+    assert began.age > 599
 
 
 async def test_creates_leave_at_their_slots(open_rounds: OpenRounds) -> None:
