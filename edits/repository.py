@@ -92,7 +92,7 @@ class EditRepository:
             priority=edit.priority,
             shift=fairness.arrival_shift(edit.priority),
             input=records.written_input(edit),
-            steps=edit.input.steps,
+            task_steps=edit.input.steps,
             external_id=edit.external_id,
             units=edit.cost_units,
             expires_in=to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,

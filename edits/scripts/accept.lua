@@ -1,6 +1,6 @@
 #!lua
 -- Takes one edit in. A: id, tenant, livemode (0|1), priority, shift (ms by which the priority moves its arrival), input (JSON
--- text), steps, external_id?, units, expires_in? (ms), idem? {key, fingerprint}, and what `crowded` asks for.
+-- text), task_steps, external_id?, units, expires_in? (ms), idem? {key, fingerprint}, and what `crowded` asks for.
 -- Returns {outcome: new|same|replayed|reused, id}, or what `crowded` says. Repeatable by the id, which the caller makes.
 need('id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units', 'max_queued')
 if A.idem then need_in(A.idem, 'key', 'fingerprint') end
@@ -26,7 +26,7 @@ advance(e, {
   status = 'queued', place = 'queue', wait = 'fair_share', event = 'accepted',
   set = {
     tn = A.tenant, pr = A.priority, lm = A.livemode, at = 1, fe = 0, nu = 0, cr = NOW, la = NOW, qa = e.qa, tb = 0,
-    cu = A.units, cs = 'reserved', sp = A.steps, ex = A.expires_in and NOW + A.expires_in or nil,
+    cu = A.units, cs = 'reserved', sp = A.task_steps, ex = A.expires_in and NOW + A.expires_in or nil,
   },
 })
 count('accepted')
