@@ -16,6 +16,8 @@ WAITS = {
     "provider_run": "the provider is working on it",
     "notice": "the provider is done or nearly so, and we are about to look",
     "copy": "the picture is being copied into storage",
+    "restored": "Redis may have lost what was written last: what was bought since is looked for, so that nothing is"
+    " bought twice",
     "paused": "an operator has paused the work",
 }
 STATUSES = {

@@ -46,6 +46,7 @@ class Wait(StrEnum):
     NOTICE = "notice"  # the provider is done, we have not looked yet
     COPY = "copy"  # the file is copied into storage
     PAUSED = "paused"
+    RESTORED = "restored"  # Redis may lack what was written last: what was bought since is looked for
 
 
 class ErrorKind(StrEnum):
@@ -148,6 +149,11 @@ class TimelineEvent(Frozen):
 
 def new_id() -> str:
     return f"edit_{ULID()}"
+
+
+def made_at(edit_id: str) -> datetime:
+    """When the API made this id, by the clock of its host."""
+    return ULID.from_str(edit_id.partition("_")[2]).datetime
 
 
 def is_id(text: str) -> bool:

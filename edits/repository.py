@@ -19,6 +19,8 @@
 {ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
+{ns}:served, :awaited  the server under which the data are whole, and who must speak after another came (_served.lua)
+{ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
 {ns}:mark              written before waiting for replicas

@@ -117,6 +117,8 @@ class Schedule:
     max_in_flight: int
     process: str = field(default_factory=lambda: uuid4().hex)
     beats: int = 0
+    told: list[dict[str, Any]] = field(default_factory=list)  # server and number, the last first
+    shut: bool = False  # the data may lack what was written last (see _served.lua)
 
     async def claim_submit(self, most: int, *, lease: timedelta) -> Claims:
         """Up to `most` queued edits, as many as tokens and room in flight allow; each has its intent to buy written."""
@@ -127,7 +129,9 @@ class Schedule:
             lookahead=_ms(LOOKAHEAD),
             rate=self.creates_per_second,
             max_in_flight=self.max_in_flight,
+            told=self.told,
         )
+        self._listen(answer)
         return _claims(answer)
 
     async def claim_due(self, step: str, most: int, *, lease: timedelta, wakes: Step, with_input: bool) -> Claims:
@@ -218,8 +222,17 @@ class Schedule:
             beat=self.beats,
             counts=dict(counts or {}),
             leave=int(leave),
+            told=self.told,
         )
-        return [Link(Step(row["step"]), row["slot"], row["number"]) for row in json.loads(text)]
+        answer = json.loads(text)
+        self._listen(answer)
+        self.shut = answer["shut"] == 1
+        return [Link(Step(row["step"]), row["slot"], row["number"]) for row in answer.get("start", [])]
+
+    def _listen(self, answer: dict[str, Any]) -> None:
+        """Answers come in the order in which Redis gave them, so the last one counts, be its number lower or not."""
+        before = [pair for pair in self.told if pair["run"] != answer["run"]][:1]
+        self.told = [{"run": answer["run"], "n": answer["n"]}, *before]
 
     async def _claim(self, script: str, **arguments: object) -> dict[str, Any]:
         """A claim whose reply was lost is asked for again by its nonce, else what it took waits for its lease."""

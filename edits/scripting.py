@@ -63,7 +63,7 @@ class Script:
 def _compose(name: str) -> Script:
     """A script is its `#!lua` line, what all have in common, and its own body."""
     shebang, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n")
-    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_arguments", "_record", "_limits")]
+    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_arguments", "_record", "_limits", "_served")]
     text = "\n".join([shebang, *prelude, body])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 

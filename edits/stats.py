@@ -64,6 +64,8 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.zrange(f"{ns}:tenants", 0, -1)
     for step in Step:
         pipe.hgetall(f"{ns}:chain:{step}")
+    pipe.hexists(f"{ns}:served", "shut")
+    pipe.zcard(f"{ns}:unknown")
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hgetall(f"{ns}:gate")
     pipe.time()
@@ -83,6 +85,8 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
+        "shut": answers[-6],
+        "unknown": answers[-5],
         "now": now,
     }
 
@@ -150,6 +154,10 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     yield _gauge(
         "retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]
     )
+    shut = "1 while Redis may lack what was written last and nothing that was queued is bought."
+    yield _gauge("retouch_submitting_shut", shut, float(read["shut"]))
+    text = "Paid tasks of edits that this Redis does not know, as it was set back."
+    yield _gauge("retouch_unknown_paid_tasks", text, read["unknown"])
     yield _waits(stats)
     yield _histogram("retouch_notice_lag_seconds", "From the end of a task to our noticing it.", stats, "notice_lag")
     yield from _limits(read)

@@ -23,6 +23,7 @@ from workers.history import CLOCKS, History, Incomplete, Unreadable, attempt_of
 from workers.lease import Lease
 from workers.limits import reading
 from workers.matching import Asked, Wanted
+from workers.restored import LOOKS_EVERY, Restored
 
 log = structlog.get_logger()
 
@@ -34,18 +35,24 @@ class Adopt:
     clients: Clients
     step = Step.ADOPT
     history: History = field(init=False)
+    restored: Restored = field(init=False)
 
     def __post_init__(self) -> None:
         self.history = History(self.clients)
+        self.restored = Restored(self.clients, self.history)
 
     @property
     def lease(self) -> timedelta:
         return self.clients.settings.leases.adopt_lease
 
     async def claim(self, most: int) -> Claims:
-        return await self.clients.schedule.claim_due(
+        claims = await self.clients.schedule.claim_due(
             Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False
         )
+        if not self.clients.schedule.shut:
+            return claims
+        self.restored.start()
+        return Claims(claims.claims, min(claims.next, LOOKS_EVERY))
 
     async def work(self, claim: Claim, lease: Lease) -> None:
         if await self._take_candidate(claim, lease):

@@ -75,8 +75,10 @@ class Store:
         except storage.ObjectMissing:
             return None
         found = manifest.read(data)
-        if found is None or found[0].attempt != claim.attempt or found[0].result is None:
+        if found is None or found[0].attempt < claim.attempt or found[0].result is None:
             return None
+        if found[0].attempt > claim.attempt:
+            raise storage.StorageError("its manifest tells of a later attempt, so Redis was set back")
         result = found[0].result
         there = await self.clients.storage.head(result.key)
         return result if there is not None and there.size == result.bytes else None

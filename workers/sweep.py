@@ -12,9 +12,10 @@ import structlog
 from edits import manifest, pacing
 from edits.clock import boot_time
 from edits.layout import manifest_key
+from edits.models import Edit
 from edits.retention import Retention
 from edits.schedule import Claim, Claims, Step
-from edits.storage import StorageError
+from edits.storage import ObjectMissing, StorageError
 from qubico import errors
 from workers.clients import Clients
 from workers.lease import Lease
@@ -64,6 +65,8 @@ class Sweep:
         if not timeline:
             return
         try:
+            if self.clients.schedule.shut and await self._later_attempt_told(edit):
+                return
             await self.clients.storage.put(
                 manifest_key(edit.id), manifest.compose(edit, timeline), content_type="application/json"
             )
@@ -71,6 +74,14 @@ class Sweep:
             log.warning("manifest.not_written", edit_id=claim.id, cause=type(exc).__name__)
             return
         await lease.decide(lambda: self.clients.outcomes.recorded(claim))
+
+    async def _later_attempt_told(self, edit: Edit) -> bool:
+        """Redis was set back, and what it tells of this edit may not be its end: its lease brings it back."""
+        try:
+            found = manifest.read(await self.clients.storage.get(manifest_key(edit.id)))
+        except ObjectMissing:
+            return False
+        return found is not None and found[0].attempt > edit.attempt
 
     async def _read_abandoned(self) -> None:
         schedule = self.clients.schedule

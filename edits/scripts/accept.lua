@@ -29,5 +29,5 @@ advance(e, {
     cu = A.units, cs = 'reserved', sp = A.task_steps, ex = A.expires_in and NOW + A.expires_in or nil,
   },
 })
-count('accepted')
+if redis.call('HINCRBY', key('stats'), 'accepted', 1) == 1 then serve_first() end
 return cjson.encode({outcome = 'new', id = A.id, now = NOW})

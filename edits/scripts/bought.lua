@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- A fact: the provider has task `task` for attempt `attempt` of an edit, whatever the fence or status says. A: id, attempt, task,
 -- units, status (the provider's), due (ms until the first read), how (answer|callback|history|input).
--- An edit that looks for its task takes any of its own, also that of the attempt before a person's `retry`.
+-- An edit that looks for its task takes any of its own, also that of the attempt before a person's `retry`. A later attempt than
+-- the record knows of was bought before Redis was set back: the edit goes on with it, whatever the record says of earlier ones.
 -- Returns taken_over (the edit goes on with it), same, late (the edit had ended), extra (it has another task), other (the task
 -- serves another edit), missing. Repeatable by the task's id.
 need('id', 'attempt', 'task', 'units', 'status', 'due', 'how')
@@ -14,7 +15,17 @@ redis.call('SET', key('task', A.task), A.id)
 count('bought')
 count('spent', A.units)
 local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- before, `cu` is an estimate
-if e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
+local ahead = A.attempt > e.at and e.st ~= 'succeeded' and e.st ~= 'canceled'
+if ahead then
+  if e.ti then
+    set_aside(A.id, e.ti, e.tu or e.cu, 'running')
+    redis.call('ZADD', key('abandoned'), NOW, e.ti)
+  end
+  redis.call('HDEL', key('x', A.id), 'addr', 'msg')
+  redis.call('ZREM', key('retention'), A.id)
+  redis.call('ZREM', key('due', 'manifest'), A.id)
+  facts.at, e.wt = A.attempt, e.wt or 'restored'
+elseif e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   redis.call('ZADD', key('abandoned'), NOW, A.task)
   if not e.ti and FINAL[e.st] then
     facts.ti, facts.tu = A.task, A.units
@@ -30,6 +41,7 @@ redis.call('HDEL', key('x', A.id), 'cand')
 facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
 advance(e, {
   status = 'processing', place = 'poll', due = NOW + (called_back and 0 or A.due), wait = 'provider_queue', event = 'submitted',
-  data = {task_id = A.task, how = A.how}, set = facts, drop = {'li'},
+  data = {task_id = A.task, how = A.how}, set = facts,
+  drop = ahead and {'li', 'tr', 'hv', 'en', 'ek', 'er', 'ec', 'ex'} or {'li'},
 })
 return 'taken_over'

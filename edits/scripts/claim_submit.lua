@@ -1,26 +1,41 @@
 #!lua flags=allow-oom
 -- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
--- (creates a second), max_in_flight, chain, idle (ms the chain may sleep).
+-- (creates a second), max_in_flight, chain, idle (ms the chain may sleep), told? (see serve).
 -- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
--- the account whether it works again)}.
+-- the account whether it works again), run, n}.
 need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
+local state = serve(A.told or {})
+
+-- The first of a tenant's queue that may be bought now. Those that are surely new stand near the end of the queue.
+local function first_of(tenant)
+  if not state.shut then return redis.call('ZRANGE', key('q', tenant), 0, 0)[1] end
+  local ids = redis.call('ZREVRANGE', key('q', tenant), 0, 199)
+  for i = #ids, 1, -1 do
+    if surely_new(state, ids[i]) then return ids[i] end
+  end
+end
 
 -- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight. One that has no edit left is only taken
--- out of the line here, where it owes nothing any more.
+-- out of the line here, where it owes nothing any more; one whose edits may not be bought yet keeps its place.
 local function next_in_line()
+  local place = 0
   while true do
-    local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), 0, 0, 'WITHSCORES'))
+    local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), place, place, 'WITHSCORES'))
     if not tenant then return nil end
-    redis.call('SET', key('vtime'), vtime)
-    local id = redis.call('ZRANGE', key('q', tenant), 0, 0)[1]
-    if id then
-      local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
-      redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
-      return id, tenant
+    local id = first_of(tenant)
+    if state.shut and not id then
+      place = place + 1
+    else
+      redis.call('SET', key('vtime'), vtime)
+      if id then
+        local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
+        redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
+        return id, tenant
+      end
+      redis.call('ZREM', key('tenants'), tenant)
     end
-    redis.call('ZREM', key('tenants'), tenant)
   end
 end
 
@@ -31,8 +46,9 @@ local function expire(e)
 end
 
 local why = redis.call('HGET', key('gate'), 'why')
--- Also those far behind in the queue, and while nothing may be submitted.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
+-- Also those far behind in the queue, and while nothing may be submitted; but nobody is told that nothing was bought before
+-- that is known again.
+for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
   local can, e = readable(id)
   if can and e and e.st == 'queued' then
     e.wt = why or e.wt
@@ -77,15 +93,17 @@ while #claims < wanted and looked < wanted + 200 do
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
   else
-    if why and why ~= e.wt then e.wt = why end
+    if why and why ~= e.wt and not state.shut then e.wt = why end
     if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
   end
 end
 spend('create', offer, #claims)
+if #claims > 0 then raise_number(state) end
 
 local reason, next_at = '', NOW + A.idle
 if queued() > 0 then
-  if offer.n == 0 then reason, next_at = offer.reason, offer.at
+  if state.shut and #claims == 0 and not blocked[1] then reason, next_at = 'restored', NOW + 1000
+  elseif offer.n == 0 then reason, next_at = offer.reason, offer.at
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
   elseif A.k <= #claims then reason, next_at = 'fair_share', NOW
   else reason, next_at = offer.reason, offer.at end
@@ -93,7 +111,7 @@ elseif blocked[1] then
   next_at = offer.at
 end
 if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.call('HDEL', key('gate'), 'why') end
-local expiring = redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
+local expiring = state.shut and {} or redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
 next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and 1 or 0})
+return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and 1 or 0, run = state.by or state.run, n = state.n or 0})

@@ -1,9 +1,17 @@
 #!lua flags=allow-oom
 -- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
 -- number}], ttl, grace (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n since the last beat},
--- leave (1: it goes). Returns the chains that nobody runs, to be started: [{step, slot, number}].
+-- leave (1: it goes), told? (see serve). Returns {start: the chains that nobody runs, to be started: [{step, slot, number}], run,
+-- n, shut (1: the data may lack what was written last)}.
 need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings', 'beat', 'counts')
 for _, chain in ipairs(A.running) do need_in(chain, 'step', 'slot', 'number') end
+local state = serve(A.told or {})
+spoke(state, A.process, A.told or {})
+local function answer(start)
+  local chains = #start > 0 and start or nil
+  return cjson.encode({start = chains, run = state.by or state.run, n = state.n or 0, shut = state.shut and 1 or 0})
+end
+
 local function lowest(name)
   local low
   for _, text in ipairs(redis.call('HVALS', key('wanted'))) do
@@ -28,6 +36,7 @@ redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
 local before = redis.call('HGET', key('wanted'), A.process)
 if A.beat > (before and cjson.decode(before).beat or 0) then
   for name, n in pairs(A.counts) do count(name, n) end
+  raise_number(state)
 end
 local wanted = {beat = A.beat}
 for name, value in pairs(A.ceilings) do wanted[name] = value end
@@ -44,7 +53,7 @@ for _, chain in ipairs(A.running) do
     redis.call('HSET', key('chain', chain.step), 'a' .. chain.slot, NOW + A.grace)
   end
 end
-if A.leave == 1 then return '[]' end
+if A.leave == 1 then return answer({}) end
 -- A process of an older release, which knows nothing of this number, may have changed the queues.
 if redis.call('SET', key('counted'), '', 'NX', 'PX', 60000) then redis.call('SET', key('queued'), count_queues()) end
 for _, step in ipairs(A.steps) do
@@ -58,4 +67,4 @@ for _, step in ipairs(A.steps) do
     end
   end
 end
-return #start > 0 and cjson.encode(start) or '[]'
+return answer(start)

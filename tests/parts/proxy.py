@@ -55,6 +55,10 @@ class Proxy:
         self.cut()
         await asyncio.gather(*list(self._serving), return_exceptions=True)
 
+    def lead_to(self, target: int) -> None:
+        """New connections go to another server, as after a fail-over; those there are stay."""
+        self._target = target
+
     def cut(self) -> None:
         """Resets every connection."""
         for writer in list(self._open):

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis as redis_sync
@@ -51,6 +52,49 @@ def start_server(binary: str, folder: Path, port: int, *options: str) -> "subpro
             return process
     process.kill()
     raise RuntimeError(f"{binary} did not start, see {folder / 'server.log'}")
+
+
+class OwnServer:
+    """A server of one test on a port of its own: killed, started again, and set back to an older copy of its files."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._options = options
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        self.process = start_server(server_binary(), self.folder, self.port, *self._options)
+
+    def command(self, *words: str) -> Any:
+        with redis_sync.Redis(port=self.port) as client:
+            return client.execute_command(*words)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+    def copy(self) -> Path:
+        """Its files as they are now; written through, as appendfsync is `always`."""
+        return Path(shutil.copytree(self.folder, self.folder.with_name(f"{self.folder.name}-{time.monotonic_ns()}")))
+
+    def set_back(self, copy: Path) -> None:
+        """Dies, and comes back on these older files."""
+        self.kill()
+        shutil.rmtree(self.folder)
+        shutil.copytree(copy, self.folder)
+        self.start()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[OwnServer]:
+    server = OwnServer(tmp_path / "own-valkey")
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")
