@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from cli import commands, output, parts, signals, stack
 from cli.ports import Ports
-from cli.supervisor import Supervisor
+from cli.supervisor import Patience, Supervisor
 from cli.up import INTERRUPTED
 from config import joined
 from config.settings import Settings, load
@@ -47,7 +47,8 @@ async def workers(settings: Settings, steps: Sequence[str]) -> int:
     ground = stack.here()
     kept = parts.workers(settings, environment=ground.environment({}), folder=ground.folder, ports=Ports(), steps=steps)
     logs = settings.data_dir / f"logs/worker-{os.getpid()}"
-    supervisor = Supervisor(kept, logs=logs, say=output.note, grace=settings.shutdown_grace.total_seconds())
+    grace, patience = settings.shutdown_grace.total_seconds(), Patience.of(settings.stall_limit.total_seconds())
+    supervisor = Supervisor(kept, logs=logs, say=output.note, grace=grace, patience=patience)
     with signals.caught_for(supervisor) as caught:
         try:
             async with supervisor:

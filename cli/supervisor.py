@@ -57,6 +57,10 @@ class Patience:
     every: float = 5.0
     looks: int = 6
 
+    @classmethod
+    def of(cls, seconds: float) -> Self:
+        return cls(every=seconds / cls.looks)
+
     @property
     def seconds(self) -> float:
         return self.every * self.looks
@@ -165,7 +169,7 @@ class Supervisor:
         born = time.monotonic()
         while True:
             process = self._running[part.name]
-            code = await self._end_of(part, process)
+            code = await self._end_of(part, process, starts_until=born + part.start_within if deaths else 0.0)
             self._forget(process)
             deaths = 1 if time.monotonic() - born > self._backoff.calm else deaths + 1
             wait = self._backoff.after(deaths)
@@ -177,25 +181,24 @@ class Supervisor:
             process = await self._spawn(part)
             self._say(f"{part.name} started again (pid {process.pid})")
 
-    async def _end_of(self, part: Part, process: Process) -> int:
+    async def _end_of(self, part: Part, process: Process, *, starts_until: float) -> int:
         """The exit code, once it ended: by itself, or killed because it was not well for too long."""
-        watching = asyncio.create_task(self._watch(part, process))
+        watching = asyncio.create_task(self._watch(part, process, starts_until=starts_until))
         try:
             return await process.wait()
         finally:
             watching.cancel()
 
-    async def _watch(self, part: Part, process: Process) -> None:
+    async def _watch(self, part: Part, process: Process, *, starts_until: float) -> None:
         """What hangs, or was stopped, can only be seen from outside and would not heed a signal that asks."""
         if part.well is None:
             return
-        until = time.monotonic() + part.start_within  # a part that starts has its time for it
         missed = 0
         while missed < self._patience.looks:
             await asyncio.sleep(self._patience.every)
             if await part.well():
-                missed, until = 0, 0.0
-            elif time.monotonic() > until:
+                missed, starts_until = 0, 0.0
+            elif time.monotonic() > starts_until:
                 missed += 1
         self._say(f"{part.name} has not been well for {self._patience.seconds:g} s and is killed")
         kill_group(process.pid)

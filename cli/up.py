@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cli import ceilings, data_dir, output, signals, stack
 from cli.ports import Ports
-from cli.supervisor import Supervisor
+from cli.supervisor import Patience, Supervisor
 from config import joined
 from config.settings import Settings
 from edits import checks
@@ -29,7 +29,10 @@ async def run(*, as_json: bool) -> int:
         secrets = data_dir.keep_secrets(settings.data_dir)
         system = stack.build(ground, settings=settings, secrets=secrets, ports=Ports())
         logs = settings.data_dir / "logs"
-        supervisor = Supervisor(system.parts, logs=logs, say=output.note, grace=grace, keep_open=(lock,))
+        patience = Patience.of(settings.stall_limit.total_seconds())
+        supervisor = Supervisor(
+            system.parts, logs=logs, say=output.note, grace=grace, patience=patience, keep_open=(lock,)
+        )
         return await _until_signal(system, supervisor, as_json=as_json)
 
 

@@ -88,7 +88,8 @@ class Engine:
 
     def stop(self) -> None:
         """No new claims: slices and idle waits end, creates in hand are finished. The second time it hurries."""
-        self.loop.call_soon_threadsafe(self.in_hand.hurry if self.stopping else self.wake_all)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self.loop.call_soon_threadsafe(self.in_hand.hurry if self.stopping else self.wake_all)
         self.stopping = True
 
     def close(self) -> None:

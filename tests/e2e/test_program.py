@@ -262,6 +262,19 @@ def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
             assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
 
 
+@pytest.mark.fault
+def test_parts_that_hang_are_killed_and_started_again(tmp_path):
+    with run_stack(tmp_path, RETOUCH_STALL_LIMIT="6s") as up, up.http() as api:
+        hung = [up.pid_of("api.app"), *up.worker_pids(), up.pid_of("flower")]
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: up.said().count("started again") >= len(hung), "all to be started again", seconds=60)
+        for name in ("api", "worker1", "flower"):
+            assert f"{name} has not been well for 6 s and is killed" in up.said()
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+        assert not any(running(pid) for pid in hung)
+
+
 def _kill(up, pids):
     before = up.said().count("started again")
     for pid in pids:

@@ -5,6 +5,7 @@ Links are carried from one to the next as Celery would carry them, without Celer
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 from config.settings import Settings
 from edits.models import EditStatus, Wait
 from edits.schedule import Link, Step
-from tests.integration.workers.conftest import with_leases
+from tests.integration.workers.conftest import OpenRounds, with_leases
 from tests.integration.workers.rounds import Rounds, until
 from workers import chain
 from workers.engine import Engine
@@ -154,6 +155,30 @@ async def test_what_is_in_hand_is_finished_before_the_engine_closes(rounds: Roun
         assert carrier.engine.free(Step.SUBMIT) == PERMITS[Step.SUBMIT] - 1
     assert (await rounds.place(edit_id)).name == "adopt"
     assert (await rounds.events(edit_id))[-1] == "answer_lost"
+
+
+async def test_a_read_that_hangs_at_the_end_is_due_at_once_for_others(open_rounds: OpenRounds) -> None:
+    async with open_rounds(RETOUCH_SHUTDOWN_GRACE="5s") as rounds:
+        edit_id = await rounds.accept()
+        await rounds.run(Step.SUBMIT)
+        rounds.sandbox.options(outage="hang")
+        with process(rounds.clients.settings, steps=[Step.POLL]) as carrier:
+            await until(lambda: carrier.engine.free(Step.POLL) == PERMITS[Step.POLL] - 1)
+            assert (await rounds.place(edit_id)).due > 20  # its lease
+        place = await rounds.place(edit_id)
+        assert place.name == "poll"
+        assert place.due < 1
+        rounds.sandbox.options(outage="none")
+
+
+async def test_who_is_told_to_end_twice_waits_for_no_create(rounds: Rounds) -> None:
+    edit_id = await rounds.accept("winter [fault:hang]")
+    with process(rounds.clients.settings, steps=[Step.SUBMIT]) as carrier:
+        await until(lambda: rounds.bought() == 1)
+        carrier.engine.stop()
+        told = time.monotonic()
+    assert time.monotonic() - told < 10  # the create would hang for 20 s
+    assert (await rounds.place(edit_id)).name in {"submit", "adopt"}  # from the first its lease brings it to the other
 
 
 async def test_an_engine_that_closed_is_counted_no_more(rounds: Rounds) -> None:

@@ -20,6 +20,7 @@ from tests.integration.workers.conftest import SECRET, OpenRounds
 from tests.integration.workers.rounds import Rounds, picture, until
 from tests.parts.valkey import free_port
 from workers.lease import Lease
+from workers.submit import Submit
 
 
 async def token_of(rounds: Rounds, edit_id: str, attempt: int = 1) -> str:
@@ -216,3 +217,13 @@ async def test_a_task_id_is_held_until_redis_takes_it(rounds: Rounds) -> None:
     await asyncio.wait_for(working, 10)
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.tasks_bought) == (EditStatus.PROCESSING, 1)
+
+
+async def test_a_claim_not_yet_sent_when_the_worker_is_told_to_end_goes_back_into_the_queue(rounds: Rounds) -> None:
+    edit_id = await rounds.accept()
+    ending = Submit(replace(rounds.clients, stopping=lambda: True))
+    claims, lease = await rounds.claim(Step.SUBMIT)
+    await ending.work(claims.claims[0], lease)
+    edit = await rounds.edit(edit_id)
+    assert (edit.status, edit.attempt, rounds.bought()) == (EditStatus.QUEUED, 1, 0)
+    assert (await rounds.events(edit_id))[-1] == "handed_back"
