@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import redis as redis_sync
 
+from edits.clock import reckon
 from tests.faults import pictures
 from tests.parts.stack import RunningStack, start_stack, stop
 
@@ -113,8 +114,8 @@ class System:
     def now(self) -> float:
         """By the clock that edits are stamped with."""
         with self.redis() as redis:
-            seconds, micros = redis.time()
-            return int(seconds) + int(micros) / 1e6 + int(redis.get("retouch:clock") or 0) / 1000
+            ahead, tick = redis.mget("retouch:clock", "retouch:tick")
+            return reckon(redis.time(), ahead, tick) / 1000
 
     def fault_over(self) -> None:
         """From here on it must recover by itself. Hands in three more edits, so that there is one to succeed."""
@@ -152,7 +153,7 @@ class System:
         return answer.status_code != 200 or bool(answer.json()["data"])
 
     def redis(self) -> "redis_sync.Redis":
-        return redis_sync.Redis.from_url(self.stack.redis_url, socket_timeout=5)
+        return redis_sync.Redis.from_url(self.stack.redis_url, socket_timeout=5, decode_responses=True)
 
     def _leap(self) -> None:
         self._leapt += 1

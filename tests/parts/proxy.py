@@ -16,6 +16,8 @@ class Proxy:
         self.port = 0
         self.lose = 0
         """So many replies from now on are lost, each with its connection; the server has carried out what was asked."""
+        self.instead: bytes | None = None
+        """What each new connection is answered to its request, whatever that is; existing ones have to be cut."""
         self._flowing = asyncio.Event()
         self._forwarding = asyncio.Event()
         self.flow()
@@ -70,10 +72,28 @@ class Proxy:
         assert serving is not None
         self._serving.add(serving)
         try:
-            upstream, forward = await asyncio.open_connection("127.0.0.1", self._target)
-            await self._between((client, writer), (upstream, forward))
+            if self.instead is not None:
+                await self._answer(client, writer, self.instead)
+                return
+            try:
+                server = await asyncio.open_connection("127.0.0.1", self._target)
+            except OSError:  # nobody listens there: the client finds that out, too
+                _reset(writer)
+                return
+            await self._between((client, writer), server)
         finally:
             self._serving.discard(serving)
+
+    async def _answer(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        """To one HTTP request, whose body is read first: a client that is cut while it sends hears no answer."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            head = (await client.readuntil(b"\r\n\r\n")).lower()
+            length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
+            await client.readexactly(int(length or 0))
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
 
     async def _between(self, client: Streams, server: Streams) -> None:
         self._open |= {client[1], server[1]}

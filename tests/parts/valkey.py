@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,17 @@ def server_binary() -> str:
     return str(get_binary_path())
 
 
-def start_server(binary: str, folder: Path, port: int, *options: str) -> "subprocess.Popen[bytes]":
+def start_server(
+    binary: str, folder: Path, port: int, *options: str, environ: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
     folder.mkdir(parents=True, exist_ok=True)
     process = subprocess.Popen(
         [
             binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
             "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
             "--logfile", str(folder / "server.log"), *options,
-        ]
+        ],
+        env=environ,
     )  # fmt: skip
     until = time.monotonic() + 10
     while time.monotonic() < until:
