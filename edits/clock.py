@@ -22,6 +22,9 @@ SURE_WITHIN: Final = 1.0
 SLACK: Final = 2.0, 0.001
 """Seconds, and share of the time between two looks, by which honest clocks may differ."""
 
+UNSEEN: Final = 5000
+"""Milliseconds that the server's clock is trusted for while nobody looks, as in `_record.lua`."""
+
 _CLOCK: Final = getattr(
     time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
 )  # goes on while the machine sleeps, where there is one
@@ -34,8 +37,9 @@ def boot_time() -> float:
 def reckon(server: Sequence[int], ahead: str | None, tick: str | None) -> int:
     """The scripts' NOW in ms, from the server's TIME, {ns}:clock and {ns}:tick."""
     seconds, microseconds = server
-    stepped = int(tick.partition(" ")[2]) if tick else 0
-    return seconds * 1000 + microseconds // 1000 + int(ahead or 0) + stepped
+    raw = seconds * 1000 + microseconds // 1000
+    seen, stepped = (int(part) for part in tick.split()) if tick else (raw, 0)
+    return min(max(raw, seen), seen + UNSEEN) + stepped + int(ahead or 0)
 
 
 @dataclass(slots=True)

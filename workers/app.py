@@ -5,6 +5,7 @@ celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 
 import asyncio
 import sys
+import threading
 from typing import Any, Final
 from uuid import uuid4
 
@@ -53,17 +54,27 @@ _own_queue = f"process.{uuid4().hex}"
 """Of this process alone: for its pulse, and for the chains that it is to run."""
 
 
-def _send(link: Link, *, queue: str | None = None) -> None:
-    """Puts a link on its step's queue. If the broker is away the chain ends, and a heartbeat starts it again."""
+def _send(link: Link, *, queue: str | None = None) -> bool:
+    """Puts a link on its step's queue; False: the broker took no message, or did not say so."""
     try:
         app.send_task(f"retouch.{link.step}", args=[link.slot, link.number], queue=queue or str(link.step))
     except (OperationalError, RedisError, OSError) as exc:
         log.warning("link.not_sent", step=link.step, error=type(exc).__name__)
+        return False
+    return True
+
+
+def _go_on(engine: Engine, link: Link) -> None:
+    """Hands the chain over to the broker. While that is away or full, this process itself runs link after link."""
+    following: Link | None = link
+    while following is not None and not _send(following) and not engine.stopping:
+        following = engine.call(chain.run_link(engine, following))
 
 
 def _start_chain(link: Link) -> None:
     """It begins where it was missed, so that a process that is new gets a chain of its own at once."""
-    _send(link, queue=_own_queue)
+    if not _send(link, queue=_own_queue) and _engine is not None:
+        threading.Thread(target=_go_on, args=(_engine, link), name=f"chain-{link.step}", daemon=True).start()
 
 
 def _send_pulse() -> bool:
@@ -83,7 +94,7 @@ def _door(step: Step) -> None:
         _pulse()
         following = _engine.call(chain.run_link(_engine, Link(step, slot, number)))
         if following is not None:
-            _send(following)
+            _go_on(_engine, following)
 
 
 @app.task(name=PULSE)

@@ -123,14 +123,14 @@ async def rounds_of(environ: dict[str, str], sandbox: Sandbox) -> AsyncIterator[
         yield Rounds(clients, sandbox)
 
 
-async def all_succeed(rounds: Rounds, ids: list[str], *, within: float = 20) -> None:
+async def all_succeed(rounds: Rounds, ids: list[str], *, within: float = 20, before: int = 0) -> None:
     async def over() -> bool:
         edits = await rounds.clients.repository.get_many(ids)
         return all(edit.status.is_final for edit in edits)
 
     await until(over, within=within)
     assert {(await rounds.edit(edit_id)).status for edit_id in ids} == {EditStatus.SUCCEEDED}
-    assert rounds.bought() == len(ids)
+    assert rounds.bought() == before + len(ids)
 
 
 async def test_edits_flow_through_a_worker_and_its_events_name_the_steps(
@@ -204,6 +204,27 @@ async def test_a_worker_outlasts_a_restart_of_redis(environ: dict[str, str], san
                 ids.append(await rounds.accept("afterwards"))
                 await all_succeed(rounds, ids, within=90)
                 await until(running.has_all_chains, within=20)
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+async def test_a_broker_that_takes_no_messages_stops_no_work(
+    environ: dict[str, str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It is out of memory: chains go on, and begin, in the process itself, until messages are taken again."""
+    port = free_port()
+    environ["RETOUCH_BROKER_URL"] = f"redis://127.0.0.1:{port}/0"
+    server = start_server(server_binary(), tmp_path / "broker", port)
+    try:
+        with redis_sync.Redis(port=port) as broker, worker(environ, tmp_path) as running:
+            await until(running.has_all_chains, within=READY_WITHIN)
+            broker.config_set("maxmemory", 1)
+            async with rounds_of(environ, sandbox) as rounds:
+                await all_succeed(rounds, [await rounds.accept(f"number {number}") for number in range(10)], within=60)
+                broker.config_set("maxmemory", 0)
+                await until(running.has_all_chains, within=20)
+                await all_succeed(rounds, [await rounds.accept("afterwards")], within=20, before=10)
     finally:
         server.terminate()
         server.wait(10)
