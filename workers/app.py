@@ -4,6 +4,7 @@ celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 """
 
 import asyncio
+import signal
 import sys
 import threading
 from typing import Any, Final
@@ -118,6 +119,8 @@ def _start(**_: Any) -> None:
     """The chains of a process are those of the queues that it was told to consume."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Celery's own handler stands, nothing is in hand
     _refuse_unfit_redis()
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
     app.amqp.queues.select_add(Queue(_own_queue, Exchange(""), auto_delete=True, expires=OWN_QUEUE_LIFE))

@@ -347,3 +347,31 @@ def test_at_a_terminal_there_are_colours_unless_they_are_not_wanted(stack):
 
     assert b"\x1b[" in shown()
     assert b"\x1b[" not in shown(NO_COLOR="1")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("part", ["worker", "api", "flower", "sandbox"])
+def test_each_part_ends_with_0_when_it_is_told_to(stack, part):
+    ports = {f"RETOUCH_{name}__PORT": str(free_port()) for name in ("API", "FLOWER", "SANDBOX", "METRICS")}
+    asked = {"worker": ("METRICS", "/healthz"), "api": ("API", "/healthz"), "flower": ("FLOWER", "/healthcheck")}
+    name, path = asked.get(part, ("SANDBOX", "/sandbox/health"))
+    address = f"http://127.0.0.1:{ports[f'RETOUCH_{name}__PORT']}{path}"
+    started = subprocess.Popen(
+        [*parts.PROGRAM, part],
+        cwd=stack.folder, env={**stack.environ, **ports, "RETOUCH_WORKER__PROCESSES": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        eventually(lambda: _well(address), f"{part} answers", seconds=40)
+        started.terminate()
+        assert started.wait(20) == 0
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _well(address):
+    try:
+        return httpx.get(address, timeout=2, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
