@@ -28,8 +28,8 @@ KEPT: Final = 512  # tasks seen that are kept
 WINDOWS: Final = (25, 50, 100, 200)  # latest tasks that are held against those before them
 SHIFTED: Final = 1.95  # as likely as one in a thousand, without a shift (Kolmogorov and Smirnov)
 
-LATE: Final = 0.25  # seconds that reads may be overdue before gaps are stretched
-FOLLOWS: Final = 5.0  # seconds in which the stretch follows
+LATE: Final = 0.5  # seconds that reads are overdue for which all gaps are stretched by their own length
+FOLLOWS: Final = 5.0  # seconds in which the stretch follows what is overdue
 MOST_STRETCH: Final = 200.0
 
 ABANDONED_GAPS: Final = (60.0, 300.0, 1800.0)
@@ -100,8 +100,8 @@ class Pace:
 
 def stretch(now: float, *, late: float, elapsed: float) -> float:
     """The stretch from now on. `late`: seconds by which reads are overdue as the budget does not allow more."""
-    pull = max(-1.0, min(1.0, (late - LATE) / LATE))
-    return min(MOST_STRETCH, max(1.0, now * exp(pull * min(elapsed, FOLLOWS) / FOLLOWS)))
+    wanted = min(MOST_STRETCH, 1 + late / LATE)
+    return now + (wanted - now) * (1 - exp(-elapsed / FOLLOWS))
 
 
 def abandoned_look(age: float) -> float:
