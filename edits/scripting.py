@@ -15,7 +15,7 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from edits.clock import Watch, boot_time
 from edits.connection import LOST
@@ -26,6 +26,7 @@ FOLDER: Final = Path(__file__).parent / "scripts"
 BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held for more than a few ms
 TRIES: Final = 2
 REPLICATED: Final = frozenset({"accept", "claim_submit"})
+PASSING: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN")
 REPLICATED_WITHIN: Final = 800  # ms; twice that is within the time an answer of the API may take
 
 
@@ -43,6 +44,10 @@ class ReplyLost(ScriptError):
 
 class ScriptRefused(ScriptError):
     """Redis answered with an error; the script wrote nothing."""
+
+
+class NotNow(ScriptError):
+    """Redis takes no writes at present (a full disk, too few replicas, itself a replica); nothing was written."""
 
 
 class NoMemory(ScriptRefused):
@@ -92,7 +97,7 @@ class Scripts:
         self._clock = Watch()
 
     async def run(self, name: str, /, **arguments: object) -> Any:
-        """The script's answer. Raises Unsent, ReplyLost or ScriptRefused."""
+        """The script's answer. Raises Unsent, ReplyLost, NotNow or ScriptRefused."""
         given = {key: value for key, value in arguments.items() if value is not None}
         # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
         argument = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
@@ -206,8 +211,10 @@ class Scripts:
                 _fail([call], error)
 
 
-def _refused(script: Script, exc: ResponseError) -> ScriptRefused:
+def _refused(script: Script, exc: ResponseError) -> ScriptError:
     """Redis begins with OOM; within a script's own error it may come later."""
+    if isinstance(exc, ReadOnlyError) or any(word in str(exc)[:100] for word in PASSING):
+        return NotNow(f"{script.name}: {str(exc)[:300]}")
     refusal = NoMemory if isinstance(exc, OutOfMemoryError) or "OOM " in str(exc)[:100] else ScriptRefused
     return refusal(f"{script.name}: {str(exc)[:300]}")
 

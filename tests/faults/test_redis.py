@@ -109,7 +109,7 @@ def disk_of_redis_full(ground: Ground) -> None:
 def clock_of_redis_jumps(ground: Ground) -> None:
     if valkey.faketime() is None:
         pytest.skip("libfaketime is not installed: apt-get install faketime")
-    for seconds in (3600, -3600, 172_800, -172_800, 0):
+    for seconds in (3600, -3600, 172_800, -172_800, 0) if SOAK else (3600, -172_800, 0):
         ground.valkey.jump(seconds)
         time.sleep(max(2.5, ground.seconds / 5))
         eventually(lambda: abs(ground.system.now() - time.time()) < 6, f"a jump to {seconds:+d} s is undone")
@@ -159,8 +159,8 @@ FAULTS: list[Fault] = [
     ids=lambda faults: faults[0].__name__ if SOAK else "one_after_another",
 )
 def test_redis_or_storage(scenario: Scenario, faults: list[Fault], tmp_path: Path, s3_server: S3Server, s3_url: str):
-    seconds = scenario.size("seconds", test=2, soak=30)
-    edits = scenario.size("edits", test=8, soak=120)
+    seconds = scenario.size("seconds", test=1, soak=30)
+    edits = scenario.size("edits", test=6, soak=120)
     told = []
     with _ground(scenario, tmp_path, s3_server, s3_url, seconds=seconds) as ground:
         for fault in faults:

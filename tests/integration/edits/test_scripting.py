@@ -14,7 +14,7 @@ from edits import errors, scripting
 from edits.connection import connect
 from edits.outcomes import Outcomes
 from edits.repository import EditRepository, Idempotency
-from edits.scripting import BATCH, SCRIPTS, ReplyLost, ScriptRefused, Scripts, Unsent
+from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core
 from tests.parts.proxy import Proxy, run_proxy
@@ -139,6 +139,18 @@ def test_every_script_says_what_it_is_and_composes_with_its_prelude():
         assert lines[0] in {"#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"}, script.name
         body = (scripting.FOLDER / f"{script.name}.lua").read_text().splitlines()
         assert body[1].startswith("-- "), script.name
+
+
+async def test_a_server_that_takes_no_writes_now_has_refused_nothing(core: Core):
+    """As with a full disk: what is to be decided is asked again, until the lease ends."""
+    claim = await core.submitting()
+    await core.redis.config_set("min-replicas-to-write", 1)
+    try:
+        with pytest.raises(NotNow, match="NOREPLICAS"):
+            await core.bought(claim)
+    finally:
+        await core.redis.config_set("min-replicas-to-write", 0)
+    assert await core.bought(claim) == "taken_over"
 
 
 # A lost reply
