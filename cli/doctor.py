@@ -37,6 +37,7 @@ async def run(*, as_json: bool) -> int:
     state, crew = await _read(settings)
     examinations: dict[str, Awaitable[list[Finding]]] = {
         "redis": examining.redis(settings, state),
+        "redis.whole": examining.whole(settings),
         "broker": examining.broker(settings),
         "storage": examining.storage(settings),
         "provider": examining.provider(settings),

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from cli.findings import Finding, fail, ok, warn
 from config import addresses
 from config.settings import Settings
-from edits import checks
+from edits import checks, restoring
 from edits.addresses import is_private
 from edits.backends import StorageError
 from edits.connection import connect
@@ -88,6 +88,30 @@ async def broker(settings: Settings) -> list[Finding]:
         what = "in cluster mode" if state.cluster else "a replica"
         return [fail("broker", f"{shown} is {what}, which Celery cannot use", "set RETOUCH_BROKER_URL to a master")]
     return [ok("broker", f"{state.name} at {shown}")]
+
+
+async def whole(settings: Settings) -> list[Finding]:
+    """Whether Redis may lack what was written last, and what was bought that it does not know."""
+    client: Redis = connect(settings.redis_url or "")
+    try:
+        told = await restoring.look(client, settings.namespace)
+    except Unavailable:
+        return []  # `redis` says so
+    finally:
+        await client.aclose(close_connection_pool=True)
+    found = []
+    if told.since:
+        why = "and has lost what was written last" if told.lost else "and may have lost what was written last"
+        said = (
+            f"restarted, restored or failed over {why}: what was queued at {told.since:%H:%M:%S} UTC is not bought yet"
+        )
+        do = "it goes on by itself once the workers or the provider's history tell what was bought (docs/operations.md)"
+        found.append(warn("redis.whole", f"{said}; {told.awaited} workers have not spoken since", do))
+    if told.unknown:
+        task, edit = told.unknown[0].split(" ")
+        said = f"{len(told.unknown)} paid tasks of edits that this Redis does not know, such as {task} of {edit}"
+        found.append(warn("redis.unknown", said, "their callers send them again; the provider still has the pictures"))
+    return found or [ok("redis.whole", "nothing that was written is missing")]
 
 
 async def storage(settings: Settings) -> list[Finding]:
