@@ -52,8 +52,8 @@ def test_what_is_there_is_well_and_what_is_not_started_is_told(tmp_path: Path, w
     levels = {finding["check"]: finding["level"] for finding in findings}
     assert levels == {
         "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.whole": "ok", "broker": "ok", "storage": "ok",
-        "provider": "ok", "provider.balance": "ok", "provider.limits": "ok", "clock": "ok", "public_url": "fail", "workers": "fail",
-        "ceilings": "ok",
+        "provider": "ok", "provider.balance": "ok", "provider.limits": "ok", "clock": "ok", "public_url": "fail",
+        "workers": "fail", "ceilings": "ok",
     }  # fmt: skip
     assert "start `retouch worker`" in of(findings, "workers")["do"]
     assert "start the API" in of(findings, "public_url")["do"]
