@@ -70,6 +70,7 @@ DOMAIN: dict[type[errors.EditsError], str] = {
     errors.TenantQueueFull: "tenant_queue_full",
     errors.AcceptUnknown: "accept_unknown",
     errors.Unavailable: "unavailable",
+    errors.NewerFormat: "unavailable",
     errors.RedisUnfit: "unavailable",
 }
 

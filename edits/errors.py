@@ -13,6 +13,7 @@ EditsError
 │   └── TenantQueueFull    as many of this tenant
 ├── AcceptUnknown          Redis may have taken the edit, its answer was lost
 └── Unavailable            Redis or the storage cannot be used now
+    ├── NewerFormat        a newer release wrote this edit: its processes answer for it, this one must not guess
     └── RedisUnfit         this Redis must never be used: an operator must give another one, or set it right
 """
 
@@ -74,6 +75,11 @@ class AcceptUnknown(EditsError):
 
 class Unavailable(EditsError):
     pass
+
+
+class NewerFormat(Unavailable):
+    def __init__(self, edit_id: str) -> None:
+        super().__init__(f"{edit_id} was written by a newer release, whose processes alone answer for it; ask again.")
 
 
 class RedisUnfit(Unavailable):

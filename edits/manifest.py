@@ -18,6 +18,14 @@ def compose(edit: Edit, timeline: Iterable[TimelineEvent]) -> bytes:
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
+def is_newer(data: bytes) -> bool:
+    """Whether a later release wrote it."""
+    try:
+        return int(json.loads(data)["format"]) > FORMAT
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
 def read(data: bytes) -> tuple[Edit, list[TimelineEvent]] | None:
     """None for bytes that are no manifest of a format we know."""
     try:

@@ -2,7 +2,8 @@
 
 The hash `e:{id}` holds only values of up to 64 bytes, so that Redis keeps it packed; longer texts stand in `i:`, `x:`.
 
-st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode · ex expires (ms)
+fm format · st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode
+ex expires (ms)
 cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
 li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
 tb tasks bought · rt tries of this step · ar automatic re-buys · sp steps · hv may buy anew if nothing is to be had
@@ -14,11 +15,15 @@ extra other paid tasks · task:{id} units and fate of such a task · idem idempo
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from edits import layout
+from edits.errors import NewerFormat
 from edits.models import Edit, EditError, EditInput, EditResult, TimelineEvent, Wait, from_ms
 from edits.pacing import Took
+
+FORMAT: Final = 1
+"""Of the records that are written here, as in `_record.lua`; one without `fm` has format 1 (docs/decisions)"""
 
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
@@ -44,6 +49,9 @@ def read_input(text: str) -> EditInput:
 
 
 def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
+    """Raises NewerFormat: what a later release wrote may mean something else."""
+    if int(e.get("fm", FORMAT)) > FORMAT:
+        raise NewerFormat(edit_id)
     kept = json.loads(text)
     external_id, metadata = kept.pop("external_id", None), kept.pop("metadata", {})
     ended, expires = e.get("en"), e.get("ex")

@@ -42,7 +42,7 @@ from edits.admission import Caps, Drain
 from edits.connection import LOST
 from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.pacing import Took
-from edits.scripting import NoMemory, ReplyLost, ScriptError, Scripts
+from edits.scripting import NewerRecord, NoMemory, ReplyLost, ScriptError, Scripts
 
 CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
 
@@ -234,6 +234,8 @@ class EditRepository:
             return await asyncio.wait_for(self.scripts.run(script, **arguments), CALL_TIMEOUT)
         except (ReplyLost, TimeoutError) as exc:
             raise lost or errors.Unavailable("Redis does not answer.") from exc
+        except NewerRecord as exc:
+            raise errors.NewerFormat(str(arguments.get("id"))) from exc
         except ScriptError as exc:
             raise errors.Unavailable("Redis cannot be used now.") from exc
 

@@ -50,6 +50,10 @@ class NotNow(ScriptError):
     """Redis takes no writes at present (a full disk, too few replicas, itself a replica); nothing was written."""
 
 
+class NewerRecord(ScriptRefused):
+    """The edit's record is of a later release: its own processes alone may change it."""
+
+
 class NoMemory(ScriptRefused):
     """Redis uses all the memory it may, and this script is not one of those that run even then."""
 
@@ -215,6 +219,8 @@ def _refused(script: Script, exc: ResponseError) -> ScriptError:
     """Redis begins with OOM; within a script's own error it may come later."""
     if isinstance(exc, ReadOnlyError) or any(word in str(exc)[:100] for word in PASSING):
         return NotNow(f"{script.name}: {str(exc)[:300]}")
+    if "NEWER " in str(exc)[:100]:
+        return NewerRecord(f"{script.name}: {str(exc)[:300]}")
     refusal = NoMemory if isinstance(exc, OutOfMemoryError) or "OOM " in str(exc)[:100] else ScriptRefused
     return refusal(f"{script.name}: {str(exc)[:300]}")
 

@@ -223,7 +223,7 @@ class EditService:
             raise errors.Unavailable(str(exc)) from exc
         found = manifest.read(content)
         if found is None:
-            raise missing
+            raise errors.NewerFormat(edit_id) if manifest.is_newer(content) else missing
         return found
 
     def _missing(self, edit_id: str) -> errors.EditsError:

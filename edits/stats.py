@@ -14,8 +14,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from edits import clock, errors, fairness
 from edits.admission import Admission
 from edits.connection import LOST
-from edits.manifest import FORMAT
 from edits.models import Priority
+from edits.records import FORMAT
 from edits.repository import CALL_TIMEOUT, EditRepository
 from edits.schedule import Step
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from edits import records
+from edits import clock, records
 
 AT_ONCE: Final = 25
 """Edits a transaction."""
@@ -78,9 +78,9 @@ async def moment(redis: Redis, namespace: str) -> int:
     """Milliseconds, by the clock of the scripts."""
     pipe = redis.pipeline(transaction=False)
     pipe.time()
-    pipe.get(f"{namespace}:clock")
-    (seconds, micros), ahead = await pipe.execute()
-    return int(seconds) * 1000 + int(micros) // 1000 + int(float(ahead or 0))
+    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
+    server, kept = await pipe.execute()
+    return clock.reckon(server, *kept)
 
 
 async def read(redis: Redis, namespace: str, ids: Sequence[str]) -> list[Facts]:
@@ -115,11 +115,11 @@ async def _names(redis: Redis, namespace: str, ids: Sequence[str]) -> dict[str, 
 async def _at_one_moment(redis: Redis, namespace: str, names: dict[str, _Names]) -> list[Facts]:
     pipe = redis.pipeline(transaction=True)
     pipe.time()
-    pipe.get(f"{namespace}:clock")
+    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
     for edit_id, known in names.items():
         _ask(pipe, namespace, edit_id, known)
-    (seconds, micros), ahead, *answers = await pipe.execute()
-    now = int(seconds) * 1000 + int(micros) // 1000 + int(float(ahead or 0))
+    server, kept, *answers = await pipe.execute()
+    now = clock.reckon(server, *kept)
     rows = iter(answers)
     told = [_told(edit_id, known, rows, now) for edit_id, known in names.items()]
     return [facts for facts in told if facts.e]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from edits.errors import NewerFormat
 from edits.invariants.facts import Facts, edit_of
 from edits.models import FINAL, Wait
 
@@ -206,7 +207,7 @@ def broken(facts: Facts, bounds: Bounds) -> Iterator[tuple[str, str]]:
     for name, rule in RULES.items():
         try:
             told = list(rule(facts, bounds))
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as exc:
+        except (NewerFormat, KeyError, ValueError, TypeError, IndexError, AttributeError) as exc:
             unreadable = unreadable or f"it cannot be read by this version ({name}: {_cause(exc)})"
         else:
             yield from ((name, said) for said in told)

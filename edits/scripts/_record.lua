@@ -6,8 +6,10 @@ local NS = KEYS[1]
 local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
 local IDEMPOTENCY_LIFE = 24 * 3600 * 1000 -- ms
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
+local FORMAT = 1 -- of the records written here, as in records.py
+local LEFT = 5000 -- ms until a record that cannot be read is looked at again: newer processes may be here that can
 local FINAL = {succeeded = true, failed = true, canceled = true}
-local NUMBERS = {'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu'}
+local NUMBERS = {'fm', 'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu'}
 local ALWAYS = {'st', 'pl', 'tn', 'pr', 'at', 'fe', 'nu', 'cr', 'la', 'qa', 'tb', 'cu', 'cs'}
 local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
 
@@ -37,6 +39,7 @@ local function record(id)
     if e[field] and not number then error('the record of ' .. id .. ' holds no number in ' .. field, 0) end
     e[field] = number
   end
+  if (e.fm or 1) > FORMAT then error('NEWER ' .. id .. ' has a record of format ' .. e.fm .. ', and this release knows ' .. FORMAT, 0) end
   for _, field in ipairs(ALWAYS) do
     if not e[field] then error('the record of ' .. id .. ' lacks ' .. field, 0) end
   end
@@ -151,7 +154,7 @@ end
 local function advance(e, change)
   if change.event then event(e, change.event, change.data, change.at) end
   local fields = change.set or {}
-  fields.up = fields.up or NOW
+  fields.up, fields.fm = fields.up or NOW, FORMAT -- a record of an older format is one of ours from now on
   if change.status then fields.st = change.status end
   if change.wait and change.wait ~= e.wt then
     fields.wt = change.wait

@@ -16,9 +16,9 @@ elseif A.op == 'later' then
   redis.call('ZADD', key('abandoned'), 'XX', NOW + A.due, A.task)
 else
   need('task', 'status')
+  local e = record(redis.call('GET', key('task', A.task)) or '')
   if redis.call('ZREM', key('abandoned'), A.task) == 1 then
     room_freed()
-    local e = record(redis.call('GET', key('task', A.task)) or '')
     if e then
       local own = e.ti == A.task
       local facts = {ts = own and A.status or nil}

@@ -14,7 +14,7 @@ if A.step == 'adopt' then
   for _, id in ipairs(due_in(key('due', 'submit'), 100)) do
     local can, e = readable(id)
     if not can then
-      redis.call('ZADD', key('due', 'submit'), NOW + A.lease, id)
+      redis.call('ZADD', key('due', 'submit'), NOW + LEFT, id)
     elseif e and e.st == 'submitting' then
       advance(e, {place = 'adopt', due = NOW, wait = 'answer_lost', event = 'answer_lost', data = {cause = 'no_answer_in_lease'}, set = {fe = e.fe + 1, cs = 'unknown'}})
     else
@@ -29,7 +29,7 @@ local claims = {}
 for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
   local can, e = readable(id)
   if not can then
-    redis.call('ZADD', due, NOW + A.lease, id)
+    redis.call('ZADD', due, NOW + LEFT, id)
   elseif not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
     redis.call('ZREM', due, id)
   else

@@ -53,7 +53,7 @@ for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiri
   if can and e and e.st == 'queued' then
     e.wt = why or e.wt
     expire(e)
-  else
+  elseif can then
     redis.call('ZREM', key('expiring'), id)
   end
 end

@@ -12,6 +12,9 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from config.settings import load
+from edits.invariants import check
+from edits.invariants.facts import moment as moment_of
 from edits.limiter import Limiter
 from edits.models import CostState, Edit, ErrorKind, Wait
 from edits.outcomes import Outcomes
@@ -38,9 +41,12 @@ class WatchedScripts(Scripts):
 
     async def run(self, name: str, /, **arguments: object) -> Any:
         answer = await super().run(name, **arguments)
-        if self.watching and name not in {"read", "page", "tokens", "room"}:
-            self.watch.check(await invariants.dump(*self._keys))
+        await self.look(name)
         return answer
+
+    async def look(self, name: str) -> None:
+        if self.watching and name not in {"read", "page", "tokens", "room"}:
+            self.watch.check(await invariants.dump(*self._keys), now=await moment_of(*self._keys))
 
 
 @dataclass
@@ -51,7 +57,10 @@ class Core:
     offset: int = 0
 
     def __post_init__(self) -> None:
-        self.scripts = WatchedScripts(self.redis, self.namespace)
+        self.use(WatchedScripts(self.redis, self.namespace))
+
+    def use(self, scripts: WatchedScripts) -> None:
+        self.scripts = scripts
         self.repository = EditRepository(self.redis, namespace=self.namespace, scripts=self.scripts)
         self.outcomes = Outcomes(self.scripts)
         self.limiter = Limiter(self.scripts)
@@ -60,6 +69,13 @@ class Core:
     def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> Schedule:
         """A worker process of its own, with its ceilings."""
         return Schedule(self.scripts, creates_per_second=creates, reads_per_second=reads, max_in_flight=in_flight)
+
+    async def hold(self, **options: Any) -> None:
+        """The whole checker on these keys."""
+        report = await check(
+            self.redis, load({"RETOUCH_NAMESPACE": self.namespace}, dotenv=None), patience=None, **options
+        )
+        assert report.holds, str(report)
 
     async def pass_time(self, seconds: float) -> None:
         """Moves the clock; back, if negative."""

@@ -51,6 +51,7 @@ class Lives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            self.do(self.core.hold(without={"overdue", "horizon", "bought_once", "in_flight"}))
             self.do(self._what_has_ended_leaves())
         finally:
             self.do(self.core.redis.flushdb())
