@@ -55,6 +55,8 @@ for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiri
     expire(e)
   elseif can then
     redis.call('ZREM', key('expiring'), id)
+  else
+    redis.call('ZADD', key('expiring'), NOW + LEFT, id)
   end
 end
 
