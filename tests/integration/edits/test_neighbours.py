@@ -47,7 +47,13 @@ class Neighbours(WatchedScripts):
         given = {key: value for key, value in arguments.items() if value is not None}
         answer = await redis.eval(text, 1, namespace, json.dumps(given))
         await self.look(name)
-        return answer
+        return await self._as_its_own_worker_reads(answer) if name.startswith("claim_") else answer
+
+    async def _as_its_own_worker_reads(self, answer: str) -> str:
+        """A worker of the older release asks for no `run` and `n`; here the present one reads for both."""
+        redis, namespace = self._keys
+        run, number = await redis.hmget(f"{namespace}:served", "run", "n")
+        return json.dumps({"run": run or "", "n": int(number or 0)} | json.loads(answer))
 
 
 @pytest.fixture
@@ -140,6 +146,9 @@ LIVES: Final = (
 @pytest.mark.parametrize("every", [1, 2, 3], ids=["in turn", "two by two", "three by three"])
 async def test_each_step_of_every_life_may_be_made_by_either_release(core: Core, first: bool, every: int) -> None:
     turn = [first] * every + [not first] * every
+    await is_canceled(
+        core
+    )  # the present release has seen these data whole; what it does before that is test_restored's
     for live in LIVES:
         take_turns(core, itertools.cycle(turn))
         assert (await core.edit(await live(core))).status.is_final

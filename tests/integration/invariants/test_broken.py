@@ -283,6 +283,9 @@ async def more_in_flight_than_is_allowed(system: System) -> str:
 
 async def test_whatever_is_broken_is_found(system: System) -> None:
     """One system for all: what each damage changed is put back."""
+    later = (await system.rounds.now() + 1800) * 1000  # however long this takes, nobody is late meanwhile
+    for step, edit_id in (("submit", system.submitting), ("poll", system.processing), ("store", system.storing)):
+        await system.redis.zadd(system.key("due", step), {edit_id: later})
     kept = await everything(system)
     missed = {}
     for name, (rule, damage, said) in CASES.items():
