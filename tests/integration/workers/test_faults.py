@@ -66,7 +66,7 @@ async def test_an_edit_ends_as_it_should_with(fault: str, open_rounds: OpenRound
     async with open_rounds(leases=timeouts, RETOUCH_EDITS__DEADLINE="60s") as rounds:
         rounds.sandbox.options(paint="small")
         edit_id = await rounds.accept(f"winter [fault:{fault}]")
-        edit = await rounds.finish(edit_id, rounds=10 if kind is PAUSED else 60)
+        edit = await rounds.finish(edit_id, rounds=10 if kind is PAUSED else 200)
         if kind is PAUSED:
             assert (edit.status, edit.waiting_for) == (EditStatus.QUEUED, PAUSED)
             assert (await rounds.place(edit_id)).name == "queue"
