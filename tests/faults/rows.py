@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 FOLDER = Path(os.environ.get("RETOUCH_TEST_ROWS") or Path(__file__).resolve().parents[2] / "var" / "soak")
-HEADS = ("fault", "edits", "dose", "lost", "failed", "bought twice", "recovered", "repeat")
+HEADS = ("fault", "how", "edits", "dose", "lost", "failed", "bought twice", "back after", "repeat")
 
 
 @dataclass
@@ -53,17 +53,30 @@ def every() -> Iterator[Row]:
             yield row
 
 
+def cells(row: Row) -> list[str]:
+    """As `HEADS` names them."""
+    failed = ", ".join(f"{count} {kind}" for kind, count in row.failed.items()) or "0"
+    back = "-" if row.recovered is None else f"{row.recovered:.1f} s"
+    fault = row.fault if row.held else f"{row.fault} (DID NOT HOLD)"
+    numbers = [str(row.edits), row.dose, str(row.lost), failed, str(row.bought_twice), back]
+    return [fault, row.how, *numbers, f"-k {row.name}"]
+
+
 def show() -> str:
     """The table of all rows that are kept."""
-    table = Table(*HEADS, title=f"rows in {FOLDER}")
+    table = Table(*HEADS, title=f"rows in {FOLDER}; make soak ARGS=… repeats one")
     for row in every():
-        failed = ", ".join(f"{count} {kind}" for kind, count in row.failed.items()) or "0"
-        back = "-" if row.recovered is None else f"{row.recovered:.1f} s"
-        verdict = "" if row.held else " (DID NOT HOLD)"
-        table.add_row(
-            f"{row.fault}{verdict}", str(row.edits), row.dose, str(row.lost), failed, str(row.bought_twice), back,
-            row.repeat,
-        )  # fmt: skip
+        table.add_row(*cells(row))
     text = io.StringIO()
     Console(width=180, file=text).print(table)
     return text.getvalue()
+
+
+def markdown() -> str:
+    """The same, for docs/reliability.md."""
+    lines = [HEADS, ["---"] * len(HEADS), *([*cells(row)[:-1], f"`{row.repeat}`"] for row in every())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

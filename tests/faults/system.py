@@ -17,6 +17,7 @@ import redis as redis_sync
 from edits.clock import reckon
 from tests.faults import pictures
 from tests.parts.stack import RunningStack, start_stack, stop
+from tests.parts.valkey import free_port
 
 UNENDED = "queued,submitting,processing,storing"
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
@@ -24,6 +25,7 @@ LEAP = 8.0  # seconds; with the next one the clock of Redis runs six times as fa
 LEAP_EVERY = 1.5  # so that a send window of 5 s is over before a lease of 40 s is
 LEAPS = 10  # and no more: the provider's clock and ours may differ by two minutes
 MORE_EVERY = 10.0  # seconds
+ACCEPTED_WITHIN = 180.0  # seconds; longer than any fault keeps the API away
 FAULTY = {
     "RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD": "41s",  # the shortest that the lease of a submit allows
     "RETOUCH_LOG__FORMAT": "json",
@@ -60,7 +62,8 @@ class System:
         """Until it is accepted: a client asks again with the same key when the API is away or does not know."""
         image = pictures.as_data(number) if upload else f"{self._pictures_url}/{number}.png"
         body = {"prompt": prompt, "image": image, "width": 128, "height": 128}
-        while True:
+        until = time.monotonic() + ACCEPTED_WITHIN
+        while time.monotonic() < until:
             with suppress(httpx.TransportError), self.stack.http(timeout=5) as api:
                 answer = api.post("/v1/edits", json=body, headers={"Idempotency-Key": f"fault-{number}"})
                 if answer.status_code in {200, 202}:
@@ -68,6 +71,7 @@ class System:
                     return
                 assert answer.status_code in {429, 503}, answer.text
             time.sleep(0.2)
+        raise AssertionError(f"edit {number} was not accepted within {ACCEPTED_WITHIN:.0f} s")
 
     @contextmanager
     def submitting(self, count: int, *, per_second: float, uploads: int = 0) -> Iterator[None]:
@@ -128,14 +132,17 @@ class System:
     def was_at_fault(self) -> bool:
         return self._over_at is not None
 
-    def until_ended(self, *, within: float, leap: bool) -> None:
-        """Until no edit is unended, while a few more come in: they show how fresh the provider's history is.
+    def until_ended(self, *, within: float, leap: bool) -> bool:
+        """Waits until no edit is unended, while a few more come in: they show how fresh the provider's history is.
 
         With `leap` the clock of Redis runs ahead for a while, so that leases need less waiting.
         """
         until = time.monotonic() + within
         next_at = time.monotonic() + LEAP_EVERY
-        while (now := time.monotonic()) < until and self.unended():
+        while self.unended():
+            now = time.monotonic()
+            if now > until:
+                return False
             if now >= next_at:
                 leaping = leap and self._leapt < LEAPS
                 if leaping:
@@ -143,6 +150,7 @@ class System:
                 self.submit(len(self.accepted))
                 next_at = now + (LEAP_EVERY if leaping else MORE_EVERY)
             time.sleep(0.3)
+        return True
 
     def unended(self) -> bool:
         try:
@@ -232,11 +240,14 @@ def running(folder: Path, **settings: str) -> Iterator[System]:
     """`retouch up` in this folder with these settings, ended whatever happens."""
     folder.mkdir(parents=True, exist_ok=True)
     with pictures.served() as pictures_url:
-        chosen = FAULTY | settings
+        # An address of a result is fixed when the task is made, so a restarted `up` must find its port again.
+        chosen = FAULTY | {"RETOUCH_SANDBOX__PORT": str(free_port())} | settings
         stack = start_stack(folder, **chosen)
         fixed = {name: stack.environ[name] for name in ("RETOUCH_API__PORT",)}
         system = System(stack, pictures_url=pictures_url, settings=chosen | fixed)
         try:
+            system.submit(0)  # it has bought before, so that the provider's history tells how fresh it is
+            assert system.until_ended(within=60, leap=False)
             yield system
         finally:
             stop(system.stack.process)

@@ -13,6 +13,7 @@ from tests.faults.system import System
 
 pytestmark = pytest.mark.fault
 
+MEAN_PAUSE = 1.1  # seconds; a worker starts in two or three
 SPARED = ("valkey-server", "qubico.sandbox.app")  # Redis has faults of its own; the sandbox is the provider
 
 
@@ -30,7 +31,7 @@ def test_sigkill_of_any_process(scenario: Scenario):
     with scenario.system(**settings) as system, workers.beside(system.stack, 3 if SOAK else 2) as crew:
         with system.submitting(edits, per_second=3):
             for number in range(kills):
-                time.sleep(scenario.chance.expovariate(1 / 0.9))
+                time.sleep(scenario.chance.expovariate(1 / MEAN_PAUSE))
                 crew.keep()
                 if number % 250 == 5:
                     system.kill()
