@@ -231,12 +231,19 @@ local function take_other(e, task, fate)
   })
 end
 
--- An idempotency key lives for a day, and never less than its edit.
-local function expire_idempotency(e)
+-- The idempotency key of an edit, or nil where it has none, or where the key stands for another edit by now.
+local function idempotency_of(e)
   local name = redis.call('HGET', key('x', e.id), 'idem')
-  if not name then return end
-  redis.call('PEXPIRE', key('idem', e.tn, name), math.floor(math.max(1000, e.cr + IDEMPOTENCY_LIFE - NOW)))
-  redis.call('HDEL', key('x', e.id), 'idem')
+  if not name then return nil end
+  local kept = redis.call('GET', key('idem', e.tn, name))
+  if kept and cjson.decode(kept).id == e.id then return key('idem', e.tn, name) end
+end
+
+-- An idempotency key lives for a day, and never less than its edit; a failed one may be asked for again, so it is remembered.
+local function expire_idempotency(e)
+  local kept = idempotency_of(e)
+  if kept then redis.call('PEXPIRE', kept, math.floor(math.max(1000, e.cr + IDEMPOTENCY_LIFE - NOW))) end
+  if e.st ~= 'failed' then redis.call('HDEL', key('x', e.id), 'idem') end
 end
 
 -- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.

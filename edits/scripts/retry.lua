@@ -35,6 +35,8 @@ else
 end
 e.wt = 'paused'
 e.ex = nil
+local kept = idempotency_of(e)
+if kept then redis.call('PERSIST', kept) else redis.call('HDEL', key('x', A.id), 'idem') end
 redis.call('HDEL', key('x', A.id), 'msg', 'addr')
 redis.call('ZREM', key('retention'), A.id)
 redis.call('ZREM', key('due', 'manifest'), A.id)

@@ -6,6 +6,7 @@ import pytest
 
 from edits import errors
 from edits.models import CostState, ErrorKind, Priority, Wait
+from edits.repository import Idempotency
 from tests.factories import MOMENT
 from tests.integration.edits.core import Core
 
@@ -26,6 +27,32 @@ async def test_a_paid_task_that_may_still_bring_something_is_read_again(core: Co
     assert again.may_buy_anew
     assert await core.now() - again.moment("ta") < 1000
     assert await core.abandoned() == []
+
+
+async def test_the_key_of_an_edit_that_goes_on_again_stands_for_it_until_it_has_ended(core: Core):
+    key = Idempotency(key="again", fingerprint="f")
+    edit_id = await core.queued(expires_at=MOMENT + timedelta(seconds=5), key=key)
+    await core.pass_time(6)
+    assert await core.claim_submit() == []
+    name = core.key("idem", "default", key.key)
+    assert await core.redis.pttl(name) > 0
+    await core.repository.retry(edit_id)
+    assert await core.redis.pttl(name) == -1
+    await core.repository.cancel(edit_id)
+    assert await core.redis.pttl(name) > 0
+
+
+async def test_a_key_that_stands_for_another_edit_by_now_is_left_alone(core: Core):
+    key = Idempotency(key="again", fingerprint="f")
+    edit_id = await core.queued(expires_at=MOMENT + timedelta(seconds=5), key=key)
+    await core.pass_time(6)
+    await core.claim_submit()
+    await core.redis.delete(core.key("idem", "default", key.key))  # a day has passed
+    other = await core.queued(key=key)
+    await core.repository.retry(edit_id)
+    await core.repository.cancel(edit_id)
+    assert await core.redis.pttl(core.key("idem", "default", key.key)) == -1
+    assert (await core.accept(key=key)).edit.id == other
 
 
 async def test_an_expired_edit_that_is_asked_for_again_does_not_expire_again(core: Core):
