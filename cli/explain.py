@@ -9,6 +9,7 @@ WAITS = {
     "rate_limit": "the creates a second that the provider allows are used up (RETOUCH_QUBICO__CREATES_PER_SECOND)",
     "in_flight_cap": "the provider already works on as many tasks as it may (RETOUCH_QUBICO__MAX_IN_FLIGHT)",
     "cooldown": "the provider throttled us or could not be reached, and is left alone for a moment",
+    "storage": "our own storage cannot be used, and what it should keep waits until it can (`retouch doctor` says why)",
     "provider_account": "the provider refuses our key, balance or plan: it goes on once an operator has seen to that",
     "submit": "it is being sent to the provider",
     "answer_lost": "the answer to its create was lost: its task is looked for, and nothing is bought twice",

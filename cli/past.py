@@ -9,7 +9,7 @@ from typing import Final
 from edits.attempts import Attempt, Tokens
 from edits.invariants import PastTask, PastUnreadable
 from edits.limiter import Limiter
-from edits.schedule import Schedule
+from edits.schedule import Schedule, Shut
 from edits.scripting import ScriptError
 from qubico import errors, schemas
 from qubico.client import QubicoClient
@@ -67,5 +67,7 @@ class ProvidersPast:
             raise
         except errors.QubicoError as exc:
             raise PastUnreadable(f"{type(exc).__name__}: {exc}") from exc
+        except Shut as exc:
+            raise PastUnreadable("reads of tasks do not work now, as the workers found out") from exc
         except ScriptError as exc:
             raise PastUnreadable(f"no read token: {exc}") from exc

@@ -1,5 +1,6 @@
-"""The provider's limits, shared by every worker: what closes and opens them. Tokens are taken in the claims alone."""
+"""Limits and circuits, shared by every worker: what closes and opens them. Tokens are taken in the claims alone."""
 
+import json
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -7,9 +8,9 @@ from edits import errors, records
 from edits.models import Frozen, Wait, from_ms
 from edits.scripting import ScriptError, Scripts
 
-LimitName = Literal["create", "read"]
+Operation = Literal["create", "read", "history", "download", "storage"]
 FIRST_BACKOFF: Final = timedelta(seconds=1)
-MOST_BACKOFF: Final = timedelta(seconds=60)
+MOST_BACKOFF: Final = timedelta(seconds=30)
 
 
 class Gate(Frozen):
@@ -21,24 +22,55 @@ class Gate(Frozen):
     message: str = ""
 
 
+class Outage(Frozen):
+    since: datetime
+    probe_at: datetime
+    """When it is tried again, by one request alone."""
+
+
 class Limiter:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    async def close(self, limit: LimitName, *, after: float | None = None) -> None:
-        """The provider refused, or is out of reach: nobody asks for `after` seconds, or for a growing time."""
+    async def close(
+        self,
+        operation: Operation,
+        *,
+        after: float | None = None,
+        age: float | None = None,
+        ago: float = 0,
+        probe: bool = False,
+    ) -> None:
+        """It was refused, or is out of reach: nobody asks for `after` seconds, or for a growing time.
+
+        Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
+        """
         await self._scripts.run(
             "gate",
             op="close",
-            name=limit,
+            name=operation,
+            age=None if age is None else int(age * 1000),
+            ago=int(ago * 1000),
+            probe=int(probe),
             after=None if after is None else int(after * 1000),
             first=int(FIRST_BACKOFF.total_seconds() * 1000),
             most=int(MOST_BACKOFF.total_seconds() * 1000),
         )
 
-    async def open(self, limit: LimitName) -> None:
+    async def open(self, operation: Operation) -> None:
         """A probe got through: the rate climbs back."""
-        await self._scripts.run("gate", op="open", name=limit)
+        await self._scripts.run("gate", op="open", name=operation)
+
+    async def outages(self) -> dict[str, Outage]:
+        """Operations that do not work now. Raises Unavailable."""
+        try:
+            found = json.loads(await self._scripts.run("circuits"))
+        except ScriptError as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+        return {
+            name: Outage(since=from_ms(state["since"]), probe_at=from_ms(state["until"]))
+            for name, state in found.items()
+        }
 
     async def block(self, message: str) -> None:
         """The account was refused: nothing is bought until it answers again."""

@@ -38,6 +38,7 @@ class Wait(StrEnum):
     RATE_LIMIT = "rate_limit"  # creates a second are used up
     IN_FLIGHT_CAP = "in_flight_cap"  # the provider works on as many of our tasks as it may
     COOLDOWN = "cooldown"  # the provider throttled us, or could not be reached
+    STORAGE = "storage"  # our storage cannot be used: what it should keep waits
     PROVIDER_ACCOUNT = "provider_account"  # key, balance or plan refused: an operator must act
     SUBMIT = "submit"  # the create is being sent
     ANSWER_LOST = "answer_lost"  # the create's answer was lost: its task is looked for

@@ -59,18 +59,23 @@ class Outcomes:
         *,
         delay: float,
         tries: int = 0,
+        looked: bool = False,
         task_status: str | None = None,
         started_at: datetime | None = None,
         wait: Wait | None = None,
         event: str | None = None,
     ) -> bool:
-        """Look again after `delay` seconds, or at once if a callback came in the meantime."""
+        """Look again after `delay` seconds, or at once if a callback came in the meantime.
+
+        `looked`: the task was read, so that its wait counts up to now.
+        """
         return await self._decide(
             "snooze",
             claim,
             due=round(delay * 1000),
             nudge=claim.moment("nu"),
             tries=tries,
+            looked=int(looked) or None,
             task_status=task_status,
             started=started_at and to_ms(started_at),
             wait=wait,

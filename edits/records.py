@@ -6,6 +6,7 @@ fm format · st status · pl place · tn tenant · pr priority · at attempt · 
 ex expires (ms)
 cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
 li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
+nl when its task was to be looked at next (ms) · ou ms by which looks came too late so far, which no deadline counts
 tb tasks bought · rt tries of this step · ar automatic re-buys · sp steps · hv may buy anew if nothing is to be had
 cu/cs cost of all its tasks: units, state · tu units of the task · ek/er/ec error: kind, retryable, provider's code
 rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt

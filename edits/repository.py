@@ -18,7 +18,8 @@
 {ns}:took:{steps}      list: what the latest tasks took, the latest first (completed.lua)
 {ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
-{ns}:limit:{name}, :gate, :ceilings, :wanted   the provider's limits (_limits.lua), the account's gate, ceilings
+{ns}:limit:{name}, :gate, :ceilings, :wanted   limits and circuits (_limits.lua), the account's gate, ceilings
+{ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
 {ns}:served, :awaited  the server under which the data are whole, and who must speak after another came (_served.lua)
 {ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
@@ -188,6 +189,9 @@ class EditRepository:
 
     async def gate(self) -> limiter.Gate:
         return await limiter.Limiter(self.scripts).gate()
+
+    async def outages(self) -> dict[str, limiter.Outage]:
+        return await limiter.Limiter(self.scripts).outages()
 
     async def ping(self) -> None:
         try:

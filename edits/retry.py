@@ -40,7 +40,8 @@ class Backoff:
 
 
 READ: Final = Backoff(first=1, factor=2, most=30)  # the provider cannot be read: an outage costs an edit nothing
-COPY: Final = Backoff(first=1, factor=2, most=300)  # file host or storage in trouble: the file lives for FILE_LIFE
+COPY: Final = Backoff(first=1, factor=2, most=300)  # the file host in trouble: the file lives for FILE_LIFE
+KEEP: Final = Backoff(first=1, factor=2, most=60)  # our storage in trouble: its circuit spaces the tries of all
 FILE_GONE: Final = Backoff(first=4, factor=2, most=60, tries=5)  # 404, 410 or HTML: 4 + 8 + 16 + 32 + 60 s = 2 min
 TASK_UNKNOWN: Final = Backoff(first=1, factor=2, most=30, tries=7)  # a 404 right after the create: about 1.5 min
 NO_ADDRESS: Final = Backoff(first=2, factor=1, most=2, tries=1)  # completed without a file: one second read

@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from edits import records
+from edits.limiter import Operation
 from edits.models import Edit, EditInput, TimelineEvent
 from edits.scripting import ReplyLost, Scripts, Unsent
 
@@ -30,6 +31,18 @@ class Step(StrEnum):
     STORE = "store"
     ADOPT = "adopt"
     SWEEP = "sweep"
+
+
+NEEDS: Final[dict[str, tuple[Operation, ...]]] = {
+    Step.POLL: ("read",),
+    Step.STORE: ("storage", "download"),
+    "manifest": ("storage",),
+}
+"""The operations without which a claim of the step could do nothing."""
+
+
+class Shut(Exception):
+    """The operation does not work now, and somebody else tries whether it does again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +93,13 @@ class Claim:
 class Claims:
     """`next`: seconds until it is worth claiming again. `late`: seconds by which reads are overdue for want of tokens.
 
-    `probe`: ask the account. `half`: success reopens the limit.
+    `probe`: ask the account. `half`: the operations of which these claims are the probe.
     """
 
     claims: list[Claim]
     next: float
     probe: bool = False
-    half: bool = False
+    half: frozenset[str] = frozenset()
     late: float = 0.0
 
 
@@ -135,10 +148,19 @@ class Schedule:
         return _claims(answer)
 
     async def claim_due(self, step: str, most: int, *, lease: timedelta, wakes: Step, with_input: bool) -> Claims:
-        """Up to `most` edits that are due in the set of `step`; polls take read tokens."""
-        read = {"rate": self.reads_per_second, "lookahead": _ms(LOOKAHEAD)} if step == Step.POLL else None
+        """Up to `most` edits that are due in the set of `step`; polls take read tokens.
+
+        None while an operation that the step needs does not work; then one claim at a time is its probe.
+        """
         answer = await self._claim(
-            "claim_due", step=step, wakes=wakes, k=most, lease=_ms(lease), with_input=with_input, read=read
+            "claim_due",
+            step=step,
+            wakes=wakes,
+            k=most,
+            lease=_ms(lease),
+            with_input=with_input,
+            lookahead=_ms(LOOKAHEAD),
+            needs=[self._need(operation) for operation in NEEDS.get(step, ())],
         )
         return _claims(answer)
 
@@ -165,15 +187,27 @@ class Schedule:
             for row in answer["edits"] or []
         ]
 
-    async def read_token(self) -> None:
-        """Waits until one read that belongs to no claim may go out."""
+    def _need(self, operation: Operation) -> dict[str, object]:
+        """What has no rate of its own climbs back by that of the reads."""
+        paced = {"ceiling": "reads_per_second"} if operation == "read" else {}
+        return {"name": operation, "rate": self.reads_per_second, **paced}
+
+    async def read_token(self, operation: Operation = "read") -> bool:
+        """Waits until one read that belongs to no claim may go out; whether it is the probe. Raises Shut."""
         while True:
-            granted, delay = await self.scripts.run(
-                "tokens", name="read", ceiling="reads_per_second", rate=self.reads_per_second, lookahead=_ms(LOOKAHEAD)
+            answer, delay = await self.scripts.run(
+                "tokens",
+                name="read",
+                operation=operation,
+                ceiling="reads_per_second",
+                rate=self.reads_per_second,
+                lookahead=_ms(LOOKAHEAD),
             )
+            if answer == "shut":
+                raise Shut(operation)
             await asyncio.sleep(delay / 1000)
-            if granted:
-                return
+            if answer != "wait":
+                return bool(answer == "half")
 
     async def claim_abandoned(self, most: int, *, lease: timedelta) -> list[tuple[str, str]]:
         """(task, edit) of paid tasks that nobody waits for and that are due to be read."""
@@ -270,6 +304,6 @@ def _claims(answer: dict[str, Any]) -> Claims:
         ],
         next=answer["next"] / 1000,
         probe=answer.get("probe") == 1,
-        half=answer.get("half") == 1,
+        half=frozenset(answer.get("half") or ()),
         late=answer.get("late", 0) / 1000,
     )

@@ -5,7 +5,7 @@ import heapq
 import platform
 from collections.abc import Iterable, Iterator
 from importlib import metadata
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from edits import clock, errors, fairness
 from edits.admission import Admission
 from edits.connection import LOST
+from edits.limiter import Operation
 from edits.models import Priority
 from edits.records import FORMAT
 from edits.repository import CALL_TIMEOUT, EditRepository
@@ -22,6 +23,7 @@ from edits.schedule import Step
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
 
+OPERATIONS: Final[tuple[str, ...]] = get_args(Operation)
 LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
 
@@ -64,6 +66,8 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.zrange(f"{ns}:tenants", 0, -1)
     for step in Step:
         pipe.hgetall(f"{ns}:chain:{step}")
+    for operation in OPERATIONS:
+        pipe.hget(f"{ns}:limit:{operation}", "half")
     pipe.hexists(f"{ns}:served", "shut")
     pipe.zcard(f"{ns}:unknown")
     pipe.hgetall(f"{ns}:ceilings")
@@ -83,6 +87,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         "queued": max(0, int(queued or 0)),
         "oldest": 0 if oldest is None else (now - oldest) / 1000,
         "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
+        "outages": dict(zip(OPERATIONS, answers[7 + len(Step) :], strict=False)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
         "shut": answers[-6],
@@ -161,6 +166,7 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     yield _waits(stats)
     yield _histogram("retouch_notice_lag_seconds", "From the end of a task to our noticing it.", stats, "notice_lag")
     yield from _limits(read)
+    yield _outages(read)
     chains = GaugeMetricFamily("retouch_chains_alive", "Chains that were heard of lately.", labels=["step"])
     for step, slots in read["chains"].items():
         alive = sum(1 for name, until in slots.items() if name.startswith("a") and int(until) >= read["now"])
@@ -230,6 +236,13 @@ def _limits(read: dict[str, Any]) -> Iterator[Metric]:
     binding.add_metric(["max_in_flight"], float(why == "in_flight_cap"))
     binding.add_metric(["creates_per_second"], float(why == "rate_limit"))
     yield binding
+
+
+def _outages(read: dict[str, Any]) -> Metric:
+    family = GaugeMetricFamily("retouch_circuit_open", "1 while an operation does not work.", labels=["operation"])
+    for operation, half in read["outages"].items():
+        family.add_metric([operation], float(half == "1"))
+    return family
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

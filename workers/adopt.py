@@ -151,7 +151,7 @@ class Adopt:
         if not task_id:
             return False
         try:
-            async with reading(self.clients):
+            async with reading(self.clients.schedule, self.clients.circuits.read):
                 task = await self.clients.qubico.get(task_id)
         except errors.QubicoError:
             return False

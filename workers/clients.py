@@ -20,6 +20,7 @@ from edits.schedule import Schedule
 from edits.scripting import Scripts
 from edits.storage import Storage, open_storage
 from qubico.client import QubicoClient
+from workers.limits import Circuits
 from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
@@ -36,6 +37,7 @@ class Clients:
     qubico: QubicoClient
     storage: Storage
     tokens: Tokens
+    circuits: Circuits
     paces: Paces
     requests: Counter[str] = field(default_factory=Counter)  # to the provider, since the last heartbeat
     jitter: Callable[[], float] = random.random
@@ -58,6 +60,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     leases = settings.leases
     requests: Counter[str] = Counter()
+    limiter = Limiter(repository.scripts)
     links = Links(secret.get_secret_value(), older)
     async with (
         _closed_with_its_pool(redis),
@@ -81,7 +84,8 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
                 settings.qubico.max_in_flight,
             ),
             outcomes=Outcomes(repository.scripts),
-            limiter=Limiter(repository.scripts),
+            limiter=limiter,
+            circuits=Circuits(limiter),
             qubico=qubico,
             storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
             tokens=Tokens(settings.namespace, secret.get_secret_value(), older),

@@ -1,45 +1,90 @@
-"""What an answer says about the limits: a refusal closes one for everybody, the answer to its probe opens it."""
+"""What an answer says about an operation: a refusal or outage closes it for all, the answer to its probe opens it.
+
+Answers are counted here, in the process, so that what works costs Redis nothing.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
-from edits.limiter import LimitName
-from edits.schedule import Claim, Claims
+from edits.clock import boot_time
+from edits.limiter import Limiter, Operation
+from edits.schedule import Claims, Schedule, Shut
 from qubico import errors
-from workers.clients import Clients
+
+IN_A_ROW: Final = 5
+"""Failures without an answer between them that are an outage; one alone is bad luck."""
 
 
 @dataclass(slots=True)
-class Probes:
-    """The claims let through while a limit is half-open. Others may be claimed before a probe has its answer."""
+class Circuit:
+    """One operation as this process sees it. Others may be claimed before a probe has its answer."""
 
-    clients: Clients
-    limit: LimitName
-    claimed: set[str] = field(default_factory=set)
+    limiter: Limiter
+    operation: Operation
+    probes: set[str] = field(default_factory=set)
+    failures: int = 0
+    failing_since: float = 0.0
 
     def note(self, claims: Claims) -> None:
-        if claims.half and claims.claims:
-            self.claimed = {claim.id for claim in claims.claims}
+        if self.operation in claims.half:
+            self.probes |= {claim.id for claim in claims.claims}
 
-    async def answered(self, claim: Claim) -> None:
-        """The provider answered, and not that it was too much."""
-        if claim.id in self.claimed:
-            self.claimed.discard(claim.id)
-            await self.clients.limiter.open(self.limit)
+    async def answered(self, claim_id: str) -> None:
+        """It works, whatever the answer was."""
+        self.failures = 0
+        if claim_id in self.probes:
+            self.probes.discard(claim_id)
+            await self.limiter.open(self.operation)
+
+    async def failed(self, claim_id: str, *, age: float, at_once: bool = False) -> None:
+        """Nobody answered; `age`: seconds since it was asked. `at_once`: there is no doubt, nothing could be sent."""
+        if not self.failures:
+            self.failing_since = boot_time()
+        self.failures += 1
+        probe = claim_id in self.probes
+        self.probes.discard(claim_id)
+        if probe or at_once or self.failures >= IN_A_ROW:
+            self.failures = 0
+            await self.limiter.close(self.operation, age=age, ago=boot_time() - self.failing_since, probe=probe)
+
+    async def refused(self, claim_id: str, *, after: float | None) -> None:
+        """It answers that it was asked too often."""
+        self.probes.discard(claim_id)
+        await self.limiter.close(self.operation, after=after)
+
+
+class Circuits:
+    def __init__(self, limiter: Limiter) -> None:
+        self.create, self.read, self.history, self.download, self.storage = (
+            Circuit(limiter, name) for name in ("create", "read", "history", "download", "storage")
+        )
 
 
 @asynccontextmanager
-async def reading(clients: Clients) -> AsyncIterator[None]:
-    """Around one read that belongs to no poll: waits for its token, and tells all others what came of it."""
-    await clients.schedule.read_token()
+async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
+    """Around one read that belongs to no poll: waits for its token, and tells all others what came of it.
+
+    Raises Unavailable also where nothing was asked, because the operation does not work now.
+    """
+    began = boot_time()
+    name = f"read at {began}"
+    try:
+        if await schedule.read_token(circuit.operation):
+            circuit.probes.add(name)
+    except Shut as exc:
+        raise errors.Unavailable(f"not asked: {exc} does not work now") from exc
     try:
         yield
     except errors.Throttled as exc:
-        await clients.limiter.close("read", after=exc.retry_after)
+        await circuit.refused(name, after=exc.retry_after)
+        raise
+    except errors.Unavailable:
+        await circuit.failed(name, age=boot_time() - began)
         raise
     except errors.TaskGone:
-        await clients.limiter.open("read")  # an answer, too; does nothing unless the limit is half-open
+        await circuit.answered(name)
         raise
     else:
-        await clients.limiter.open("read")
+        await circuit.answered(name)

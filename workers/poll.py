@@ -1,6 +1,6 @@
 """Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows an end ends anything."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -15,7 +15,6 @@ from qubico.schemas import TaskStatus
 from workers import tries
 from workers.clients import Clients
 from workers.lease import Lease
-from workers.limits import Probes
 from workers.tries import Trouble
 
 log = structlog.get_logger()
@@ -27,10 +26,6 @@ IN_THE_TASK = "task:"  # stands for an address: the file is base64 in the task i
 class Poll:
     clients: Clients
     step = Step.POLL
-    probes: Probes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.probes = Probes(self.clients, "read")
 
     @property
     def lease(self) -> timedelta:
@@ -41,7 +36,7 @@ class Poll:
             Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False
         )
         self.clients.paces.claimed(late=claims.late)
-        self.probes.note(claims)
+        self.clients.circuits.read.note(claims)
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
@@ -49,19 +44,19 @@ class Poll:
             task = await self.clients.qubico.get(claim.task_id)
         except errors.TaskGone:
             await self._unknown(claim, lease)
-            await self.probes.answered(claim)
+            await self.clients.circuits.read.answered(claim.id)
         except errors.QubicoError as exc:
             await self._unreadable(claim, lease, exc)
         else:
             await self._read(claim, lease, task)
-            await self.probes.answered(claim)
+            await self.clients.circuits.read.answered(claim.id)
 
     async def _read(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
         if task.status is TaskStatus.COMPLETED:
             await self._completed(claim, lease, task)
         elif task.status is TaskStatus.FAILED:
             await self._failed(claim, lease, task)
-        elif self._age(claim, lease) > self.clients.settings.edits.deadline.total_seconds():
+        elif self._waited(claim, lease) > self.clients.settings.edits.deadline.total_seconds():
             await self._too_late(claim, lease, task)
         else:
             wait = Wait.PROVIDER_RUN if task.status is TaskStatus.PROCESSING else Wait.PROVIDER_QUEUE
@@ -70,7 +65,12 @@ class Poll:
             delay = pace.next_look(age, running=_running(task, age))
             await lease.decide(
                 lambda: self.clients.outcomes.snooze(
-                    claim, delay=delay, task_status=task.raw_status[:64], started_at=task.started_at, wait=wait
+                    claim,
+                    delay=delay,
+                    looked=True,
+                    task_status=task.raw_status[:64],
+                    started_at=task.started_at,
+                    wait=wait,
                 )
             )
 
@@ -78,6 +78,13 @@ class Poll:
         """Seconds since the provider took the task, by the clock of Redis: the claim's lease end says when that was."""
         claimed_at = claim.moment("li") / 1000 - self.lease.total_seconds()
         return claimed_at - claim.moment("ta") / 1000 + (boot_time() - lease.began)
+
+    def _waited(self, claim: Claim, lease: Lease) -> float:
+        """The age without the time in which we could not look, or did not: that is not held against the task."""
+        age = self._age(claim, lease)
+        due = claim.moment("nl") - claim.moment("ta")  # ms; 0 in records of an older release
+        late = max(0.0, age - due / 1000) if due > 0 else 0.0
+        return age - late - claim.moment("ou") / 1000
 
     async def _completed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
         address = task.image_url or (IN_THE_TASK if task.image_base64 else None)
@@ -138,12 +145,14 @@ class Poll:
     async def _unreadable(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """An outage, a throttle or a refused key says nothing about the task: look again later."""
         log.warning("edit.unreadable", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        pause = None
+        circuit, pause = self.clients.circuits.read, None
         if isinstance(exc, errors.Throttled):
             pause = exc.retry_after
-            await lease.decide(lambda: self.clients.limiter.close("read", after=pause))
+            await lease.decide(lambda: circuit.refused(claim.id, after=pause))
         elif isinstance(exc, errors.AccountBlocked):
             await lease.decide(lambda: self.clients.limiter.block(str(exc)))
+        else:
+            await lease.decide(lambda: circuit.failed(claim.id, age=lease.age))
         tried = tries.so_far(claim, Trouble.PASSING)
         delay = max(retry.READ.delay(tried, self.clients.jitter) or 0.0, pause or 0.0)
         after = tries.one_more(claim, Trouble.PASSING)

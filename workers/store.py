@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from edits import formats, layout, manifest, pictures, retry, storage
+from edits.clock import boot_time
 from edits.models import (
     CostState,
     Edit,
@@ -45,9 +46,12 @@ class Store:
         return self.clients.settings.leases.store_lease
 
     async def claim(self, most: int) -> Claims:
-        return await self.clients.schedule.claim_due(
+        claims = await self.clients.schedule.claim_due(
             Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True
         )
+        for circuit in (self.clients.circuits.storage, self.clients.circuits.download):
+            circuit.note(claims)
+        return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
         try:
@@ -59,9 +63,13 @@ class Store:
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
         except (errors.ResultTooLarge, storage.TooLarge, pictures.PictureInvalid) as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
-        except (errors.QubicoError, storage.StorageError) as exc:
+        except storage.StorageError as exc:
+            await self.clients.circuits.storage.failed(claim.id, age=lease.age)
+            await self._not_kept(claim, lease, exc)
+        except errors.QubicoError as exc:
             await self._later(claim, lease, exc)
         else:
+            await self.clients.circuits.storage.answered(claim.id)
             if at is None:
                 return
             extension = result.key.rpartition(".")[2]
@@ -110,18 +118,35 @@ class Store:
     @asynccontextmanager
     async def _file(self, claim: Claim, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
         address = claim.long.get("addr", "")
-        if address != IN_THE_TASK and claim.tries == 0:
-            async with self.clients.qubico.download(address, max_bytes=cap) as download:
-                yield download.chunks
+        worked = tries.so_far(claim, Trouble.PASSING) + tries.so_far(claim, Trouble.GONE) == 0
+        if address != IN_THE_TASK and worked:
+            async with self._download(claim, address, cap=cap) as chunks:
+                yield chunks
             return
         # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
-        async with reading(self.clients):
+        async with reading(self.clients.schedule, self.clients.circuits.read):
             task = await self.clients.qubico.get(claim.task_id)
         if task.image_url is None:
             yield _one(task.image_bytes(max_bytes=cap))
             return
-        async with self.clients.qubico.download(task.image_url, max_bytes=cap) as download:
-            yield download.chunks
+        async with self._download(claim, task.image_url, cap=cap) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def _download(self, claim: Claim, address: str, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The file host answers, or it does not: what the answer is worth is another question."""
+        circuit, began = self.clients.circuits.download, boot_time()
+        try:
+            async with self.clients.qubico.download(address, max_bytes=cap) as download:
+                yield download.chunks
+        except errors.Unavailable:
+            await circuit.failed(claim.id, age=boot_time() - began)
+            raise
+        except (errors.ResultGone, errors.ResultTooLarge, pictures.PictureInvalid):
+            await circuit.answered(claim.id)
+            raise
+        else:
+            await circuit.answered(claim.id)
 
     async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int | None:
         """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show.
@@ -172,6 +197,13 @@ class Store:
         tried = tries.so_far(claim, Trouble.PASSING)
         delay = retry.COPY.delay(tried, self.clients.jitter) or retry.COPY.most
         after = tries.one_more(claim, Trouble.PASSING)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
+
+    async def _not_kept(self, claim: Claim, lease: Lease, exc: storage.StorageError) -> None:
+        """Our own storage is in trouble: that never ends an edit, however long it takes."""
+        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        delay = retry.KEEP.delay(tries.so_far(claim, Trouble.STORAGE), self.clients.jitter) or retry.KEEP.most
+        after = tries.one_more(claim, Trouble.STORAGE)
         await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _fail(self, claim: Claim, lease: Lease, kind: ErrorKind, text: str) -> None:

@@ -1,7 +1,7 @@
 """Step submit: buys a task for each claimed edit. What may have reached the provider is never sent again from here."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -15,7 +15,6 @@ from edits.storage import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold
-from workers.limits import Probes
 
 log = structlog.get_logger()
 
@@ -27,10 +26,6 @@ LOOK_FOR_LOST_AFTER = 2.0  # seconds; a callback or the history may name the tas
 class Submit:
     clients: Clients
     step = Step.SUBMIT
-    probes: Probes = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.probes = Probes(self.clients, "create")
 
     @property
     def lease(self) -> timedelta:
@@ -40,7 +35,7 @@ class Submit:
         claims = await self.clients.schedule.claim_submit(most, lease=self.lease)
         if claims.probe:
             await self._ask_account()
-        self.probes.note(claims)
+        self.clients.circuits.create.note(claims)
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
@@ -112,7 +107,7 @@ class Submit:
             gone=self.clients.stopping,
         )
         log.info("edit.submitted", edit_id=claim.id, attempt=claim.attempt, task_id=task.task_id)
-        await self.probes.answered(claim)
+        await self.clients.circuits.create.answered(claim.id)
 
     async def _not_askable(self, claim: Claim, lease: Lease, exc: ValueError) -> None:
         log.error("edit.not_askable", edit_id=claim.id, cause=type(exc).__name__)
@@ -123,25 +118,26 @@ class Submit:
     async def _not_addressed(self, claim: Claim, lease: Lease, exc: StorageError) -> None:
         """Its picture stands in a storage that cannot be used now, and there results have to go as well."""
         log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        await lease.decide(lambda: self.clients.limiter.close("create"))
+        circuit = self.clients.circuits.create
+        await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
         await lease.decide(lambda: self.clients.outcomes.release(claim, why="no_storage", wait=Wait.COOLDOWN))
 
     async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """What each way of not getting a task means for the edit, and for all others."""
-        outcomes, limiter = self.clients.outcomes, self.clients.limiter
+        outcomes, circuit = self.clients.outcomes, self.clients.circuits.create
         # Why a request was refused may quote its prompt: that stands in the edit, and in no log.
         detail = "" if isinstance(exc, errors.Rejected) else str(exc)[:200]
         log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=detail)
         match exc:
             case errors.NotSent():
                 if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
-                    await lease.decide(lambda: limiter.close("create"))
+                    await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
                 await lease.decide(lambda: outcomes.release(claim, why="not_sent", wait=Wait.COOLDOWN))
             case errors.Throttled():
-                await lease.decide(lambda: limiter.close("create", after=exc.retry_after))
+                await lease.decide(lambda: circuit.refused(claim.id, after=exc.retry_after))
                 await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))
             case errors.AccountBlocked():
-                await lease.decide(lambda: limiter.block(str(exc)))
+                await lease.decide(lambda: self.clients.limiter.block(str(exc)))
                 await lease.decide(lambda: outcomes.release(claim, why="account_refused", wait=Wait.PROVIDER_ACCOUNT))
             case errors.Rejected():
                 kind = ErrorKind.MODERATED if exc.moderated else ErrorKind.REJECTED
@@ -149,9 +145,10 @@ class Submit:
                     kind=kind, message=str(exc), retryable=RETRYABLE[kind], provider_code=exc.provider_code
                 )
                 await lease.decide(lambda: outcomes.fail(claim, error, cost=CostState.RELEASED))
-                await self.probes.answered(claim)
+                await circuit.answered(claim.id)
             case _:
                 cause = type(exc).__name__
+                await lease.decide(lambda: circuit.failed(claim.id, age=lease.age))
                 await lease.decide(lambda: outcomes.lost(claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
 
     async def _ask_account(self) -> None:

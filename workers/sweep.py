@@ -57,6 +57,7 @@ class Sweep:
         claims = await self.clients.schedule.claim_due(
             "manifest", most, lease=self.lease, wakes=Step.SWEEP, with_input=True
         )
+        self.clients.circuits.storage.note(claims)
         return Claims(claims.claims, 0.0 if self.too_old_left else min(claims.next, LOOKS_EVERY))
 
     async def work(self, claim: Claim, lease: Lease) -> None:
@@ -72,7 +73,9 @@ class Sweep:
             )
         except StorageError as exc:  # its lease runs out and it is due again
             log.warning("manifest.not_written", edit_id=claim.id, cause=type(exc).__name__)
+            await self.clients.circuits.storage.failed(claim.id, age=lease.age)
             return
+        await self.clients.circuits.storage.answered(claim.id)
         await lease.decide(lambda: self.clients.outcomes.recorded(claim))
 
     async def _later_attempt_told(self, edit: Edit) -> bool:
@@ -87,7 +90,7 @@ class Sweep:
         schedule = self.clients.schedule
         for task_id, edit_id in await schedule.claim_abandoned(ABANDONED_AT_ONCE, lease=self.lease):
             try:
-                async with reading(self.clients):
+                async with reading(self.clients.schedule, self.clients.circuits.read):
                     task = await self.clients.qubico.get(task_id)
             except errors.TaskGone:
                 await schedule.settle_abandoned(task_id, status="gone")

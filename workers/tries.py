@@ -9,10 +9,11 @@ from edits.schedule import Claim
 class Trouble(IntEnum):
     """The place of its count in the number, in bytes from the lowest."""
 
-    PASSING = 0  # no answer, an outage, a throttle, storage that cannot be used
+    PASSING = 0  # no answer, an outage, a throttle
     GONE = 1  # 404: the task or its file is not there
     NO_ADDRESS = 2  # completed without a file
     BROKEN = 3  # an error of our own
+    STORAGE = 4  # our storage cannot be used
 
 
 MOST: Final = 255

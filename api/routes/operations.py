@@ -16,6 +16,7 @@ from api.schemas import HealthView, PartView, ReadyView
 from edits import checks, stats
 from edits.backends import StorageError
 from edits.errors import QueueFull, Unavailable
+from edits.models import Wait
 
 router = APIRouter(tags=["operations"], route_class=OpenRoute)
 
@@ -114,9 +115,12 @@ async def _storage(parts: Parts) -> PartView:
 async def _provider(parts: Parts) -> PartView:
     try:
         async with asyncio.timeout(LOOK_FOR):
-            gate = await parts.repository.gate()
+            gate, outages = await parts.repository.gate(), await parts.repository.outages()
     except (Unavailable, TimeoutError):
         return PartView(status="degraded", detail="not known while Redis does not answer")
+    if outages and gate.reason is not Wait.PROVIDER_ACCOUNT:
+        told = ", ".join(f"{name} since {outage.since:%H:%M:%S}" for name, outage in sorted(outages.items()))
+        return PartView(status="degraded", detail=f"does not work now and is tried again by itself: {told} UTC")
     if gate.reason is None:
         return PartView(status="ok")
     return PartView(status="degraded", detail=f"{gate.reason}: {gate.message}" if gate.message else gate.reason)

@@ -9,7 +9,7 @@ local KINDS = {
   id = 'text', tenant = 'text', priority = 'text', input = 'text', external_id = 'text', key = 'text', fingerprint = 'text',
   task = 'text', status = 'text', how = 'text', op = 'text', name = 'text', message = 'text', nonce = 'text', chain = 'text',
   step = 'text', wakes = 'text', address = 'text', kind = 'text', cost = 'text', task_status = 'text', cause = 'text',
-  event = 'text', wait = 'text', process = 'text', ceiling = 'text', day = 'text', before = 'text', ext = 'text', sha = 'text',
+  event = 'text', wait = 'text', operation = 'text', process = 'text', ceiling = 'text', day = 'text', before = 'text', ext = 'text', sha = 'text',
   livemode = 'whole', shift = 'whole', units = 'whole', attempt = 'whole', fence = 'whole', due = 'whole', retryable = 'whole',
   code = 'whole', abandon = 'whole', automatic = 'whole', nudge = 'whole', ended = 'whole', started = 'whole', at = 'whole',
   number = 'whole', leave = 'whole', expires_in = 'whole', tries = 'whole', after = 'whole', first = 'whole', again = 'whole',
@@ -18,7 +18,8 @@ local KINDS = {
   hot = 'many',
   later = 'many', most = 'many', slot = 'many', grace = 'many', ttl = 'many', beat = 'many', limit = 'many', bytes = 'many',
   w = 'many', h = 'many', task_steps = 'many', rate = 'rate', ids = 'texts', steps = 'texts', tasks = 'texts', shifts = 'wholes',
-  ceilings = 'numbers', counts = 'wholes', idem = 'key', read = 'of', result = 'of', running = 'of', no_memory = 'whole',
+  ceilings = 'numbers', counts = 'wholes', idem = 'key', read = 'of', result = 'of', running = 'of', no_memory = 'whole', needs = 'of', age = 'whole', ago = 'whole',
+  probe = 'whole', looked = 'whole',
   began = 'whole', shown = 'whole', missing = 'whole', judged = 'of', told = 'of', run = 'text', n = 'whole', shut = 'whole', seen = 'whole', raw = 'whole', jump = 'whole', data = 'free',
 }
 local EXACT = 2 ^ 53

@@ -1,10 +1,14 @@
--- The provider's limits: GCRA in time slots (k tokens at a time), the shared "closed until" after a refusal, and room in flight.
--- State of a limit is the hash `limit:{name}`: tat (when the next slot is free), until (closed), back (ms of the last closing),
--- half (1: reopening, one probe at a time), probe (until when the present probe counts), since (reopened at: slow climb).
+-- The provider's limits and the circuits of all that edits need: GCRA in time slots (k tokens at a time), the shared "closed until"
+-- after a refusal or an outage, and room in flight. Each operation (create, read, history, download, storage) has a hash
+-- `limit:{operation}`: tat (when the next slot is free), until (closed), back (ms of the last closing), at (when it was closed),
+-- half (1: reopening, one probe at a time), probe (until when the present probe counts), down (since when it does not work),
+-- since (reopened at: slow climb).
 
 local PROBE = 30000  -- ms a probe may take before the next one is let through
 local CLIMB = 10000  -- ms from reopening to full rate
 local LEAST = 0.2    -- share of the rate right after reopening
+local MANY = 1000000 -- of an operation without a rate
+local PAUSE = {storage = 'storage'} -- what edits wait for while an operation does not work; else it is `cooldown`
 
 -- While processes disagree on a ceiling the lowest holds; the heartbeat keeps the lowest of all that live.
 local function ceiling(name, own)
@@ -12,29 +16,61 @@ local function ceiling(name, own)
   return math.min(own, shared)
 end
 
--- What a limit would grant now: at most how many, the first slot, ms between slots, and else why not and when to ask again.
-local function quote(name, rate, lookahead)
-  local s = redis.call('HMGET', key('limit', name), 'tat', 'until', 'half', 'probe', 'since')
-  local tat, closed, half, probe, since =
-    tonumber(s[1] or 0), tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), tonumber(s[5] or 0)
-  if closed > NOW and closed < NOW + HORIZON then return {n = 0, reason = 'cooldown', at = closed} end
+-- Whether an operation may be asked for now: `shut` until then, else with a share of its rate; half: one probe alone.
+local function circuit(name)
+  local s = redis.call('HMGET', key('limit', name), 'tat', 'until', 'half', 'probe', 'since', 'down')
+  local closed, half, probe, since = tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), tonumber(s[5] or 0)
+  local c = {name = name, tat = tonumber(s[1] or 0), half = half, since = since, down = half and tonumber(s[6]) or nil}
+  if closed > NOW and closed < NOW + HORIZON then c.shut = closed
+  elseif half and probe > NOW and probe <= NOW + PROBE then c.shut = math.min(probe, NOW + 1000) end
   if since > NOW then since = 0 end -- the clock was set back
-  if half and probe > NOW and probe <= NOW + PROBE then return {n = 0, reason = 'cooldown', at = math.min(probe, NOW + 1000)} end
-  local climbed = math.min(1, LEAST + (1 - LEAST) * (NOW - since) / CLIMB)
-  local gap = 1000 / (rate * climbed)
+  c.share = math.min(1, LEAST + (1 - LEAST) * (NOW - since) / CLIMB)
+  return c
+end
+
+-- What a limit would grant now: at most how many, the first slot, ms between slots, and else why not and when to ask again.
+-- `other`: the circuit that decides, where it is not that of the limit. `free`: it has no rate but while it climbs.
+local function quote(name, rate, lookahead, other, free)
+  local own = circuit(name)
+  local c = other or own
+  if c.shut then return {n = 0, reason = 'cooldown', at = c.shut, c = c} end
+  if free and not c.half and c.share == 1 then return {n = MANY, first = NOW, gap = 0, reason = 'rate_limit', at = NOW, c = c, free = true} end
+  local tat, gap = own.tat, 1000 / (rate * c.share)
   if tat > NOW + math.max(HORIZON, gap) then tat = NOW end
   local first = math.max(tat, NOW)
   local n = math.floor((NOW + lookahead - first) / gap) + 1
-  if half then n = math.min(n, 1) end
-  if n <= 0 then return {n = 0, reason = 'rate_limit', at = math.ceil(first - lookahead)} end
-  return {n = n, first = first, gap = gap, half = half, reason = 'rate_limit', at = math.ceil(first + n * gap - lookahead)}
+  if c.half then n = math.min(n, 1) end
+  if n <= 0 then return {n = 0, reason = 'rate_limit', at = math.ceil(first - lookahead), c = c} end
+  return {n = n, first = first, gap = gap, half = c.half, reason = 'rate_limit', at = math.ceil(first + n * gap - lookahead), c = c}
 end
 
 local function spend(name, offer, n)
-  if n == 0 then return end
+  if n == 0 or offer.free then return end
   redis.call('HSET', key('limit', name), 'tat', string.format('%.3f', offer.first + n * offer.gap))
-  if offer.half then redis.call('HSET', key('limit', name), 'probe', NOW + PROBE) end
+  if offer.half then redis.call('HSET', key('limit', offer.c.name), 'probe', NOW + PROBE) end
   count('granted:' .. name, n)
+end
+
+-- Outages since the last event of an edit become spans of their own; what it waited for otherwise goes on after each. While one
+-- still lasts, that is what it waits for until its next event. Returns told | lasts | nil.
+local function tell_pauses(e, c)
+  if c.since <= e.la and not c.down then return nil end
+  local before, told = e.wt, nil
+  local function pause(from, wait)
+    if from > e.la then event(e, 'outage', {operation = c.name}, from) end
+    e.wt = wait
+  end
+  for _, line in ipairs(c.since > e.la and redis.call('LRANGE', key('pauses', c.name), 0, -1) or {}) do
+    local from, to, wait = string.match(line, '^(%d+) (%d+) (%S+)$')
+    if tonumber(to) > e.la then
+      pause(tonumber(from), wait)
+      event(e, 'recovered', {operation = c.name}, tonumber(to))
+      e.wt, told = before, 'told'
+    end
+  end
+  if not c.down then return told end
+  pause(c.down, c.wait or PAUSE[c.name] or 'cooldown')
+  return 'lasts'
 end
 
 -- In flight is derived from where the edits are, never counted apart.

@@ -6,10 +6,11 @@ local NS = KEYS[1]
 local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
 local IDEMPOTENCY_LIFE = 24 * 3600 * 1000 -- ms
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
+local LATE = 1000 -- ms; a look that comes so much later than it was due was held up by an outage, or by ourselves
 local FORMAT = 1 -- of the records written here, as in records.py
 local LEFT = 5000 -- ms until a record that cannot be read is looked at again: newer processes may be here that can
 local FINAL = {succeeded = true, failed = true, canceled = true}
-local NUMBERS = {'fm', 'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu'}
+local NUMBERS = {'fm', 'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu', 'nl', 'ou'}
 local ALWAYS = {'st', 'pl', 'tn', 'pr', 'at', 'fe', 'nu', 'cr', 'la', 'qa', 'tb', 'cu', 'cs'}
 local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
 
@@ -172,10 +173,8 @@ local function advance(e, change)
     flat[#flat + 1] = change.place
   end
   redis.call('HSET', key('e', e.id), unpack(flat))
-  for _, name in ipairs(change.drop or {}) do
-    redis.call('HDEL', key('e', e.id), name)
-    e[name] = nil
-  end
+  if change.drop then redis.call('HDEL', key('e', e.id), unpack(change.drop)) end
+  for _, name in ipairs(change.drop or {}) do e[name] = nil end
 end
 
 -- A paid task by which the edit does not go (any more): it is named as long as the edit is kept, with the units that were counted
@@ -217,7 +216,7 @@ local function go_by(e, task, fate)
     set_aside(e.id, e.ti, e.tu or e.cu, fate)
     if fate == 'running' then redis.call('ZADD', key('abandoned'), NOW, e.ti) end
   end
-  return {ti = task, tu = units, ts = found == 'completed' and found or 'pending', ta = NOW, rt = 0, fe = e.fe + 1}
+  return {ti = task, tu = units, ts = found == 'completed' and found or 'pending', ta = NOW, nl = NOW, ou = 0, rt = 0, fe = e.fe + 1}
 end
 
 -- The edit goes on with another of its paid tasks, which is read next.

@@ -39,6 +39,7 @@ end
 local called_back = redis.call('HGET', key('x', A.id), 'cand') == A.task -- before the answer of its create was here
 redis.call('HDEL', key('x', A.id), 'cand')
 facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
+facts.nl = NOW + A.due
 advance(e, {
   status = 'processing', place = 'poll', due = NOW + (called_back and 0 or A.due), wait = 'provider_queue', event = 'submitted',
   data = {task_id = A.task, how = A.how}, set = facts,

@@ -1,10 +1,11 @@
 #!lua flags=allow-oom
 -- Claims what is due of one step: pushes its due time ahead by the lease and raises its fence. A: step (poll|store|adopt|
--- manifest), wakes (the step whose chain this is), nonce, k, lease, chain, idle (ms), with_input, read? {rate, lookahead} (takes
--- read tokens). Returns {claims: [{id, slot, e, input, x}], next (ms from now), late (ms by which the next one is overdue
--- because the budget of reads does not allow more)}.
-need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle')
-if A.read then need_in(A.read, 'rate', 'lookahead') end
+-- manifest), wakes (the step whose chain this is), nonce, k, lease, chain, idle (ms), with_input, lookahead (ms), needs [{name,
+-- rate, ceiling?}]: operations whose circuits must let it through; with a ceiling each claim takes one of its tokens.
+-- Returns {claims: [{id, slot, e, input, x}], next (ms from now), half: [operation] (each claim is its probe), late (ms by which
+-- the next one is overdue because the budget of reads does not allow more)}.
+need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle', 'lookahead', 'needs')
+for _, want in ipairs(A.needs) do need_in(want, 'name', 'rate') end
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local due = key('due', A.step)
@@ -23,8 +24,13 @@ if A.step == 'adopt' then
   end
 end
 
-local offer = A.read and quote('read', ceiling('reads_per_second', A.read.rate), A.read.lookahead) or nil
-local wanted = math.min(A.k, offer and offer.n or A.k)
+local offers, wanted, not_before = {}, A.k, NOW
+for n, want in ipairs(A.needs) do
+  local rate = want.ceiling and ceiling(want.ceiling, want.rate) or want.rate
+  offers[n] = quote(want.name, rate, A.lookahead, nil, not want.ceiling)
+  wanted = math.min(wanted, offers[n].n)
+end
+local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
 local claims = {}
 for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
   local can, e = readable(id)
@@ -34,28 +40,37 @@ for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
     redis.call('ZREM', due, id)
   else
     redis.call('ZADD', due, NOW + A.lease, id)
+    for _, offer in ipairs(A.step == 'store' and offers or {}) do
+      local before = e.wt
+      if tell_pauses(e, offer.c) == 'lasts' then event(e, 'probe', {operation = offer.c.name}) end
+      e.wt = before
+    end
     local fence = A.step == 'manifest' and e.fe or e.fe + 1
     redis.call('HSET', key('e', id), 'fe', fence, 'li', NOW + A.lease)
     claims[#claims + 1] = {
-      id = id, slot = offer and (offer.first - NOW + #claims * offer.gap) or 0, e = redis.call('HGETALL', key('e', id)),
+      id = id, slot = paced and (paced.first - NOW + #claims * paced.gap) or 0, e = redis.call('HGETALL', key('e', id)),
       input = A.with_input and redis.call('GET', key('i', id)) or '', x = redis.call('HGETALL', key('x', id)),
     }
   end
 end
-if offer then spend('read', offer, #claims) end
+local half = {}
+for n, offer in ipairs(offers) do
+  spend(A.needs[n].name, offer, #claims)
+  if offer.half then half[#half + 1] = A.needs[n].name end
+  if offer.n <= #claims then not_before = math.max(not_before, offer.at) end
+end
 
 local next_at = NOW + A.idle
 local function sooner(set, least)
   local first = redis.call('ZRANGE', key('due', set), 0, 0, 'WITHSCORES')
   if first[2] then next_at = math.min(next_at, math.max(tonumber(first[2]), least)) end
 end
-local least = (offer and offer.n <= #claims) and offer.at or NOW
-sooner(A.step, least)
+sooner(A.step, not_before)
 local late = 0
-if offer and offer.n <= #claims and offer.reason == 'rate_limit' and not offer.half then
+if paced and paced.n <= #claims and paced.reason == 'rate_limit' and not paced.half then
   local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
   late = math.max(0, NOW - tonumber(first[2] or NOW))
 end
 if A.step == 'adopt' then sooner('submit', NOW) end
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', A.wakes), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), late = late, half = offer and offer.half and 1 or 0})
+return remember({claims = claims, next = math.max(0, next_at - NOW), late = late, half = half})

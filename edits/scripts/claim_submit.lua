@@ -45,13 +45,24 @@ local function expire(e)
   finish(e, 'failed', 'expired', {set = {ek = 'expired', er = 0, cs = 'released'}, data = {kind = 'expired'}})
 end
 
+local OUTAGE = {cooldown = true, provider_account = true}
+local blocked = redis.call('HMGET', key('gate'), 'blocked', 'ask')
+
+-- What held the queue back holds for its waiting edits: outages from when to when they were, the rest as it was at last.
+local function name_wait(e, why, c)
+  if blocked[1] then c.down, c.wait = tonumber(blocked[1]), 'provider_account' end
+  local told = tell_pauses(e, c)
+  if told == 'lasts' then return end
+  if why and not OUTAGE[why] then e.wt = why elseif told and OUTAGE[e.wt] then e.wt = 'fair_share' end
+end
+
 local why = redis.call('HGET', key('gate'), 'why')
 -- Also those far behind in the queue, and while nothing may be submitted; but nobody is told that nothing was bought before
 -- that is known again.
 for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
   local can, e = readable(id)
   if can and e and e.st == 'queued' then
-    e.wt = why or e.wt
+    name_wait(e, why, circuit('create'))
     expire(e)
   elseif can then
     redis.call('ZREM', key('expiring'), id)
@@ -68,7 +79,6 @@ local function claim(e, slot)
   return {id = e.id, slot = slot, e = redis.call('HGETALL', key('e', e.id)), input = redis.call('GET', key('i', e.id)) or ''}
 end
 
-local blocked = redis.call('HMGET', key('gate'), 'blocked', 'ask')
 local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
 local room = ceiling('max_in_flight', A.max_in_flight) - in_flight()
 if blocked[1] then
@@ -95,7 +105,7 @@ while #claims < wanted and looked < wanted + 200 do
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
   else
-    if why and why ~= e.wt and not state.shut then e.wt = why end
+    name_wait(e, not state.shut and why or nil, offer.c)
     if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
   end
 end
@@ -116,4 +126,4 @@ if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.c
 local expiring = state.shut and {} or redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
 next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and 1 or 0, run = state.by or state.run, n = state.n or 0})
+return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.by or state.run, n = state.n or 0})

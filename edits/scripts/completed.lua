@@ -12,6 +12,7 @@ if A.ended then
   advance(e, {event = 'completed', at = A.ended, wait = 'notice'})
   observe('notice_lag', math.max(0, NOW - e.la))
 end
+if e.nl and NOW - e.nl > LATE then tell_pauses(e, circuit('read')) end
 if A.took then
   local seen = key('took', e.sp or 28)
   redis.call('LPUSH', seen, string.format('%d,%d,%d', A.took.wait, A.took.run, e.nu > 0 and 1 or 0))
@@ -23,6 +24,6 @@ if more ~= 0 then count('spent', more) end
 redis.call('HSET', key('x', A.id), 'addr', A.address)
 advance(e, {
   status = 'storing', place = 'store', due = NOW, wait = 'copy', event = 'storing',
-  set = {ts = 'completed', rt = 0, fe = e.fe + 1, cu = e.cu + more, tu = counted + more}, drop = {'li'},
+  set = {ts = 'completed', rt = 0, fe = e.fe + 1, cu = e.cu + more, tu = counted + more}, drop = {'li', 'nl', 'ou'},
 })
 return 'ok'

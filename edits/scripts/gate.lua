@@ -1,28 +1,44 @@
 #!lua flags=allow-oom
 -- Opens and closes what all workers share. A: op and, by op:
---   close: name (create|read), after? (ms, as the provider says), first, most (ms of back-off) - refused or out of reach
+--   close: name (of an operation), after? (ms, as the provider says), first, most (ms of back-off), age? (ms since the request that
+--     failed began), probe? (1: it was the probe), ago? (ms since the first failure in a row) - refused or out of reach
 --   open: name - a probe got through
 --   block: message - the account was refused; unblock
 -- Returns ok.
+local KEPT = 50 -- outages of an operation that timelines can still tell of
+local STEP = {create = 'submit', read = 'poll', download = 'store', storage = 'store', history = 'adopt'}
+
+local function ended(name, from, wait)
+  redis.call('RPUSH', key('pauses', name), string.format('%.0f %.0f %s', from, NOW, wait))
+  redis.call('LTRIM', key('pauses', name), -KEPT, -1)
+end
+
 if A.op == 'close' then
   need('name', 'first', 'most')
   local limit = key('limit', A.name)
-  local state = redis.call('HMGET', limit, 'until', 'back')
+  local state = redis.call('HMGET', limit, 'until', 'back', 'at', 'half', 'down')
   local closed = tonumber(state[1] or 0)
   local after = A.after and math.min(A.after, HORIZON - 1) -- beyond, the time would count as one of a clock set back
+  -- Who asked before it was closed says nothing new, however late the answer.
+  if A.age and A.probe ~= 1 and NOW - A.age < tonumber(state[3] or 0) then return 'ok' end
   -- Only the first refusal of a burst makes the back-off grow.
   if closed <= NOW or closed >= NOW + HORIZON then
     local back = after or math.min(A.most, tonumber(state[2] or 0) * 2)
     back = math.max(back, A.first)
-    redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0)
+    local down = state[4] == '1' and state[5] or string.format('%.0f', NOW - (A.ago or 0))
+    redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0, 'at', NOW, 'down', down)
   elseif after then
     redis.call('HSET', limit, 'until', math.max(closed, NOW + after))
   end
 elseif A.op == 'open' then
   need('name')
-  if redis.call('HGET', key('limit', A.name), 'half') == '1' then
+  local state = redis.call('HMGET', key('limit', A.name), 'half', 'down')
+  if state[1] == '1' then
     redis.call('HSET', key('limit', A.name), 'half', 0, 'back', 0, 'probe', 0, 'since', NOW)
-    wake(A.name == 'create' and 'submit' or 'poll', NOW)
+    redis.call('HDEL', key('limit', A.name), 'down')
+    if state[2] then ended(A.name, tonumber(state[2]), PAUSE[A.name] or 'cooldown') end
+    wake(STEP[A.name], NOW)
+    if A.name == 'storage' then wake('sweep', NOW) end
   end
 elseif A.op == 'block' then
   need('message')
@@ -30,8 +46,13 @@ elseif A.op == 'block' then
     redis.call('HSET', key('gate'), 'message', A.message, 'ask', NOW + 15000)
   end
 elseif A.op == 'unblock' then
+  local blocked = tonumber(redis.call('HGET', key('gate'), 'blocked'))
   redis.call('HDEL', key('gate'), 'blocked', 'message', 'ask')
   redis.call('HSET', key('limit', 'create'), 'half', 1, 'probe', 0)
+  if blocked then
+    ended('create', blocked, 'provider_account')
+    redis.call('HSET', key('limit', 'create'), 'since', NOW)
+  end
   wake('submit', NOW)
 end
 return 'ok'

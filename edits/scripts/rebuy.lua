@@ -20,6 +20,6 @@ end
 count('rebuys')
 advance(e, {
   status = 'queued', place = 'queue', wait = 'fair_share', event = 'bought_again', data = {kind = A.kind}, set = set,
-  drop = {'li', 'ti', 'tu', 'ts', 'ta', 'tr', 'sa', 'rt', 'hv'},
+  drop = {'li', 'ti', 'tu', 'ts', 'ta', 'tr', 'sa', 'rt', 'hv', 'nl', 'ou'},
 })
 return 'ok'

@@ -23,7 +23,7 @@ if other and (not harvest or (fate == 'completed' and e.ts ~= 'completed')) then
 end
 if harvest then
   change.status, change.place, change.due, change.wait, change.set.hv = 'processing', 'poll', NOW, 'notice', 1
-  change.set.ta = NOW
+  change.set.ta, change.set.nl, change.set.ou = NOW, NOW, 0
   redis.call('ZREM', key('abandoned'), e.ti)
 elseif e.ek == 'submission_unknown' then
   change.status, change.place, change.due, change.wait, change.set.hv = 'submitting', 'adopt', NOW, 'answer_lost', 1
@@ -31,7 +31,7 @@ else
   change.status, change.place, change.wait = 'queued', 'queue', 'fair_share'
   change.set.cs = 'reserved'
   if e.ti then set_aside(A.id, e.ti, e.tu or e.cu, 'useless') end
-  for _, name in ipairs({'ti', 'tu', 'ts', 'ta', 'tr', 'sa'}) do change.drop[#change.drop + 1] = name end
+  for _, name in ipairs({'ti', 'tu', 'ts', 'ta', 'tr', 'sa', 'nl', 'ou'}) do change.drop[#change.drop + 1] = name end
 end
 e.wt = 'paused'
 e.ex = nil

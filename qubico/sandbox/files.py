@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qubico.sandbox import painter, wire
+from qubico.sandbox import painter, storefront, wire
 from qubico.sandbox.connection import Cut
 from qubico.sandbox.provider import Provider
 from qubico.sandbox.studio import NoPicture
@@ -21,6 +21,8 @@ MIB = 1024 * 1024
 async def download(request: Request) -> Response:
     provider: Provider = request.app.state.provider
     provider.stats.counts["downloads"] += 1
+    if provider.options.outage_of and storefront.away(provider.options, "download"):
+        return storefront.OUTAGES[provider.options.outage]()
     task = provider.ledger.by_file(request.path_params["name"])
     now = provider.clock.now()
     if task is None or task.status(now) != "completed" or now > task.ended + provider.options.result_lifetime:

@@ -54,7 +54,10 @@ class SandboxOptions(BaseModel):
     )
     redirect_to: str | None = Field(None, description="where `redirect` points; unset: this host by its other name")
 
-    outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the whole API away, in one way")
+    outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the API is away, in one way")
+    outage_of: list[Literal["create", "read", "history", "account", "download"]] = Field(
+        default_factory=list, description="what the outage takes away; empty: all of the API, but not the files"
+    )
     next_faults: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict, description="fault: how many of the next creates get it"
     )

@@ -42,6 +42,8 @@ OUTAGES: dict[str, Callable[[], Response]] = {
     "drop": Dropped,
     "hang": Hanging,
 }
+READS = {"gets": "read", "account_reads": "account", "history_reads": "history"}
+"""Operations by the name under which they are counted."""
 
 
 def counted(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
@@ -62,7 +64,7 @@ def counted(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
 async def create(request: Request, provider: Provider) -> Response:
     now, options = provider.clock.now(), provider.options
     provider.stats.create_arrived(now)
-    if refused := at_the_door(request, options):
+    if refused := at_the_door(request, options, "create"):
         return refused
     if not provider.creates.allows(now):
         provider.stats.counts["throttled_creates"] += 1
@@ -200,7 +202,7 @@ async def history(request: Request, provider: Provider) -> Response:
 
 def _before_reading(request: Request, provider: Provider, kind: str) -> Response | None:
     provider.stats.counts[kind] += 1
-    if refused := at_the_door(request, provider.options):
+    if refused := at_the_door(request, provider.options, READS[kind]):
         return refused
     if not provider.reads.allows(provider.clock.now()):
         provider.stats.counts["throttled_reads"] += 1
@@ -208,8 +210,12 @@ def _before_reading(request: Request, provider: Provider, kind: str) -> Response
     return None
 
 
-def at_the_door(request: Request, options: SandboxOptions) -> Response | None:
-    if options.outage != "none":
+def away(options: SandboxOptions, operation: str) -> bool:
+    return options.outage != "none" and (not options.outage_of or operation in options.outage_of)
+
+
+def at_the_door(request: Request, options: SandboxOptions, operation: str) -> Response | None:
+    if away(options, operation):
         return OUTAGES[options.outage]()
     if request.headers.get("user-agent", "").startswith("Python-urllib"):
         return PlainTextResponse("error code: 1010", 403)

@@ -65,7 +65,7 @@ class Uploads:
 
 @counted
 async def upload(request: Request, provider: Provider) -> Response:
-    if refused := at_the_door(request, provider.options):
+    if refused := at_the_door(request, provider.options, "upload"):
         return refused
     body = await body_of(request, MAX_BODY_BYTES)
     try:

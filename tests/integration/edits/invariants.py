@@ -43,6 +43,8 @@ def _content(pipe: Any, name: str, kind: str) -> None:
             pipe.zrange(name, 0, -1, withscores=True)
         case "string":
             pipe.get(name)
+        case "list":
+            pipe.lrange(name, 0, -1)
         case _:
             raise AssertionError(f"{name} is a {kind}: the map of keys knows no such thing")
 

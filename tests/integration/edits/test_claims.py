@@ -171,7 +171,7 @@ async def _something_to_claim(core: Core, script: str) -> dict[str, Any]:
     claim = await core.submitting()
     await core.bought(claim)
     if script == "claim_due":
-        return plain | {"step": Step.POLL, "wakes": Step.POLL, "with_input": True}
+        return plain | {"step": Step.POLL, "wakes": Step.POLL, "with_input": True, "lookahead": 200, "needs": []}
     await core.bought(claim, "task-extra")
     return plain | {"op": "claim"}
 

@@ -60,6 +60,7 @@ class Lives(RuleBasedStateMachine):
 
     async def _what_has_ended_leaves(self) -> None:
         """Whatever its life was, an edit whose story is over leaves nothing behind: the watch looks for it."""
+        await self.core.limiter.open("storage")
         await self.core.pass_time(10_000_000)  # also past what was written before the clock was set back
         for task, _ in await self.core.schedule.claim_abandoned(1000, lease=LEASE):
             await self.core.schedule.settle_abandoned(task, status="failed")
@@ -126,6 +127,19 @@ class Lives(RuleBasedStateMachine):
         self.do(self.core.pass_time(61))
         self.do(limiter.unblock())
         self.do(limiter.open("create"))
+
+    @rule(
+        operation=st.sampled_from(["create", "read", "download", "storage"]),
+        ago=st.sampled_from([0.0, 7.0]),
+        over=chances,
+    )
+    def an_operation_does_not_work(self, operation: Any, ago: float, over: bool) -> None:
+        limiter = self.core.limiter
+        self.do(limiter.close(operation, ago=ago))
+        self.do(self.core.pass_time(31))
+        if over:
+            self.do(limiter.open(operation))
+            self.do(self.core.pass_time(11))  # its rate has climbed back
 
     # On its way, as it goes when nothing disturbs it
 
