@@ -118,7 +118,7 @@ class History:
 
     async def _created(self, task_id: str) -> datetime | None:
         try:
-            async with reading(self.clients):
+            async with reading(self.clients.schedule, self.clients.circuits.read):
                 return (await self.clients.qubico.get(task_id)).created_at
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc

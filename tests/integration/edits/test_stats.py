@@ -16,7 +16,8 @@ from tests.parts.valkey import free_port
 CLUSTER = {
     "retouch_edits_accepted", "retouch_edits_ended", "retouch_edits", "retouch_oldest_waiting_seconds",
     "retouch_wait_seconds", "retouch_notice_lag_seconds", "retouch_provider_requests",
-    "retouch_provider_tasks_bought", "retouch_limit_used_ratio", "retouch_limit_binding", "retouch_unknown_submits",
+    "retouch_provider_tasks_bought", "retouch_limit_used_ratio", "retouch_limit_binding",
+    "retouch_circuit_open", "retouch_unknown_submits",
     "retouch_spend_units", "retouch_chains_alive", "retouch_submitting_shut", "retouch_unknown_paid_tasks",
 }  # fmt: skip
 """Counters without their `_total`, which the format adds."""

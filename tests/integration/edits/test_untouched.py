@@ -38,7 +38,7 @@ MORE: dict[str, dict[str, Any]] = {
         "steps": ["poll"], "running": [{"step": "poll", "slot": 0, "number": 1}], "ceilings": {"max_in_flight": 5},
         "beat": 1, "counts": {"asked": 2}, "leave": 0,
     },
-    "claim_due": {"k": 5, "with_input": True, "read": {"rate": 1, "lookahead": 1}},
+    "claim_due": {"k": 5, "with_input": True, "lookahead": 1, "needs": [{"name": "read", "rate": 1}]},
     "claim_submit": {"k": 5, "rate": 100, "max_in_flight": 100},
     "evict": {"k": 100},
     "link": {"number": 0},
