@@ -128,9 +128,7 @@ async def test_a_retry_of_an_unknown_submission_looks_by_token_then_by_input(rou
 async def test_a_given_up_task_is_followed_to_its_end_and_then_taken_by_a_retry(open_rounds: OpenRounds) -> None:
     async with open_rounds(RETOUCH_EDITS__DEADLINE="100s") as rounds:
         edit_id = await bought(rounds, "winter [fault:slow=51]")
-        await rounds.wait(101)
-        await rounds.run(Step.POLL)
-        edit = await rounds.edit(edit_id)
+        edit = await rounds.finish(edit_id, rounds=300)  # time in which nobody looks does not count
         assert edit.error is not None
         assert edit.error.kind is ErrorKind.PROVIDER_TIMEOUT
         await rounds.wait(150)
@@ -146,8 +144,7 @@ async def test_a_given_up_task_that_failed_leaves_its_cost_unknown(open_rounds: 
     """The sandbox says then that it consumed nothing, as the provider may; that is no proof of a refund."""
     async with open_rounds(RETOUCH_EDITS__DEADLINE="100s") as rounds:
         edit_id = await bought(rounds, "winter [fault:slow=51] [fault:failed]")
-        await rounds.wait(101)
-        await rounds.run(Step.POLL)
+        await rounds.finish(edit_id, rounds=300)
         await rounds.wait(150)
         await swept(rounds)
         edit = await rounds.edit(edit_id)
