@@ -16,6 +16,7 @@ MIDDLE = 0.5
 TABLE: list[tuple[str, list[float | None]]] = [
     ("READ", [1, 2, 4, 8, 16, 30, 30, 30]),
     ("COPY", [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]),
+    ("KEEP", [1, 2, 4, 8, 16, 32, 60, 60]),
     ("FILE_GONE", [4, 8, 16, 32, 60, None]),
     ("TASK_UNKNOWN", [1, 2, 4, 8, 16, 30, 30, None]),
     ("NO_ADDRESS", [2, None]),
@@ -57,7 +58,7 @@ def test_a_delay_stays_within_a_quarter_of_the_plain_one(tried: int, jitter: flo
 
 @given(tried=st.integers(0, 10_000))
 def test_an_outage_never_gives_up(tried: int):
-    for backoff in (retry.READ, retry.COPY, retry.ADOPT):
+    for backoff in (retry.READ, retry.COPY, retry.KEEP, retry.ADOPT):
         assert backoff.delay(tried, lambda: 0) is not None
 
 
