@@ -77,7 +77,7 @@ class QubicoClient:
         await self._http.aclose()
 
     async def create(self, request: schemas.KontextRequest, *, may_send: Callable[[], bool] = _always) -> schemas.Task:
-        """Buy a task. `may_send` is asked first and again with the connection in hand; if it says no, NotSent."""
+        """Buy a task. `may_send` is asked first and again right before the first byte; if it says no, NotSent."""
         body = request.body()
         with self._observed("create"):
             with gated(may_send):

@@ -105,9 +105,18 @@ def transport_trouble(lost: type[AnswerLost] | type[Unavailable]) -> Iterator[No
     try:
         yield
     except TROUBLE as exc:
+        if (held := _held_back(exc)) is not None:
+            raise NotSent(held.message) from None
         if lost is AnswerLost and never_left(exc):
             raise NotSent(f"no connection to the provider: {_cause(exc)}") from None
         raise lost(f"no answer could be read: {_cause(exc)}") from None
+
+
+def _held_back(exc: BaseException | None) -> NotSent | None:
+    """The gate's own refusal (`transport`), which aiohttp wraps as trouble with writing."""
+    while exc is not None and not isinstance(exc, NotSent):
+        exc = exc.__cause__
+    return exc
 
 
 def never_left(exc: BaseException) -> bool:

@@ -34,8 +34,9 @@ def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = No
 
     def session() -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
-        # Called, against its name, before the first byte of the request is written; a test counts the bytes.
-        trace.on_request_headers_sent.append(_ask_again)
+        # Called, against its name, before the chunk is written, and with it the headers, which wait for it. The signal
+        # of the headers comes earlier: there the body is left to a task of its own, and others run before it.
+        trace.on_request_chunk_sent.append(_ask_again)
         connector = aiohttp.TCPConnector(
             ssl=context,
             resolver=resolver,
@@ -51,7 +52,7 @@ def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = No
 
 @contextmanager
 def gated(may_send: Callable[[], bool]) -> Iterator[None]:
-    """Requests inside leave only while `may_send` says so: asked now, and again when there is a connection."""
+    """Requests inside leave only while `may_send` says so: asked now, and again right before the first byte."""
     if not may_send():
         raise NotSent("the time to send had passed before a connection was asked for")
     token = _gate.set(may_send)
@@ -67,7 +68,9 @@ async def closed(response: httpx.Response) -> None:
         await response.aclose()
 
 
-async def _ask_again(_session: aiohttp.ClientSession, _context: SimpleNamespace, _params: object) -> None:
-    may_send = _gate.get()
-    if may_send is not None and not may_send():
+async def _ask_again(_session: aiohttp.ClientSession, request: SimpleNamespace, _params: object) -> None:
+    """Before the first chunk alone: after it, something has left."""
+    may_send, first = _gate.get(), not vars(request).get("begun")
+    request.begun = True
+    if first and may_send is not None and not may_send():
         raise NotSent("the time to send had passed when the connection was there")

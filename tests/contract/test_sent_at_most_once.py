@@ -1,6 +1,7 @@
 """A create leaves once or not at all: aiohttp repeats reads on a new connection, never a POST; the gate is obeyed."""
 
 import asyncio
+import os
 import socket
 
 import pytest
@@ -84,6 +85,29 @@ async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, re
         assert (await client.get("5b7a0c1e-52f4-4a0e-9a55-2f0f6c1d7e10")).status is TaskStatus.PENDING
         assert (await client.create(request_to_buy)).status is TaskStatus.PENDING  # the connection was given back
         assert len(qubico.posts) == (2 if reused else 1)
+
+
+async def test_nothing_else_runs_between_the_last_look_and_the_first_byte(client_of, request_to_buy):
+    """What comes in between may be long: a process is frozen there, and goes on a minute later."""
+    arrived = []
+
+    async with provider(says(recorded("create-accepted"))) as qubico, client_of(qubico.base_url) as client:
+        await client.create(request_to_buy)  # from now on there is a connection
+        with socket.socket(fileno=os.dup(qubico.writers[0].get_extra_info("socket").fileno())) as server_side:
+
+            def look() -> bool:
+                asyncio.get_running_loop().call_soon(lambda: arrived.append(_something_came(server_side)))
+                return True
+
+            await client.create(request_to_buy, may_send=look)
+        assert (arrived[-1], len(qubico.writers)) == (True, 1)
+
+
+def _something_came(server_side: socket.socket) -> bool:
+    try:
+        return bool(server_side.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
 
 
 async def test_the_gate_of_one_create_does_not_hold_other_calls(client_of, request_to_buy):
