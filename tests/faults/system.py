@@ -128,6 +128,12 @@ class System:
         for number in self._after:
             self.submit(number)
 
+    def goes_on(self) -> bool:
+        """Whether one of those three has succeeded."""
+        with self.stack.http(timeout=5) as api:
+            edits = [api.get(f"/v1/edits/{self.accepted[number]}").json() for number in self._after]
+        return any(edit.get("status") == "succeeded" for edit in edits)
+
     @property
     def was_at_fault(self) -> bool:
         return self._over_at is not None

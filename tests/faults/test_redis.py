@@ -171,7 +171,7 @@ def test_redis_or_storage(scenario: Scenario, faults: list[Fault], tmp_path: Pat
                 fault(ground)
             began = time.monotonic()
             ground.system.fault_over()
-            eventually(lambda: _has_ended(ground.system), f"work goes on after {fault.__name__}", seconds=120)
+            eventually(ground.system.goes_on, f"work goes on after {fault.__name__}", seconds=120)
             told.append(f"{fault.__name__} {time.monotonic() - began:.1f} s")
             print(told[-1])
         scenario.row.dose = f"{seconds} s" if SOAK else ", ".join(told)
@@ -234,13 +234,6 @@ def _answers(ground: Ground, status: int, code: str) -> None:
         _waits_are_named(ground.system)
     finally:
         ground.storage.instead = None
-
-
-def _has_ended(system: System) -> bool:
-    with system.stack.http(timeout=5) as api:
-        last = max(system.accepted)
-        edits = [api.get(f"/v1/edits/{system.accepted[number]}").json() for number in range(last - 2, last + 1)]
-        return any(edit.get("status") == "succeeded" for edit in edits)
 
 
 def _refused(system: System) -> None:
