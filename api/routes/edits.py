@@ -12,14 +12,13 @@ from api.dependencies import Parts, Served
 from api.documents import answers, edit_body
 from api.doors import KeyRoute
 from api.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
+from api.queries import CreateQuery, ListQuery
 from api.schemas import (
-    CreateQuery,
     DryRunView,
     EditFields,
     EditRequest,
     EditView,
     EventView,
-    ListQuery,
     PageView,
     WindowView,
 )

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
-from api import auth, schemas
+from api import auth, queries
 from api.dependencies import Parts, Served
 from api.documents import Responses, answers, problems
 from api.doors import OpenRoute
@@ -32,13 +32,13 @@ def _named_is_true(value: Any) -> Any:
     return True if value == "" else value
 
 
-class ReadyQuery(schemas.Query):
+class ReadyQuery(queries.Query):
     verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
         default=False, description="Every part; needs the operator's key."
     )
 
 
-class MetricsQuery(schemas.Query):
+class MetricsQuery(queries.Query):
     scope: Literal["process", "cluster"] | None = Field(
         default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
     )

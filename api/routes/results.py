@@ -11,7 +11,8 @@ from api.dependencies import Parts, Served
 from api.documents import Responses, pictures, problems
 from api.doors import KeyRoute, OpenRoute
 from api.downloads import Picture
-from api.schemas import AddressView, ResultQuery
+from api.queries import ResultQuery
+from api.schemas import AddressView
 from edits.backends import ObjectMissing, StorageError
 from edits.errors import Gone, NotFound, Unavailable
 from edits.links import LinkExpired, LinkInvalid

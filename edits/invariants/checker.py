@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from edits.invariants import facts as reading
-from edits.invariants import members, objects, rules
+from edits.invariants import members, objects, rules, sums
 from edits.invariants.facts import Facts
 from edits.invariants.past import Past, PastRules, PastUnreadable
 from edits.invariants.report import RULES, Report
@@ -183,25 +183,12 @@ class _Checker:
             return
         self.report.count(["in_flight"], 1)
         for last in (False, True):
-            taken = await self._taken()
+            taken = await sums.taken(self.redis, self.ns, enough=self.cap)
             if taken <= self.cap:
                 return
             if not last and self.patience is not None:
                 await asyncio.sleep(self.patience)
         self.report.results["in_flight"].add("submit, adopt, poll", f"{taken} edits, and {self.cap} are allowed")
-
-    async def _taken(self) -> int:
-        """Places taken by a claim; an edit that a person asked for again (`hv`) may be beyond the ceiling."""
-        pipe = self.redis.pipeline(transaction=True)
-        for name in ("submit", "adopt", "poll"):
-            pipe.zrange(f"{self.ns}:due:{name}", 0, self.cap + 1000)
-        found = [edit_id for ids in await pipe.execute() for edit_id in ids]
-        if len(found) <= self.cap:
-            return len(found)
-        pipe = self.redis.pipeline(transaction=False)
-        for edit_id in found:
-            pipe.hget(f"{self.ns}:e:{edit_id}", "hv")
-        return sum(told != "1" for told in await pipe.execute())
 
     async def history(self, since: datetime | None) -> None:
         if self.past is None:
@@ -271,24 +258,10 @@ class _Checker:
         return told
 
     async def counters(self) -> None:
-        """They only grow, and what is here was counted: so they are never less than what is here."""
-        tenants = [name async for names in members.names(self.redis, self.ns) for name in names if name[:6] == "index:"]
-        pipe = self.redis.pipeline(transaction=True)
-        for name in tenants:
-            pipe.zcard(f"{self.ns}:{name}")
-        pipe.zcard(f"{self.ns}:retention")
-        pipe.hgetall(f"{self.ns}:stats")
-        *sizes, ended, stats = await pipe.execute()
-        here = sum(sizes)
-        told = {name: int(value) for name, value in stats.items() if value.lstrip("-").isdecimal()}
-        least = {"accepted": here, "ended": ended}
-        if self.report.figures["edits"] <= here:  # a walk over a changing system may meet a record twice
-            least["bought"] = self.report.figures["tasks_bought"]
-        told["ended"] = sum(value for name, value in told.items() if name.startswith("ended:"))
-        self.report.count(["counters"], len(least))
-        for name, number in least.items():
-            if told.get(name, 0) < number and "counters" not in self.without:
-                self.report.results["counters"].add(name, f"counted {told.get(name, 0)}, and {number} are here")
+        wrong, checked = await sums.doubts(self.redis, self.ns, self.report.figures)
+        self.report.count(["counters"], checked)
+        for name, said in wrong if "counters" not in self.without else ():
+            self.report.results["counters"].add(name, said)
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterable[list[_T]]:

@@ -1,6 +1,5 @@
 """`retouch edit` as a user runs it, against a `retouch up` with every part real: one picture, and many."""
 
-import json
 import signal
 import subprocess
 
@@ -8,15 +7,10 @@ import pytest
 from PIL import Image
 
 from tests.parts import stack as parts
-from tests.parts.stack import ROOT, eventually, program
+from tests.parts.stack import PICTURE, eventually, listed, program
 from tests.parts.terminal import at_terminal
 
-PICTURE = str(ROOT / "samples" / "landscape.jpg")
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def listed(answer):
-    return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
 # --- one edit from the command line ---

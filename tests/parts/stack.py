@@ -20,6 +20,7 @@ from tests.parts.valkey import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = (sys.executable, "-m", "cli")
+PICTURE = str(ROOT / "samples" / "landscape.jpg")
 START_WITHIN = 30.0  # seconds
 STOP_WITHIN = 30.0
 QUICK = {
@@ -30,6 +31,11 @@ QUICK = {
     "RETOUCH_WORKER__PROCESSES": "1",
     "RETOUCH_SHUTDOWN_GRACE": "5s",
 }
+
+
+def listed(answer: "subprocess.CompletedProcess[bytes]") -> list[Any]:
+    """What a command wrote with `--json`."""
+    return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
 class RunningStack:

@@ -1,13 +1,19 @@
-"""The core on both engines: a real Valkey and, where it is installed, Debian's redis-server."""
+"""The core on both engines (real Valkey; Debian's redis-server where it is installed), and storage of each kind."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import redis as redis_sync
 
 from edits.connection import connect
-from tests.integration.edits.core import Core
+from edits.scripting import Scripts
+from edits.storage import Storage
+from tests.integration.edits.core import Core, connected
+from tests.integration.edits.objects import open_at
+from tests.integration.edits.sites import Site, run_site
+from tests.parts.proxy import Proxy, run_proxy
 
 _namespaces = itertools.count(1)
 
@@ -36,3 +42,36 @@ def busy(core: Core) -> Core:
     """The core without the checks after each script, for tests that make many calls, or calls at once."""
     core.scripts.watching = False
     return core
+
+
+@pytest.fixture(params=["file", "s3", "azure"])
+def storage_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param != "file":
+        return str(request.getfixturevalue({"s3": "bucket_url", "azure": "container_url"}[request.param]))
+    return (tmp_path / "an object folder").as_uri()
+
+
+@pytest.fixture
+def storage(storage_url: str) -> Storage:
+    return open_at(storage_url)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with run_site() as running:
+        yield running
+
+
+@pytest.fixture
+async def proxy(engine_port: int) -> AsyncIterator[Proxy]:
+    async with run_proxy(engine_port) as running:
+        yield running
+
+
+@pytest.fixture
+async def far(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
+    """Scripts over the proxy, in the namespace of `core`; connected, and known to the server."""
+    async with connected(proxy.port) as redis:
+        scripts = Scripts(redis, core.namespace)
+        await scripts.run("read", ids=["edit_none"])
+        yield scripts

@@ -4,8 +4,9 @@ Every call of a script is followed by the checks of `invariants.py`.
 """
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from config.settings import load
+from edits.connection import connect
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
 from edits.limiter import Limiter
@@ -27,7 +29,18 @@ from tests.integration.edits import invariants
 LEASE: Final = timedelta(seconds=40)
 PRICE: Final = 200_000
 ADDRESS: Final = "https://img.theapi.app/result.png"
+QUICK: Final = 0.5
+"""Seconds that a socket waits where a test keeps answers away."""
 _numbers = itertools.count(1)
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int, *, socket_timeout: float = QUICK) -> AsyncIterator[Redis]:
+    redis = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=socket_timeout)
+    try:
+        yield redis
+    finally:
+        await redis.aclose(close_connection_pool=True)
 
 
 class WatchedScripts(Scripts):

@@ -22,13 +22,6 @@ NEXT = NEXT_ROUND.total_seconds() + 1
 Purge = Callable[..., Retention]
 
 
-@pytest.fixture(params=["file", "s3", "azure"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    if request.param == "file":
-        return open_at(tmp_path.as_uri())
-    return open_at(str(request.getfixturevalue({"s3": "bucket_url", "azure": "container_url"}[request.param])))
-
-
 @pytest.fixture
 def purging(core: Core, storage: Storage) -> Purge:
     def made(store: Storage = storage, clock: Callable[[], datetime] | None = None) -> Retention:

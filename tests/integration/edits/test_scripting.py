@@ -1,52 +1,18 @@
 """Calls of scripts over a bad line: each is carried out once, or known not to have left, or said to be in doubt."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import uvloop
-from redis.asyncio import Redis
 
 from edits import errors, scripting
-from edits.connection import connect
 from edits.outcomes import Outcomes
 from edits.repository import EditRepository, Idempotency
-from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
+from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import LEASE, PRICE, Core
-from tests.parts.proxy import Proxy, run_proxy
-from tests.parts.valkey import free_port
-
-QUICK = 0.5
-"""Seconds that a socket waits in these tests."""
-
-
-@contextlib.asynccontextmanager
-async def _client(port: int, *, socket_timeout: float = QUICK) -> AsyncIterator[Redis]:
-    redis = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=socket_timeout)
-    try:
-        yield redis
-    finally:
-        await redis.aclose(close_connection_pool=True)
-
-
-@pytest.fixture
-async def proxy(engine_port: int) -> AsyncIterator[Proxy]:
-    async with run_proxy(engine_port) as running:
-        yield running
-
-
-@pytest.fixture
-async def far(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
-    """Scripts over the proxy, in the namespace of `core`; connected, and known to the server."""
-    async with _client(proxy.port) as redis:
-        scripts = Scripts(redis, core.namespace)
-        await scripts.run("read", ids=["edit_none"])
-        yield scripts
-
+from tests.integration.edits.core import LEASE, PRICE, QUICK, Core, connected
+from tests.parts.proxy import Proxy
 
 # Batches
 
@@ -63,7 +29,7 @@ async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
 
 
 async def test_calls_made_while_a_batch_is_on_its_way_share_the_next_one(core: Core, proxy: Proxy):
-    async with _client(proxy.port) as redis:
+    async with connected(proxy.port) as redis:
         scripts = Scripts(redis, core.namespace)
         await scripts.run("read", ids=["edit_none"])
         sent: list[int] = []
@@ -233,70 +199,3 @@ async def test_after_a_cut_the_next_call_goes_over_a_new_connection(core: Core, 
     proxy.cut()
     assert await far.run("read", ids=["edit_none"]) == [None]
     assert proxy.connections == before + 1
-
-
-# Redis not there
-
-
-async def test_without_redis_a_call_is_known_not_to_have_left_and_soon():
-    async with _client(free_port()) as redis:
-        began = time.monotonic()
-        with pytest.raises(Unsent):
-            await Scripts(redis, "nowhere").run("cancel", id="x")
-        assert time.monotonic() - began < 1
-
-
-async def test_a_call_in_doubt_stays_in_doubt_when_redis_is_gone_at_the_second_try(core: Core, engine_port: int):
-    async with contextlib.AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(run_proxy(engine_port))
-        redis = await stack.enter_async_context(_client(proxy.port))
-        scripts = Scripts(redis, core.namespace)
-        await scripts.run("read", ids=["edit_none"])
-        proxy.lose = 1
-        proxy.before_forwarding = lambda _: proxy.refuse()
-        with pytest.raises(ReplyLost):
-            await scripts.run("cancel", id=await core.queued())
-
-
-async def test_without_redis_every_question_is_answered_with_unavailable():
-    async with _client(free_port()) as redis:
-        repository = EditRepository(redis, namespace="nowhere")
-        asked = [
-            repository.get("edit_1"), repository.timeline("edit_1"), repository.cancel("edit_1"),
-            repository.retry("edit_1"), repository.nudge("edit_1", attempt=1, task_id="t"), repository.gate(),
-            repository.newest("default", before=None, limit=1), repository.by_external_id("default", "x"),
-            repository.ping(), anext(repository.ended()),
-        ]  # fmt: skip
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert [type(answer) for answer in answers] == [errors.Unavailable] * len(asked)
-
-
-async def test_scripts_work_again_when_redis_is_back(core: Core, far: Scripts, proxy: Proxy):
-    proxy.hold()
-    with pytest.raises(ReplyLost):
-        await far.run("read", ids=["edit_none"])
-    proxy.flow()
-    assert await far.run("read", ids=["edit_none"]) == [None]
-
-
-def test_a_connection_that_is_closed_while_it_is_written_to_is_replaced(engine_port: int):
-    """On the event loop of the workers such a write is an error of its own kind, and no call may wait for ever."""
-
-    async def calls() -> None:
-        async with _client(engine_port) as redis:
-            scripts = Scripts(redis, "closed")
-            await scripts.run("read", ids=["edit_none"])
-            connection = await redis.connection_pool.get_connection()
-            written = connection.send_packed_command
-
-            async def closed_first(*command: object, **options: object) -> None:
-                connection.send_packed_command = written
-                connection._writer.transport.abort()
-                await written(*command, **options)
-
-            connection.send_packed_command = closed_first
-            await redis.connection_pool.release(connection)
-            assert await asyncio.wait_for(scripts.run("read", ids=["edit_none"]), 5) == [None]
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(calls())

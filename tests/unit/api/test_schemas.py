@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from api import errors
-from api.schemas import EditRequest, ListQuery
+from api.queries import ListQuery
+from api.schemas import EditRequest
 from edits.models import EditStatus
 
 GOOD = {"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}

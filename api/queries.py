@@ -1,0 +1,55 @@
+"""The parameters of calls. An unknown one is refused, and a moment is never guessed."""
+
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from edits.models import EditStatus
+
+
+def _by_comma(value: Any) -> Any:
+    """`a,b` and `a&…=b` alike."""
+    if not isinstance(value, list):
+        return value
+    return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
+
+
+def _no_number(value: Any) -> Any:
+    """A moment is never guessed: whether a number means seconds or milliseconds nobody has said."""
+    if isinstance(value, str) and ":" not in value:
+        raise PydanticCustomError("datetime", "write it as 2026-01-15T09:20:11Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+
+
+class Query(BaseModel):
+    """Parameters of a call; an unknown one is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class CreateQuery(Query):
+    dry_run: bool = Field(
+        default=False, description="`true`: the edit is checked and its price told; nothing is kept, nothing bought."
+    )
+
+
+class ListQuery(Query):
+    status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
+        default=[], max_length=7, description="One or several, by comma."
+    )
+    created_after: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    created_before: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
+    external_id: str | None = Field(default=None, min_length=1, max_length=128)
+    ids: Annotated[list[str], BeforeValidator(_by_comma)] = Field(
+        default=[], max_length=200, description="Up to 200, by comma; those that are not there are left out."
+    )
+    limit: int = Field(default=20, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before.")
+
+
+class ResultQuery(Query):
+    redirect: bool = Field(default=True, description="`false`: the address of the picture as JSON.")

@@ -1,0 +1,110 @@
+"""Parts of `retouch up` that die, hang or are told to end: no edit is lost, and nothing is left running."""
+
+import base64
+import os
+import signal
+import subprocess
+
+import httpx
+import pytest
+
+from tests.parts import stack as parts
+from tests.parts.stack import ROOT, eventually, run_stack, running
+from tests.parts.valkey import free_port
+
+
+@pytest.mark.fault
+def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
+    with run_stack(tmp_path, SANDBOX_LATENCY="2") as up, up.http() as api:
+        _kill(up, [up.pid_of("api.app"), up.pid_of("qubico.sandbox"), up.pid_of("flower")])
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+
+        picture = base64.b64encode((ROOT / "samples" / "landscape.jpg").read_bytes()).decode()
+        body = {"prompt": "Make it sepia", "image": f"data:image/jpeg;base64,{picture}"}
+        edit = api.post("/v1/edits", json=body).raise_for_status().json()
+        path = f"/v1/edits/{edit['id']}"
+        eventually(lambda: _answer(api, path)["status"] == "processing", "the provider to have it")
+        _kill(up, [*up.worker_pids(), up.pid_of("valkey-server")])
+        eventually(lambda: (_answer(api, path) or edit)["status"] == "succeeded", "the edit to succeed", seconds=90)
+        for name in ("api", "sandbox", "flower", "worker1", "valkey"):
+            assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
+
+
+@pytest.mark.fault
+def test_parts_that_hang_are_killed_and_started_again(tmp_path):
+    with run_stack(tmp_path, RETOUCH_STALL_LIMIT="6s") as up, up.http() as api:
+        hung = [up.pid_of("api.app"), *up.worker_pids(), up.pid_of("flower")]
+        for pid in hung:
+            os.kill(pid, signal.SIGSTOP)
+        eventually(lambda: up.said().count("started again") >= len(hung), "all to be started again", seconds=60)
+        for name in ("api", "worker1", "flower"):
+            assert f"{name} has not been well for 6 s and is killed" in up.said()
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+        assert not any(running(pid) for pid in hung)
+
+
+def _kill(up, pids):
+    before = up.said().count("started again")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: up.said().count("started again") == before + len(pids), "all to be started again", seconds=30)
+
+
+def _answer(api, path):
+    """What the API says, or None while it cannot."""
+    try:
+        answer = api.get(path)
+    except httpx.TransportError:
+        return None
+    return answer.json() if answer.status_code == 200 else None
+
+
+@pytest.mark.fault
+def test_nothing_is_left_when_up_itself_is_killed_and_the_next_one_starts(tmp_path):
+    with run_stack(tmp_path) as up:
+        pids = list(up.part_pids())
+        assert len(pids) == 6  # Valkey, sandbox, API, worker, Flower, and the reaper
+        up.process.kill()
+        up.process.wait()
+        eventually(lambda: not any(running(pid) for pid in pids), "every part to end", seconds=20)
+        stale = up.program("status")
+        assert stale.returncode == 3
+        (up.data_dir / "up.json").unlink()  # so that the next start can be waited for
+    with run_stack(tmp_path) as again:
+        assert again.program("status").returncode == 0
+
+
+def test_ctrl_c_ends_everything_with_130(tmp_path):
+    with run_stack(tmp_path) as up:
+        pids = list(up.part_pids())
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(30) == 130
+        assert not any(running(pid) for pid in pids)
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("part", ["worker", "api", "flower", "sandbox"])
+def test_each_part_ends_with_0_when_it_is_told_to(stack, part):
+    ports = {f"RETOUCH_{name}__PORT": str(free_port()) for name in ("API", "FLOWER", "SANDBOX", "METRICS")}
+    asked = {"worker": ("METRICS", "/healthz"), "api": ("API", "/healthz"), "flower": ("FLOWER", "/healthcheck")}
+    name, path = asked.get(part, ("SANDBOX", "/sandbox/health"))
+    address = f"http://127.0.0.1:{ports[f'RETOUCH_{name}__PORT']}{path}"
+    started = subprocess.Popen(
+        [*parts.PROGRAM, part],
+        cwd=stack.folder, env={**stack.environ, **ports, "RETOUCH_WORKER__PROCESSES": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        eventually(lambda: _well(address), f"{part} answers", seconds=40)
+        started.terminate()
+        assert started.wait(20) == 0
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _well(address):
+    try:
+        return httpx.get(address, timeout=2, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
