@@ -134,7 +134,7 @@ class Result:
 class Report:
     results: dict[str, Result] = field(default_factory=lambda: {name: Result(name) for name in RULES})
     figures: dict[str, int] = field(default_factory=dict)
-    """edits, tasks_bought, edits_submitted, rebuys: the sum of invariant 12, over the records that are here."""
+    """edits, tasks_bought, edits_submitted, rebuys: what was paid for, over the records that are here."""
 
     @property
     def broken(self) -> list[Result]:
