@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import redis as redis_sync
@@ -210,9 +211,10 @@ class System:
         return hashed and pictures.shows(served, number) and self._kept(edit["id"], served)
 
     def _kept(self, edit_id: str, served: bytes) -> bool:
-        objects = self.stack.data_dir / "objects"
-        if not self.stack.setting("RETOUCH_STORAGE_URL").startswith("file:"):
+        storage = urlsplit(self.stack.setting("RETOUCH_STORAGE_URL"))
+        if storage.scheme != "file":
             return True
+        objects = Path(storage.path)
         kept = [path.read_bytes() for path in objects.glob(f"edits/*/*/*/{edit_id}/**/result.png")]
         return served in kept and any(objects.glob(f"edits/*/*/*/{edit_id}/manifest.json"))
 
