@@ -91,7 +91,7 @@ class History:
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
                 if len(shown) < listed:
                     raise Incomplete("rows moved from page to page while they were read")
-                self._forget_oldest()
+                self._forget_oldest(shown)
                 return shown
             new = [row.task_id for row in page.rows if row.task_id not in self.seen]
             for task_id in await freshness.unowned(new):
@@ -136,9 +136,11 @@ class History:
         silent = None if says else Silent(task_id, Asked.by_task(task.input), task.created_at)
         return Sighting(attempt_of(self.clients, task), silent)
 
-    def _forget_oldest(self) -> None:
+    def _forget_oldest(self, shown: Shown) -> None:
+        """But none of this reading: a task of it that is not remembered would count as absent."""
         for task_id in list(self.seen)[: max(0, len(self.seen) - MOST_REMEMBERED)]:
-            del self.seen[task_id]
+            if task_id not in shown:
+                del self.seen[task_id]
 
     def tasks_of(self, attempt: Attempt) -> list[str]:
         return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]

@@ -125,6 +125,8 @@ class Restored:
         queued = await self.restoring.queued(doubt) if tasks else {}
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
         for task in tasks if queued else ():
+            if task.created_at is not None and not earliest <= task.created_at <= latest:
+                continue
             if task.asked.prompt is None and task.asked.seed is None:
                 log.warning("restored.undecidable", task_id=task.task_id)
                 return False

@@ -167,8 +167,11 @@ def tasks(facts: Facts, _: Bounds) -> Iterator[str]:
 
 
 def allowed(facts: Facts) -> int:
-    """How many tasks may have been bought: one, and one for each time somebody asked again or a setting allowed it."""
-    return 1 + sum(line.name in BUYS_AGAIN for line in lines_of(facts))
+    """How many tasks may have been bought: one, and one for each time somebody asked again or a setting allowed it.
+
+    Where the timeline lacks that, as it was full or Redis was set back, the number of the attempt still tells.
+    """
+    return max(int(facts.e["at"]), 1 + sum(line.name in BUYS_AGAIN for line in lines_of(facts)))
 
 
 def bought_once(facts: Facts, _: Bounds) -> Iterator[str]:

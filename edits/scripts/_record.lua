@@ -245,6 +245,12 @@ local function expire_idempotency(e)
   if e.st ~= 'failed' then redis.call('HDEL', key('x', e.id), 'idem') end
 end
 
+-- The edit goes on again, and its key with it, for as long as it does.
+local function keep_idempotency(e)
+  local kept = idempotency_of(e)
+  if kept then redis.call('PERSIST', kept) else redis.call('HDEL', key('x', e.id), 'idem') end
+end
+
 -- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.
 local function finish(e, status, kind, change)
   event(e, status, change.data, change.at)

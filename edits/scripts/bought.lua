@@ -11,11 +11,12 @@ if not e then return 'missing' end
 local owner = redis.call('GET', key('task', A.task))
 if owner then return owner == A.id and 'same' or 'other' end
 
+local ahead = A.attempt > e.at and e.st ~= 'succeeded' and e.st ~= 'canceled'
+if ahead then keep_idempotency(e) end
 redis.call('SET', key('task', A.task), A.id)
 count('bought')
 count('spent', A.units)
 local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- before, `cu` is an estimate
-local ahead = A.attempt > e.at and e.st ~= 'succeeded' and e.st ~= 'canceled'
 if ahead then
   if e.ti then
     set_aside(A.id, e.ti, e.tu or e.cu, 'running')

@@ -27,6 +27,7 @@ if harvest then
   redis.call('ZREM', key('abandoned'), e.ti)
 elseif e.ek == 'submission_unknown' then
   change.status, change.place, change.due, change.wait, change.set.hv = 'submitting', 'adopt', NOW, 'answer_lost', 1
+  change.set.sa = e.sa or e.cr -- without a claim that is known (restored.lua) it may have been bought ever since
 else
   change.status, change.place, change.wait = 'queued', 'queue', 'fair_share'
   change.set.cs = 'reserved'
@@ -35,8 +36,7 @@ else
 end
 e.wt = 'paused'
 e.ex = nil
-local kept = idempotency_of(e)
-if kept then redis.call('PERSIST', kept) else redis.call('HDEL', key('x', A.id), 'idem') end
+keep_idempotency(e)
 redis.call('HDEL', key('x', A.id), 'msg', 'addr')
 redis.call('ZREM', key('retention'), A.id)
 redis.call('ZREM', key('due', 'manifest'), A.id)

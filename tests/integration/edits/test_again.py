@@ -42,6 +42,16 @@ async def test_the_key_of_an_edit_that_goes_on_again_stands_for_it_until_it_has_
     assert await core.redis.pttl(name) > 0
 
 
+async def test_an_edit_whose_later_attempt_turns_up_goes_on_with_its_key_and_breaks_no_rule(core: Core):
+    key = Idempotency(key="again", fingerprint="f")
+    claim = await core.processing(key=key)
+    await core.fail(claim, ErrorKind.PROVIDER_FAILED)
+    assert await core.bought(claim, attempt=2, how="history") == "taken_over"
+    assert (await core.edit(claim.id)).tasks_bought == 2
+    assert await core.redis.pttl(core.key("idem", "default", key.key)) == -1
+    await core.hold()
+
+
 async def test_a_key_that_stands_for_another_edit_by_now_is_left_alone(core: Core):
     key = Idempotency(key="again", fingerprint="f")
     edit_id = await core.queued(expires_at=MOMENT + timedelta(seconds=5), key=key)

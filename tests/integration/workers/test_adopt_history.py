@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from edits.models import CostState, EditStatus, ErrorKind
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import PATIENCE, adopted, bought, looked, lost, somebody_else_buys, witness
 from tests.integration.workers.rounds import Rounds
+from workers import history
 
 
 async def test_a_task_listed_but_not_readable_yet_is_not_taken_for_another(rounds: Rounds) -> None:
@@ -40,6 +43,15 @@ async def test_a_history_of_many_pages_is_read_to_its_end(rounds: Rounds) -> Non
     await looked(rounds, edit_id)
     assert await adopted(rounds, edit_id) == rounds.sandbox.ledger()["tasks"][0]["task_id"]
     assert rounds.sandbox.stats()["history_reads"] == 4  # three with rows, and the empty one that ends it
+
+
+async def test_what_a_reading_has_shown_is_remembered_until_it_is_judged(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_REMEMBERED", 0)
+    edit_id = await lost(rounds)
+    await looked(rounds, edit_id)
+    assert [await adopted(rounds, edit_id)] == [row["task_id"] for row in rounds.sandbox.ledger()["tasks"]]
 
 
 async def test_tasks_that_edits_have_are_not_read_again(rounds: Rounds) -> None:
