@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,7 +40,7 @@ class Up(BaseModel):
 
     @property
     def alive(self) -> bool:
-        return _started(self.pid) == self.started if self.started else _exists(self.pid)
+        return bool(self.started) and _started(self.pid) == self.started
 
 
 def announce(data_dir: Path, up: Up) -> Path:
@@ -117,20 +118,18 @@ def _parse(data_dir: Path) -> Up | None:
         return None
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _started(pid: int) -> str:
-    """The moment a process began in the kernel's ticks; empty where there is no /proc, so only the pid counts."""
+    """When a process began: in the kernel's ticks, or, where there is no /proc, as `ps` says it. Empty: it is gone."""
+    if not Path("/proc/self/stat").exists():
+        return _told_by_ps(pid)
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
     return text.rpartition(")")[2].split()[19]  # the 22nd field, counted after the name in brackets
+
+
+def _told_by_ps(pid: int) -> str:
+    command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
+    told = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, check=False)  # noqa: S603 - a number
+    return told.stdout.strip()

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from edits import fairness
-from edits.models import CostState, EditError, EditResult, Priority, Wait, to_ms
+from edits.models import PRICE_UNITS, CostState, EditError, EditResult, Priority, Wait, to_ms
 from edits.pacing import Took
 from edits.schedule import Claim
 from edits.scripting import Scripts
@@ -27,10 +27,19 @@ class Outcomes:
         return await self._decide("intend", claim, address=address)
 
     async def bought(
-        self, edit_id: str, *, attempt: int, task_id: str, units: int, status: str, first_look: float, how: str
+        self,
+        edit_id: str,
+        *,
+        attempt: int,
+        task_id: str,
+        how: str,
+        units: int = PRICE_UNITS,
+        status: str = "pending",
+        first_look: float = 0,
     ) -> str:
         """Task `task_id` exists for this attempt. `how` we know: answer, callback or history.
 
+        One that was found is looked at next, and until then costs what tasks cost.
         Returns taken_over, same, late, extra, other or missing (see bought.lua).
         """
         answer: str = await self.scripts.run(

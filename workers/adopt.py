@@ -13,7 +13,7 @@ from edits import retry
 from edits.attempts import Attempt
 from edits.clock import boot_time
 from edits.freshness import Completeness
-from edits.models import PRICE_UNITS, CostState, EditError, ErrorKind, Wait, from_ms
+from edits.models import CostState, EditError, ErrorKind, Wait, from_ms
 from edits.schedule import Claim, Claims, Step, Unanswered
 from edits.scripting import ScriptError
 from qubico import errors
@@ -163,16 +163,7 @@ class Adopt:
         """Whether one of them is this edit's now."""
         answers = []
         for task_id in task_ids:
-            bought = partial(
-                self.clients.outcomes.bought,
-                claim.id,
-                attempt=claim.attempt,
-                task_id=task_id,
-                units=PRICE_UNITS,
-                status="pending",
-                first_look=0,
-                how=how,
-            )
+            bought = partial(self.clients.outcomes.bought, claim.id, attempt=claim.attempt, task_id=task_id, how=how)
             answers.append(await lease.decide(bought))
             log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answers[-1])
         return any(answer != "other" for answer in answers)

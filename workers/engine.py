@@ -120,7 +120,7 @@ class Engine:
         self._wakes = {step: asyncio.Event() for step in self.steps}
         async with open_clients(self.settings, stopping=lambda: self.stopping) as clients, self._background(clients):
             self.clients = clients
-            self.work = _steps(clients)
+            self.work = steps_of(clients)
             self._ready.set()
             await self._finished.wait()
             await self.in_hand.drain(clients.outcomes, within=self._grace())
@@ -226,7 +226,7 @@ async def _kept(keep: Callable[[Clients], Awaitable[None]], clients: Clients) ->
             return
 
 
-def _steps(clients: Clients) -> dict[Step, StepWork]:
+def steps_of(clients: Clients) -> dict[Step, StepWork]:
     return {
         Step.SUBMIT: Submit(clients),
         Step.POLL: Poll(clients),

@@ -13,7 +13,7 @@ import structlog
 
 from edits.errors import Unavailable
 from edits.freshness import Completeness, Freshness
-from edits.models import PRICE_UNITS, from_ms, made_at
+from edits.models import from_ms, made_at
 from edits.restoring import Doubt, Restoring
 from edits.scripting import ScriptError
 from qubico import errors
@@ -102,9 +102,6 @@ class Restored:
                 attempt.edit_id,
                 attempt=attempt.number,
                 task_id=task_id,
-                units=PRICE_UNITS,
-                status="pending",
-                first_look=0,
                 how="history",
             )
             if outcome != "missing":

@@ -10,19 +10,15 @@ import os
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
-from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.parts.starting import answers, until_ready
 from tests.parts.valkey import free_port
-
-READY_WITHIN = 30.0
-"""Seconds; two are usual."""
 
 VERSION = "2021-08-06"
 """Of the API, one that every Azurite knows."""
@@ -79,7 +75,7 @@ def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureServ
             cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
-        _wait_until_ready(server, process, folder)
+        until_ready(process, lambda: answers(server.endpoint) is not None, log=folder / "log")
         yield server
     finally:
         process.terminate()
@@ -94,15 +90,3 @@ def container_url(azure_server: AzureServer, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in azure_server.env.items():
         monkeypatch.setenv(name, value)
     return f"az://{container}/prefix"
-
-
-def _wait_until_ready(server: AzureServer, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            httpx.get(server.endpoint, timeout=1, trust_env=False)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError(f"Azurite did not get ready, see {folder / 'log'}")

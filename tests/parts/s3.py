@@ -7,16 +7,13 @@ import secrets
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
-READY_WITHIN = 30.0
-"""Seconds; a second is usual."""
+from tests.parts.starting import answers, until_ready
 
 GRPC_OFFSET = 10_000
 """Each HTTP port of weed opens a second one this far above it."""
@@ -61,7 +58,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
         )  # fmt: skip
     try:
-        _wait_until_ready(server, process, folder)
+        until_ready(process, lambda: _is_ready(server), log=folder / "stderr")
         yield server
     finally:
         process.kill()
@@ -88,26 +85,10 @@ def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPa
     return s3_url
 
 
-def _wait_until_ready(server: S3Server, process: "subprocess.Popen[bytes]", folder: Path) -> None:
-    until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        if _is_ready(server):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"weed did not get ready, see {folder / 'log'} and {folder / 'stderr'}")
-
-
 def _is_ready(server: S3Server) -> bool:
     """The bucket is made a moment after the server first answers."""
     bucket = f"http://127.0.0.1:{server.filer_port}/buckets/{server.bucket}/"
-    try:
-        return all(
-            httpx.get(url, timeout=1, trust_env=False).is_success for url in (f"{server.endpoint}/healthz", bucket)
-        )
-    except httpx.TransportError:
-        return False
+    return all(answers(url) for url in (f"{server.endpoint}/healthz", bucket))
 
 
 def _paired_ports(count: int) -> list[int]:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import redis as redis_sync
 
+from tests.parts.starting import until_ready
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -44,17 +46,16 @@ def start_server(
         ],
         env=environ,
     )  # fmt: skip
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            with redis_sync.Redis(port=port, socket_timeout=1) as client:
-                client.ping()
-        except redis_sync.ConnectionError:
-            time.sleep(0.02)
-        else:
-            return process
-    process.kill()
-    raise RuntimeError(f"{binary} did not start, see {folder / 'server.log'}")
+    until_ready(process, lambda: _answers(port), log=folder / "server.log")
+    return process
+
+
+def _answers(port: int) -> bool:
+    try:
+        with redis_sync.Redis(port=port, socket_timeout=1) as client:
+            return bool(client.ping())
+    except redis_sync.ConnectionError:
+        return False
 
 
 class OwnServer:

@@ -18,14 +18,9 @@ from edits import layout
 from edits.models import Edit, EditInput, EditStatus, new_id
 from edits.schedule import Claim, Claims, Step
 from tests.parts.sandbox import Sandbox
-from workers.adopt import Adopt
 from workers.clients import Clients
-from workers.engine import StepWork
+from workers.engine import StepWork, steps_of
 from workers.lease import Lease
-from workers.poll import Poll
-from workers.store import Store
-from workers.submit import Submit
-from workers.sweep import Sweep
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
 """Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
@@ -198,13 +193,3 @@ class Rounds:
         folder = layout.edit_folder(edit_id)
         found = [info.key async for info in self.clients.storage.list(folder)]
         return sorted(key.removeprefix(f"{folder}/") for key in found)
-
-
-def steps_of(clients: Clients) -> dict[Step, StepWork]:
-    return {
-        Step.SUBMIT: Submit(clients),
-        Step.POLL: Poll(clients),
-        Step.STORE: Store(clients),
-        Step.ADOPT: Adopt(clients),
-        Step.SWEEP: Sweep(clients),
-    }

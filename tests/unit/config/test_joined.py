@@ -77,10 +77,15 @@ def test_an_up_that_is_gone_is_not_joined(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="only /proc tells when a process began")  # noqa: PTH110 -- evaluated before any test
 def test_another_process_with_the_same_pid_is_not_taken_for_it(tmp_path):
     joined.announce(tmp_path, running(started="12345"))
     assert joined.find(tmp_path) is None
+
+
+@pytest.mark.parametrize("told_by", [joined._started, joined._told_by_ps])
+def test_when_a_process_began_is_told_while_it_runs(told_by):
+    assert told_by(os.getpid()) == told_by(os.getpid()) != ""
+    assert told_by(ended_pid()) == ""
 
 
 def test_a_process_with_a_redis_of_its_own_does_not_look_for_an_up(tmp_path):
