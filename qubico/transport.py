@@ -1,6 +1,8 @@
-"""httpx over aiohttp, tuned for the provider, with a gate that holds a create back even with its connection in hand."""
+"""httpx over aiohttp for the provider: a gate holds a create back to its first byte, and given up it sends no more."""
 
 import logging
+import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -17,6 +19,7 @@ from qubico.errors import TROUBLE, NotSent
 # an idle connection is a lost answer, and a lost answer costs a minute of looking for the task.
 _KEEPALIVE_SECONDS = 4
 _DNS_SECONDS = 30
+_DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection with what it has not sent yet
 
 _gate: ContextVar[Callable[[], bool] | None] = ContextVar("gate", default=None)
 
@@ -44,10 +47,36 @@ def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = No
             limit_per_host=max_connections,
             keepalive_timeout=_KEEPALIVE_SECONDS,
             ttl_dns_cache=_DNS_SECONDS,
+            socket_factory=_socket,
         )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[trace])
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+            response_class=_Response,
+        )
 
     return AiohttpTransport(verify=context, client=session)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP_UNSENT)
+    return made
+
+
+class _Response(aiohttp.ClientResponse):
+    """Given up before its end, it cuts the connection: closed politely that would send what is left, minutes later.
+
+    So long a network may stand still, and a create that it brings then was taken for absent before.
+    """
+
+    def close(self) -> None:
+        transport = self.connection.transport if self.connection else None
+        if transport is not None:
+            transport.abort()
+        super().close()
 
 
 @contextmanager
