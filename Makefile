@@ -1,6 +1,6 @@
 # Everything a person does here by hand. Each target sets up what it needs; a second set-up costs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test soak test-compose test-live check fmt
+.PHONY: help setup demo up test bench soak test-compose test-live check fmt
 
 # PYTHON=python3.12 make setup  chooses the Python;  ARGS="-k limiter" make test  goes to pytest.
 export PYTHON
@@ -24,6 +24,10 @@ test: ## every check and every test, against real parts (ARGS goes to pytest)
 	@scripts/setup dev
 	@scripts/ci-parts
 	@scripts/test $(ARGS)
+
+bench: ## how late ends are noticed for how many reads, beside other ways to poll (ARGS: the questions)
+	@scripts/setup run
+	@.venv/bin/python -m benchmarks $(ARGS)
 
 soak: ## every fault on real processes for long, with a thousand kills; a table at the end (ARGS goes to pytest)
 	@scripts/setup dev

@@ -1,0 +1,226 @@
+"""Question: how late is an end noticed, for how many reads? A seeded simulation over the product's own `edits.pacing`.
+
+A schedule is asked as the worker asks it: for the first look, then after each look that found the task unfinished.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, quantiles
+from typing import Any, Final, Protocol
+
+from benchmarks.shapes import SHAPES, STEADY, Shape, Task
+from edits import pacing
+from edits.pacing import Pace, Took
+
+LEARNED_AFTER: Final = 20  # tasks between two looks at what was learned
+WARM: Final = 400  # tasks that are not counted
+TASKS: Final = 1000
+SEED: Final = 11
+
+
+class Schedule(Protocol):
+    def look(self, age: float, running: float | None) -> float:
+        """Seconds to the next read; `age` 0: of a task just taken."""
+
+    def ended(self, task: Task, *, called_back: bool) -> None: ...
+
+
+@dataclass
+class Learned:
+    """The product: gaps from what tasks took so far."""
+
+    stretch: float = 1.0
+    seen: list[Took] = field(default_factory=list)
+    number: int = 0
+    _pace: Pace = field(default_factory=lambda: Pace.learned([]))
+
+    def look(self, age: float, running: float | None) -> float:
+        return self._pace.stretched(self.stretch).next_look(age, running=running)
+
+    def ended(self, task: Task, *, called_back: bool) -> None:
+        self.seen.insert(0, Took(task.wait, task.run, called_back))
+        del self.seen[pacing.KEPT :]
+        self.number += 1
+        if self.number % LEARNED_AFTER == 0:
+            self._pace = Pace.learned(self.seen)
+
+
+@dataclass
+class Fixed:
+    gap: float
+
+    def look(self, age: float, running: float | None) -> float:
+        return self.gap
+
+    def ended(self, task: Task, *, called_back: bool) -> None:
+        pass
+
+
+@dataclass
+class FixedAfterFirst(Fixed):
+    """A first wait until one of twenty has ended, learned from the latest 200; then a fixed gap."""
+
+    seen: list[float] = field(default_factory=list)
+    first: float = 0.0
+
+    def look(self, age: float, running: float | None) -> float:
+        return self.gap if age else max(self.gap, self.first)
+
+    def ended(self, task: Task, *, called_back: bool) -> None:
+        self.seen.append(task.whole)
+        if len(self.seen) % LEARNED_AFTER == 0:
+            latest = sorted(self.seen[-200:])
+            self.first = latest[len(latest) // 20]
+
+
+@dataclass
+class Backoff(Fixed):
+    """Gaps that grow by half each time, as retry libraries do, up to ten times the first."""
+
+    def look(self, age: float, running: float | None) -> float:
+        gap, passed = self.gap, 0.0
+        while passed < age - 1e-6 and gap < 10 * self.gap:
+            passed += gap
+            gap = min(gap * 1.5, 10 * self.gap)
+        return gap
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Means over tasks; lags in seconds."""
+
+    reads: float
+    lag: float
+    p50: float
+    p99: float
+
+
+def asked(schedule: Schedule, task: Task) -> tuple[int, float]:
+    """Reads until the end was seen, and how late."""
+    age, reads = schedule.look(0.0, None), 1
+    while age < task.whole:
+        age += schedule.look(age, age - task.wait if age >= task.wait else None)
+        reads += 1
+    return reads, age - task.whole
+
+
+def run(schedule: Schedule, tasks: Sequence[Task]) -> list[tuple[int, float]]:
+    found = []
+    for task in tasks:
+        found.append(asked(schedule, task))
+        schedule.ended(task, called_back=False)
+    return found
+
+
+def cost(found: Iterable[tuple[int, float]]) -> Cost:
+    reads, lags = zip(*found, strict=True)
+    cuts = quantiles(lags, n=100)
+    return Cost(fmean(reads), fmean(lags), cuts[49], cuts[98])
+
+
+SCHEDULES: Final[dict[str, tuple[Callable[[float], Schedule], tuple[float, ...]]]] = {
+    "learned": (lambda knob: Learned(stretch=knob), (0.5, 1.0, 2.0, 4.0)),
+    "fixed": (Fixed, (0.5, 1.0, 2.0, 4.0, 8.0)),
+    "fixed after a learned first wait": (FixedAfterFirst, (0.5, 1.0, 2.0, 4.0, 8.0)),
+    "back-off": (Backoff, (0.25, 0.5, 1.0, 2.0)),
+}
+
+
+def curves(shape: Shape) -> dict[str, list[dict[str, float]]]:
+    """Reads against lag, for each schedule at several settings of its knob."""
+    tasks = shape.tasks(WARM + TASKS, seed=SEED)
+    return {
+        name: [_row(shape, knob, cost(run(make(knob), tasks)[WARM:])) for knob in knobs]
+        for name, (make, knobs) in SCHEDULES.items()
+    }
+
+
+def _row(shape: Shape, knob: float, of: Cost) -> dict[str, float]:
+    floor = shape.floor(of.lag)
+    return {
+        "knob": knob, "reads": of.reads, "lag": of.lag, "lag_p50": of.p50, "lag_p99": of.p99,
+        "floor_reads": floor, "times_floor": of.reads / floor,
+    }  # fmt: skip
+
+
+def shift() -> list[dict[str, float]]:
+    """Runs of 30 ± 3 s become 45 ± 4.5 s, and back: reads and lag in windows of 50 tasks after the shift."""
+    chance, schedule, rows = random.Random(SEED), Learned(), []
+    before = [Task(1.5, chance.gauss(30, 3)) for _ in range(WARM)]
+    slower = [Task(1.5, chance.gauss(45, 4.5)) for _ in range(400)]
+    faster = [Task(1.5, chance.gauss(30, 3)) for _ in range(400)]
+    found = run(schedule, [*before, *slower, *faster])
+    for first in range(WARM - 100, len(found) - 49, 50):
+        part = cost(found[first : first + 50])
+        rows.append({"task": first - WARM, "reads": part.reads, "lag": part.lag})
+    return rows
+
+
+def called_back(lost: float) -> dict[str, float]:
+    """Callbacks come 50 ms after the end, except so many that are lost."""
+    chance, schedule, found = random.Random(SEED), Learned(), []
+    for task in STEADY.tasks(WARM + TASKS, seed=SEED):
+        told = chance.random() >= lost
+        reads, lag = asked(schedule, task)
+        found.append((_before_the_end(schedule, task) + 1, 0.05) if told else (reads, lag))
+        schedule.ended(task, called_back=told)
+    part = cost(found[WARM:])
+    return {"lost": lost, "reads": part.reads, "lag": part.lag, "lag_p50": part.p50, "lag_p99": part.p99}
+
+
+def _before_the_end(schedule: Schedule, task: Task) -> int:
+    return asked(schedule, task)[0] - 1
+
+
+def short_of_reads(share: float, *, seconds: float = 400.0, rate: float = 20.0) -> dict[str, float]:
+    """All tasks of a system of `rate` edits a second share a budget: this share of the reads that it would ask for.
+
+    The budget grants a read each so many seconds, to whichever task is due the longest, as the claim does.
+    """
+    tasks = STEADY.tasks(round(rate * seconds), seed=SEED)
+    schedule = Learned()
+    run(schedule, STEADY.tasks(WARM, seed=SEED + 1))
+    wanted = cost(run(Learned(seen=list(schedule.seen)), tasks[:TASKS])).reads * rate
+    gap = 1 / (wanted * share)
+    due = [(i / rate + schedule.look(0.0, None), i) for i in range(len(tasks))]
+    heapq.heapify(due)
+    now, reads, since, found, lags = 0.0, [0] * len(tasks), 0.0, 0, []
+    while due:
+        now = max(now + gap, due[0][0])
+        late = now - due[0][0]
+        if now - since > 0.2:
+            schedule.stretch, since = pacing.stretch(schedule.stretch, late=late, elapsed=now - since), now
+        _, i = heapq.heappop(due)
+        reads[i] += 1
+        age, task = now - i / rate, tasks[i]
+        if age >= task.whole:
+            lags.append((i, age - task.whole))
+            found += 1
+        else:
+            heapq.heappush(due, (now + schedule.look(age, age - task.wait if age >= task.wait else None), i))
+    steady = [lag for i, lag in lags if len(tasks) // 2 < i < len(tasks) * 0.9]
+    cuts = quantiles(steady, n=100)
+    return {
+        "share": share, "reads_allowed": wanted * share / rate, "reads": sum(reads) / len(tasks),
+        "lag": fmean(steady), "lag_p50": cuts[49], "lag_p99": cuts[98],
+    }  # fmt: skip
+
+
+def measure() -> dict[str, Any]:
+    return {
+        "curves": {shape.name: curves(shape) for shape in SHAPES},
+        "shift": shift(),
+        "callbacks": [called_back(lost) for lost in (0.0, 0.02, 0.2, 1.0)],
+        "budget": [short_of_reads(share) for share in (2.0, 0.8, 0.5, 0.25)],
+    }
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    for shape, curves_of in found["curves"].items():
+        rows = [{"schedule": name, **row} for name, points in curves_of.items() for row in points]
+        yield f"Reads an edit against lag (s), {shape}", rows
+    yield "30 s become 45 s after task 0, and 30 s again after task 400", found["shift"]
+    yield "With callbacks, some of them lost", found["callbacks"]
+    yield "With a share of the reads that would be asked for", found["budget"]
