@@ -27,6 +27,7 @@ def main() -> None:
     for name in names:
         found = QUESTIONS[name].measure()
         kept = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(), **found}
+        RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
         for title, rows in QUESTIONS[name].tables(found):
             Console(soft_wrap=True).print(_table(title, rows))

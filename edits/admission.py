@@ -18,7 +18,7 @@ from edits import errors
 from edits.connection import LOST
 
 LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
-LOOKS_WITHIN: Final = 0.5  # seconds; without an answer the last one holds
+LOOKS_WITHIN: Final = 0.1  # seconds; without an answer the last one holds
 
 UNKNOWN: Final = 10.0  # seconds to wait while it is not known how fast the queue drains
 SHORTEST: Final = 1.0

@@ -45,7 +45,7 @@ from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait
 from edits.pacing import Took
 from edits.scripting import NewerRecord, NoMemory, ReplyLost, ScriptError, Scripts
 
-CALL_TIMEOUT: Final = 1.8  # seconds: with Redis away every answer of the API is out within 2
+CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
 
 
 class Idempotency(Frozen):

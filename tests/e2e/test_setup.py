@@ -252,16 +252,16 @@ class TestPartsOfCi:
         assert self.run(tmp_path) == (0, "", [])
 
     def test_nothing_is_installed_twice(self, tmp_path):
-        there = {"redis-server": "exit 0", "chromium": "exit 0"}
+        there = {"redis-server": "exit 0", "chromium": "exit 0", "faketime": "exit 0"}
         assert self.run(tmp_path, CI="true", tools=there) == (0, "", [])
 
     def test_what_is_missing_is_installed_and_the_server_it_starts_is_stopped(self, tmp_path):
         code, told, called = self.run(tmp_path, CI="true")
-        assert (code, told) == (0, "ci-parts: installing redis-server chromium\n")
+        assert (code, told) == (0, "ci-parts: installing redis-server chromium faketime\n")
         assert called == [
             "service redis-server status",
             "apt-get -qq -o DPkg::Lock::Timeout=300 update",
-            "apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends redis-server chromium",
+            "apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends redis-server chromium faketime",
             "service redis-server stop",
         ]
 
@@ -273,7 +273,7 @@ class TestPartsOfCi:
     def test_a_failed_installation_stops_the_run(self, tmp_path):
         code, told, _ = self.run(tmp_path, CI="true", installs=False)
         assert code == 1
-        assert "apt-get could not install redis-server chromium" in told
+        assert "apt-get could not install redis-server chromium faketime" in told
 
     def test_without_root_it_says_so_and_goes_on(self, tmp_path):
         code, told, called = self.run(tmp_path, root=False, CI="true")

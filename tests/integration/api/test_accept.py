@@ -240,7 +240,9 @@ async def test_a_replay_shows_the_edit_as_it_is_now(api: Api, client: httpx.Asyn
     await client.post("/v1/edits", json=BODY, headers=headers)
     await progress.processing("task-7")
     answer = await client.post("/v1/edits", json=BODY, headers=headers)
-    assert answer.json()["provider"] == {"task_id": "task-7", "status": "pending", "tasks_bought": 1}
+    assert answer.json()["provider"] == {
+        "task_id": "task-7", "status": "pending", "tasks_bought": 1, "other_task_ids": [],
+    }  # fmt: skip
     assert answer.json()["status"] == "processing"
 
 

@@ -131,6 +131,7 @@ async def test_an_edit_stays_while_a_paid_task_of_it_is_followed(core: Core, ret
 async def test_all_tasks_ever_bought_for_an_edit_leave_with_it(core: Core, retention: Retention):
     claim = await core.processing()
     await core.bought(claim, "task-extra")
+    await core.schedule.settle_abandoned("task-extra", status="failed")
     await core.outcomes.rebuy(claim, kind=ErrorKind.PROVIDER_FAILED, automatic=True)
     (again,) = await core.claim_submit()
     await core.bought(again, "task-of-attempt-2")
@@ -140,7 +141,6 @@ async def test_all_tasks_ever_bought_for_an_edit_leave_with_it(core: Core, reten
     await core.bought(again, "task-of-attempt-3")
     await core.complete(await core.claim("poll"))
     await core.succeed(await core.claim("store"))
-    await core.schedule.settle_abandoned("task-extra", status="failed")
     assert len([name for name in await core.dump() if name.startswith("task:")]) == 4
     await told(core)
     await core.pass_time(PAST_HOT)
