@@ -15,6 +15,7 @@ extra other paid tasks · task:{id} units and fate of such a task · idem idempo
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ from edits.pacing import Took
 FORMAT: Final = 1
 """Of the records that are written here, as in `_record.lua`; one without `fm` has format 1 (docs/decisions)"""
 
+_TOOK: Final = re.compile(r"([0-9]+),([0-9]+),([0-9]+)")
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 
@@ -109,9 +111,12 @@ def _error(e: dict[str, str], x: dict[str, str]) -> EditError | None:
 
 
 def read_took(lines: Iterable[str]) -> list[Took]:
-    """What each task took: `wait,run,1 if a callback told of its end`, in milliseconds."""
-    rows = ([int(part) for part in line.split(",")] for line in lines)
-    return [Took(wait / 1000, run / 1000, called_back=bool(told)) for wait, run, told in rows]
+    """What each task took: `wait,run,1 if a callback told of its end`, in milliseconds.
+
+    It is only a hint, so what a later release adds and what cannot be read is passed over.
+    """
+    rows = (_TOOK.match(line) for line in lines)
+    return [Took(int(row[1]) / 1000, int(row[2]) / 1000, called_back=row[3] != "0") for row in rows if row]
 
 
 def read_timeline(text: str) -> Iterator[TimelineEvent]:

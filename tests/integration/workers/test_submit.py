@@ -227,3 +227,10 @@ async def test_a_claim_not_yet_sent_when_the_worker_is_told_to_end_goes_back_int
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.attempt, rounds.bought()) == (EditStatus.QUEUED, 1, 0)
     assert (await rounds.events(edit_id))[-1] == "handed_back"
+
+
+async def test_no_task_is_lost_because_of_what_is_written_of_the_pace(rounds: Rounds) -> None:
+    await rounds.redis.rpush(rounds.key("took", "28"), "900,8000,1,of a later release", "nonsense")
+    edit_id = await rounds.accept()
+    await rounds.run(Step.SUBMIT)
+    assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
