@@ -1,5 +1,13 @@
 """What every ring of tests shares: the real parts (Valkey, S3, the sandbox, …), one module each in `tests/parts`."""
 
+from hypothesis import settings
+
+# How long an example takes tells more of the machine than of the code.
+settings.register_profile("machine", deadline=None)
+    "machine", deadline=None
+)  # how long an example takes says more of the machine than of the code
+settings.load_profile("machine")
+
 pytest_plugins = [
     "tests.parts.valkey", "tests.parts.s3", "tests.parts.azure", "tests.parts.sandbox", "tests.parts.stack",
     "tests.parts.browser",

@@ -234,7 +234,7 @@ async def test_httpx_calls_a_create_that_arrived_a_connect_timeout(request_to_bu
         assert len(qubico.posts) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sent=st.binary(max_size=300) | st.binary(max_size=200).map(lambda body: answer("200 OK", body)),
     reading=st.booleans(),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import aiohttp
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from qubico.client import QubicoClient
@@ -155,14 +155,12 @@ async def ends_as_promised(response: httpx.Response, *, creating: bool) -> None:
 STATUSES = st.integers(200, 599) | st.sampled_from([200, 400, 401, 402, 403, 404, 429, 500])
 
 
-@settings(deadline=None)
 @given(payload=ANY_JSON | LIKE_AN_ANSWER, status=STATUSES, creating=st.booleans())
 async def test_any_json_ends_as_a_task_or_an_error_of_ours(payload, status, creating):
     content = json.dumps(payload).encode()
     await ends_as_promised(httpx.Response(status, content=content), creating=creating)
 
 
-@settings(deadline=None)
 @given(content=st.binary(), status=STATUSES, creating=st.booleans(), retry=st.text(max_size=40))
 async def test_any_bytes_end_as_an_error_of_ours(content, status, creating, retry):
     headers = {"retry-after": retry.encode("utf-8", "replace")}
