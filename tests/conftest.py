@@ -4,8 +4,6 @@ from hypothesis import settings
 
 # How long an example takes tells more of the machine than of the code.
 settings.register_profile("machine", deadline=None)
-    "machine", deadline=None
-)  # how long an example takes says more of the machine than of the code
 settings.load_profile("machine")
 
 pytest_plugins = [
