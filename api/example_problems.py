@@ -51,7 +51,7 @@ _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
     "invalid": ("Input should be a multiple of 8", "/width"),
     "unknown_parameter": ("this call has no such parameter", "query:colour"),
     "idempotency_key_reused": ("This Idempotency-Key was used with another request.", None),
-    "image_unreadable": ("the picture cannot be opened: its pixels are damaged", "/image"),
+    "image_unreadable": ("the picture cannot be opened: its pixels or its notes are damaged", "/image"),
     "input_unreachable": ("the address answers 404", "/image"),
     "tenant_queue_full": ("1000 edits of this tenant are waiting already; try again later.", None),
     "queue_full": ("1000000 edits are waiting already; try again later.", None),

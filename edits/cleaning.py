@@ -18,6 +18,9 @@ LOSSLESS_UP_TO: Final = 4_000_000
 JPEG_QUALITIES: Final = (95, 85, 75)
 """The first that fits under the cap: a camera's own may be lower than the best."""
 
+LONGEST_SIDE: Final = 65_500
+"""Pixels: what is longer a JPEG cannot hold."""
+
 _Turn = Image.Transpose
 _TURNS: Final = {
     2: _Turn.FLIP_LEFT_RIGHT,
@@ -101,6 +104,9 @@ def _written(picture: Image.Image, *, lossless: bool, max_bytes: int) -> bytes:
         written = _saved(picture, "PNG", compress_level=1)
         if len(written) <= max_bytes:
             return written
+    if max(picture.size) > LONGEST_SIDE:
+        reason = f"the picture has to be written anew, and a side of it has more than {LONGEST_SIDE} pixels"
+        raise PictureInvalid(reason, code="image_too_large")
     for quality in JPEG_QUALITIES:
         written = _saved(picture, "JPEG", quality=quality)
         if len(written) <= max_bytes:

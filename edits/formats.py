@@ -35,6 +35,9 @@ _JPEG_COMMON_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
 _JPEG_SCAN_ENDS: Final = re.compile(rb"\xff(?![\x00\xd0-\xd7])")
 """Not a stuffed byte, not a restart; matches also where the next byte has not arrived."""
 
+_JPEG_MOST_SCANS: Final = 64
+"""Encoders write a dozen. Each takes a decoder over the whole picture again, however few its bytes are."""
+
 _WEBP_PICTURES: Final = frozenset({b"VP8 ", b"VP8L"})
 _WEBP_FIRST: Final = _WEBP_PICTURES | {b"VP8X"}
 
@@ -88,6 +91,7 @@ def _png(cursor: Cursor, max_pixels: int) -> Steps[PictureInfo]:
 
 
 def _png_chunk(cursor: Cursor) -> Steps[bytes]:
+    cursor.begin_part()
     length, kind = struct.unpack(">I4s", (yield from cursor.take(8)))
     if length >= 2**31 or not kind.isalpha() or (kind == b"IEND" and length):
         raise PictureInvalid("the PNG is damaged: a chunk of it has no proper name or length")
@@ -101,7 +105,7 @@ def _jpeg(cursor: Cursor, max_pixels: int) -> Steps[PictureInfo]:
     """Bytes after the end marker are let through: phones put previews and moving pictures there."""
     yield from cursor.take(2)
     size: tuple[int, int] | None = None
-    scanned = False
+    scans = 0
     marker = yield from _jpeg_marker(cursor)
     while marker != _JPEG_END:
         length = yield from _jpeg_length(cursor, marker)
@@ -112,11 +116,13 @@ def _jpeg(cursor: Cursor, max_pixels: int) -> Steps[PictureInfo]:
         else:
             yield from cursor.skip(length)
         if marker == _JPEG_SCAN:
-            scanned = True
+            scans += 1
+            if scans > _JPEG_MOST_SCANS:
+                raise PictureInvalid(f"the JPEG has more than {_JPEG_MOST_SCANS} scans")
             marker = yield from _jpeg_scan(cursor)
         else:
             marker = yield from _jpeg_marker(cursor)
-    if size is None or not scanned:
+    if size is None or not scans:
         raise PictureInvalid("the JPEG lacks its header or its pixels")
     yield from cursor.skip_rest()
     return PictureInfo("image/jpeg", "jpg", *size)
@@ -126,7 +132,8 @@ def _jpeg_marker(cursor: Cursor) -> Steps[int]:
     if (yield from cursor.take(1)) != b"\xff":
         raise PictureInvalid("the JPEG is damaged: a segment does not begin where it should")
     code = b"\xff"
-    while code == b"\xff":  # any number of these may stand before a marker
+    while code == b"\xff":  # several may stand before a marker
+        cursor.begin_part()
         code = yield from cursor.take(1)
     return code[0]
 
@@ -162,6 +169,7 @@ def _webp(cursor: Cursor, max_pixels: int) -> Steps[PictureInfo]:
     seen: set[bytes] = set()
     sizes: list[tuple[int, int]] = []
     while left > 0:
+        cursor.begin_part()
         kind, length = struct.unpack("<4sI", (yield from cursor.take(8)))
         left -= 8 + length + length % 2
         if left < 0 or (not seen and kind not in _WEBP_FIRST):

@@ -106,7 +106,7 @@ def open_fully(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PictureInfo:
 
 @contextmanager
 def opened(data: bytes, info: PictureInfo) -> Iterator[Image.Image]:
-    """The decoded picture that `inspect` found sound. Whatever fails inside is put down to damaged pixels."""
+    """The decoded picture that `inspect` found sound. Whatever fails inside is put down to damage."""
     try:
         with Image.open(io.BytesIO(data), formats=[info.content_type.removeprefix("image/")]) as picture:
             picture.load()
@@ -114,7 +114,7 @@ def opened(data: bytes, info: PictureInfo) -> Iterator[Image.Image]:
                 raise PictureInvalid("the picture's header and its pixels do not agree")
             yield picture
     except _DECODER_FAULTS:
-        raise PictureInvalid("the picture cannot be opened: its pixels are damaged") from None
+        raise PictureInvalid("the picture cannot be opened: its pixels or its notes are damaged") from None
 
 
 def orientation(picture: Image.Image) -> int:

@@ -7,7 +7,10 @@ import re
 import zlib
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
+
+MOST_PARTS: Final = 65_536
+"""Chunks, segments and markers of one file. No program writes nearly as many, and each takes some microseconds."""
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
@@ -57,6 +60,7 @@ class Cursor:
         self._chunk = b""
         self._at = 0
         self._ended = False
+        self._parts = 0
 
     def give(self, chunk: bytes) -> None:
         self._chunk = self._chunk[self._at :] + chunk
@@ -64,6 +68,11 @@ class Cursor:
 
     def end(self) -> None:
         self._ended = True
+
+    def begin_part(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise PictureInvalid(f"the picture has more than {MOST_PARTS} parts")
 
     def peek(self, size: int) -> Steps[bytes]:
         """The next `size` bytes without taking them; fewer only where the file ends."""

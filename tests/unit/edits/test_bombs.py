@@ -1,0 +1,222 @@
+"""Small files made to cost much, or to be taken for something else: refused by their structure, or cheap to open."""
+
+import io
+import struct
+import zipfile
+import zlib
+
+import pytest
+from PIL import Image
+
+from edits import cleaning, formats, pictures, structure
+from edits.pictures import PictureInvalid
+from tests.unit.edits.samples import END, EXPECTED, SAMPLES, header, png, saved
+
+CAP = 10 * 1024 * 1024
+ROWS = (b"IDAT", zlib.compress(bytes(24 * (1 + 40 * 3))))
+HEADER = header(40, 24)
+NOTE = {b"zTXt": b"note\0\0", b"iTXt": b"note\0\1\0\0\0", b"iCCP": b"note\0\0"}
+"""What stands before the packed bytes of each kind of note."""
+
+
+def zeros(mebibytes: int) -> bytes:
+    """A thousandth of them."""
+    packer = zlib.compressobj(9)
+    return b"".join([*[packer.compress(bytes(1 << 20)) for _ in range(mebibytes)], packer.flush()])
+
+
+def most_unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Filled with the bytes of each text that Pillow unpacks."""
+    told: list[int] = []
+    real = zlib.decompressobj
+
+    class Watched:
+        def __init__(self) -> None:
+            self._unpacker = real()
+
+        def decompress(self, data: bytes, most: int = 0) -> bytes:
+            unpacked = self._unpacker.decompress(data, most)
+            told.append(len(unpacked))
+            return unpacked
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._unpacker, name)
+
+    monkeypatch.setattr(zlib, "decompressobj", Watched)
+    return told
+
+
+@pytest.mark.parametrize("kind", NOTE)
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_a_note_that_unpacks_to_too_much_is_refused_and_not_unpacked(
+    kind: bytes, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = (kind, NOTE[kind] + zeros(50))
+    chunks = [note, ROWS] if place == "before" else [ROWS, note]
+    told = most_unpacked(monkeypatch)
+    with pytest.raises(PictureInvalid, match="notes") as refused:
+        cleaning.clean(png(HEADER, *chunks, END), max_bytes=CAP)
+    assert refused.value.code == "image_unreadable"
+    assert 0 < max(told) <= 1 << 20
+
+
+def test_many_notes_unpack_to_no_more_than_64_mebibytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes = [(b"zTXt", b"note %d\0\0" % number + zlib.compress(bytes((1 << 20) - 1))) for number in range(80)]
+    told = most_unpacked(monkeypatch)
+    with pytest.raises(PictureInvalid, match="notes"):
+        cleaning.clean(png(HEADER, *notes, ROWS, END), max_bytes=CAP)
+    assert sum(told) <= 66 << 20
+
+
+def test_pixels_beyond_the_last_row_are_not_unpacked() -> None:
+    data = png(HEADER, (b"IDAT", zeros(200)), END)
+    assert cleaning.clean(data, max_bytes=CAP) == (EXPECTED["png"], data)
+
+
+def webp(*parts: tuple[bytes, bytes]) -> bytes:
+    body = b"WEBP" + b"".join(struct.pack("<4sI", kind, len(body)) + body for kind, body in parts)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def of_many_parts(kind: str, number: int) -> bytes:
+    jpeg = SAMPLES["jpeg"]
+    made = {
+        "chunks": lambda: png(HEADER, ROWS, *[(b"tEXT", b"")] * number, END),
+        "segments": lambda: jpeg[:2] + b"\xff\xe5\0\2" * number + jpeg[2:],
+        "fill bytes": lambda: jpeg[:2] + b"\xff" * number + jpeg[2:],
+        "markers that are none": lambda: jpeg[:-2] + b"\xff\xff\0" * number + jpeg[-2:],
+        "webp parts": lambda: webp((b"VP8 ", SAMPLES["webp"][20:]), *[(b"JUNK", b"")] * number),
+    }
+    return made[kind]()
+
+
+@pytest.mark.parametrize("kind", ["chunks", "segments", "fill bytes", "markers that are none", "webp parts"])
+def test_too_many_parts_are_not_followed_to_their_end(kind: str) -> None:
+    with pytest.raises(PictureInvalid, match="65536 parts") as refused:
+        pictures.inspect(of_many_parts(kind, structure.MOST_PARTS))
+    assert refused.value.code == "image_unreadable"
+    assert pictures.inspect(of_many_parts(kind, 1000)).width == 40
+
+
+def of_scans(number: int) -> bytes:
+    """Its last scan again and again: a few bytes each, and each is decoded over the whole picture."""
+    whole = SAMPLES["progressive jpeg"]
+    last = whole.rindex(b"\xff\xda")
+    return whole[:-2] + whole[last:-2] * (number - whole.count(b"\xff\xda")) + whole[-2:]
+
+
+def test_a_jpeg_of_many_scans_is_refused() -> None:
+    most = formats._JPEG_MOST_SCANS
+    assert pictures.open_fully(of_scans(most)) == EXPECTED["jpeg"]
+    with pytest.raises(PictureInvalid, match="64 scans"):
+        pictures.open_fully(of_scans(most + 1))
+
+
+@pytest.mark.parametrize("side", [65_500, 65_501])
+def test_what_is_too_long_to_be_written_anew_is_refused(side: int) -> None:
+    data = saved(Image.new("RGBA", (side, 62), (255, 0, 0, 9)), "PNG")
+    if side <= cleaning.LONGEST_SIDE:
+        assert cleaning.clean(data, max_bytes=CAP)[0].content_type == "image/jpeg"
+        return
+    with pytest.raises(PictureInvalid, match="65500") as refused:
+        cleaning.clean(data, max_bytes=CAP)
+    assert refused.value.code == "image_too_large"
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2, 2**31, 2**32 - 1])
+@pytest.mark.filterwarnings("ignore:Invalid APNG")
+def test_the_number_of_frames_that_a_png_claims_costs_nothing(frames: int) -> None:
+    claimed = (b"acTL", struct.pack(">II", frames, 0))
+    frame = (b"fcTL", struct.pack(">IIIIIHHBB", 0, 40, 24, 0, 0, 1, 10, 0, 0))
+    info, kept = cleaning.clean(png(HEADER, claimed, frame, ROWS, END), max_bytes=CAP)
+    assert (info, len(kept) < 1000) == (EXPECTED["png"], True)
+
+
+@pytest.mark.parametrize("frame", [(2**31 - 1, 2**31 - 1, 0, 0), (40, 24, 2**31, 0), (41, 24, 0, 0)])
+def test_a_frame_larger_than_its_png_is_refused(frame: tuple[int, int, int, int]) -> None:
+    larger = (b"fcTL", struct.pack(">IIIIIHHBB", 0, *frame, 1, 10, 0, 0))
+    with pytest.raises(PictureInvalid):
+        cleaning.clean(png(HEADER, (b"acTL", struct.pack(">II", 2, 0)), larger, ROWS, END), max_bytes=CAP)
+
+
+def test_the_size_that_a_frame_of_a_webp_claims_costs_nothing() -> None:
+    animated = bytearray(SAMPLES["animated webp"])
+    at = animated.index(b"ANMF") + 8 + 6  # past the frame's place: its width and height, less one
+    animated[at : at + 6] = b"\xff\x3f\0\xff\x3f\0"
+    info, _ = cleaning.clean(bytes(animated), max_bytes=CAP)
+    assert (info.width, info.height) == (40, 24)
+
+
+def test_a_frame_larger_than_its_webp_is_refused() -> None:
+    animated = bytearray(SAMPLES["animated webp"])
+    canvas = animated.index(b"VP8X") + 8 + 4
+    animated[canvas : canvas + 6] = b"\7\0\0\7\0\0"  # eight by eight
+    assert pictures.inspect(bytes(animated)).width == 8
+    with pytest.raises(PictureInvalid, match="cannot be opened"):
+        cleaning.clean(bytes(animated), max_bytes=CAP)
+
+
+def zipped(name: str = "page.html", content: str = "<script>alert(1)</script>") -> bytes:
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr(name, content)
+    return written.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(zipped() + SAMPLES["jpeg"], id="a zip before a jpeg"),
+        pytest.param(b"%PDF-1.7\n" + SAMPLES["jpeg"], id="a pdf around a jpeg"),
+        pytest.param(b"GIF89a=1;/*" + SAMPLES["png"] + b"*/", id="a gif that is a script"),
+        pytest.param(b"<svg/>" + SAMPLES["png"], id="a page before a png"),
+        pytest.param(SAMPLES["png"] + zipped(), id="a png before a zip"),
+        pytest.param(SAMPLES["webp"] + zipped(), id="a webp before a zip"),
+        pytest.param(SAMPLES["png"] + SAMPLES["jpeg"], id="two pictures"),
+        pytest.param(b"RIFF/*\0\0WEBPVP8 */" + SAMPLES["webp"][20:], id="a webp whose length is a script"),
+    ],
+)
+def test_a_file_that_is_two_kinds_at_once_is_refused(data: bytes) -> None:
+    with pytest.raises(PictureInvalid):
+        cleaning.clean(data, max_bytes=CAP)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(SAMPLES["jpeg"] + zipped(), id="a jpeg before a zip"),
+        pytest.param(SAMPLES["jpeg"] + SAMPLES["png"], id="a jpeg before a png"),
+        pytest.param(
+            saved(Image.new("RGB", (40, 24)), "JPEG", comment=b"<script>alert(1)</script>"), id="a page in a note"
+        ),
+    ],
+)
+def test_what_a_jpeg_carries_along_never_makes_it_another_type(data: bytes) -> None:
+    """Phones put moving pictures there. It is kept and given out as image/jpeg, with `nosniff`."""
+    assert cleaning.clean(data, max_bytes=CAP) == (EXPECTED["jpeg"], data)
+
+
+@pytest.mark.parametrize("name", ["animated png", "animated webp", "jpeg in cmyk", "png with alpha"])
+def test_cut_short_anywhere_nothing_is_written_anew(name: str) -> None:
+    whole = SAMPLES[name]
+    for end in range(0, len(whole), 97):
+        with pytest.raises(PictureInvalid):
+            cleaning.clean(whole[:end], max_bytes=CAP)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(png(header(40_000_001, 1), ROWS, END), id="a line"),
+        pytest.param(png(header(6325, 6325), ROWS, END), id="a square"),
+        pytest.param(png(header(1, 2**32 - 1), ROWS, END), id="the longest side"),
+    ],
+)
+def test_one_pixel_too_many_is_refused_before_anything_is_decoded(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def opened(*_: object, **__: object) -> None:
+        raise AssertionError("it was opened")
+
+    monkeypatch.setattr(Image, "open", opened)
+    with pytest.raises(PictureInvalid, match="million") as refused:
+        cleaning.clean(data, max_bytes=CAP)
+    assert refused.value.code == "image_too_large"
