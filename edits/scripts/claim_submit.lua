@@ -113,7 +113,7 @@ spend('create', offer, #claims)
 if #claims > 0 then raise_number(state) end
 
 local reason, next_at = '', NOW + A.idle
-if queued() > 0 then
+if queued() > 0 or count_queues() > 0 then -- what an older release queued is not in the number yet
   if state.shut and #claims == 0 and not blocked[1] then reason, next_at = 'restored', NOW + 1000
   elseif offer.n == 0 then reason, next_at = offer.reason, offer.at
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
