@@ -61,11 +61,12 @@ class Watch:
     def told(self, raw: int, stepped: int, seen: int, *, sent: float, received: float) -> bool:
         """Takes the answer of a look (tick.lua); whether to look once more at once, as there was a gap to be judged."""
         self._next, self.verdict = received + EVERY, None
+        if received - sent > SURE_WITHIN:
+            if seen:
+                self._next = received
+            return False
         at = (sent + received) / 2
         if seen:
-            if received - sent > SURE_WITHIN:
-                self._next = received
-                return False
             jump = self._jump(raw, stepped, seen, at)
             self.verdict = {"seen": seen, "raw": raw, "jump": jump}
             stepped -= jump
