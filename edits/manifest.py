@@ -1,4 +1,7 @@
-"""The manifest: the whole edit with its timeline, beside its result, so that the storage alone tells what was done."""
+"""The manifest: the whole edit with its timeline, beside its result, so that the storage alone tells what was done.
+
+Whoever reads one passes over the fields it does not know: a later release may have added them.
+"""
 
 import json
 from collections.abc import Iterable
@@ -32,6 +35,7 @@ def read(data: bytes) -> tuple[Edit, list[TimelineEvent]] | None:
         content = json.loads(data)
         if content["format"] != FORMAT:
             return None
-        return Edit(**content["edit"]), [TimelineEvent(**event) for event in content["timeline"]]
+        edit = Edit.model_validate(content["edit"], extra="ignore")
+        return edit, [TimelineEvent.model_validate(event, extra="ignore") for event in content["timeline"]]
     except (ValueError, KeyError, TypeError):
         return None

@@ -80,6 +80,33 @@ def test_bytes_that_are_no_manifest_are_told_apart(data: bytes):
     assert manifest.read(data) is None
 
 
+@pytest.mark.parametrize(
+    "place",
+    [(), ("edit",), ("edit", "input"), ("edit", "result"), ("edit", "error"), ("timeline", 1)],
+    ids=lambda place: ".".join(map(str, place)) or "itself",
+)
+def test_a_field_that_a_later_release_added_is_passed_over(place: tuple[str | int, ...]):
+    edit = _succeeded().model_copy(update={"error": make_error(ErrorKind.INTERNAL)})
+    content = there = json.loads(manifest.compose(edit, _events()))
+    for name in place:
+        there = there[name]
+    there["of_tomorrow"] = {"any": ["thing"]}
+    assert manifest.read(json.dumps(content).encode()) == (edit, _events())
+
+
+def test_a_field_that_an_earlier_release_did_not_have_is_as_it_was_then():
+    edit = _succeeded()
+    content = json.loads(manifest.compose(edit, _events()))
+    del content["edit"]["other_task_ids"]
+    assert manifest.read(json.dumps(content).encode()) == (edit, _events())
+
+
+def test_a_value_that_is_not_known_is_not_guessed():
+    content = json.loads(manifest.compose(_succeeded(), _events()))
+    content["edit"]["status"] = "levitating"
+    assert manifest.read(json.dumps(content).encode()) is None
+
+
 @given(data=st.binary(max_size=200))
 def test_no_bytes_break_the_reader(data: bytes):
     assert manifest.read(data) is None
