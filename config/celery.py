@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Self
 
+from celery.app.amqp import AMQP
 from celery.worker.consumer.gossip import Gossip
 from celery.worker.consumer.mingle import Mingle
-from kombu import Exchange, Queue
+from kombu import Connection, Exchange, Queue
 
 from config import values
 from config.addresses import RedisAddress, parse_redis
@@ -19,6 +20,21 @@ STEPS = ("submit", "poll", "store", "adopt", "sweep")
 
 # For `celery … worker`, which has no settings for these two; `leave_neighbours_alone` does the same from inside.
 WORKER_OPTIONS = ("--without-gossip", "--without-mingle")
+
+
+class SteadyConnection(Connection):
+    """Looks every two seconds for a broker that is away.
+
+    Celery's consumer waits ever longer, up to 32 s at last, and no setting changes that; links that were sent when the
+    broker was back would lie there for so long.
+    """
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Self:
+        return super().ensure_connection(*args, **{"interval_start": 2, "interval_step": 0} | options)
+
+
+class SteadyAMQP(AMQP):
+    Connection = SteadyConnection
 
 
 def task_name(step: str) -> str:
@@ -72,6 +88,9 @@ def _broker(address: RedisAddress, *, namespace: str) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,
+        # A Redis that answers but takes no writes (its disk is full, it became a replica) refuses to hand out messages.
+        # Else the worker would end at that, and be started again ever more slowly.
+        "broker_channel_error_retry": True,
         "broker_connection_timeout": 2,
         # AMQP's heartbeat; on Redis health_check_interval does that work.
         "broker_heartbeat": 0,

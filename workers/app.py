@@ -17,7 +17,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import celery_config, leave_neighbours_alone
+from config.celery import SteadyAMQP, celery_config, leave_neighbours_alone
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.logging import configure
@@ -41,7 +41,7 @@ except SettingsError as exc:
     sys.stderr.write(f"{exc}\n")
     raise SystemExit(2) from None
 
-app = Celery("retouch")
+app = Celery("retouch", amqp=SteadyAMQP)
 app.conf.update(celery_config(settings))
 leave_neighbours_alone()
 if _IS_FLOWER:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from workers.engine import Engine
 
 CONSUMER: Final = "consumer"
-COMES_BACK_WITHIN: Final = 35.0  # seconds; Celery's consumer tries to reach its broker every 32 s at last
+COMES_BACK_WITHIN: Final = (
+    35.0  # seconds; ample: the consumer looks for its broker every 2 s, and a look may hang for 7
+)
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ LEAP = 8.0  # seconds; with the next one the clock of Redis runs six times as fa
 LEAP_EVERY = 1.5  # so that a send window of 5 s is over before a lease of 40 s is
 LEAPS = 10  # and no more: the provider's clock and ours may differ by two minutes
 MORE_EVERY = 10.0  # seconds
+AFTERWARDS = 30_000  # the first number of the edits that are handed in after a fault
 ACCEPTED_WITHIN = 180.0  # seconds; longer than any fault keeps the API away
 FAULTY = {
     "RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD": "41s",  # the shortest that the lease of a submit allows
@@ -124,7 +125,7 @@ class System:
 
     def fault_over(self) -> None:
         """From here on it must recover by itself. Hands in three more edits, so that there is one to succeed."""
-        self._over_at, first = self.now(), len(self.accepted)
+        self._over_at, first = self.now(), max(AFTERWARDS, *self.accepted) + 1  # others may be handed in meanwhile
         self._after = range(first, first + 3)
         for number in self._after:
             self.submit(number)

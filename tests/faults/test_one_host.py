@@ -88,8 +88,8 @@ def test_one_host(scenario: Scenario, tmp_path: Path, faults: list[Fault]):
                     edits, per_second=edits / seconds, uploads=0 if fault is folder_of_results_full else 4
                 ):
                     doses.append(fault(ground))
-                system.fault_over()
-                eventually(system.goes_on, f"work goes on after {_name(fault)}", seconds=120)
+                    system.fault_over()
+                    eventually(system.goes_on, f"work goes on after {_name(fault)}", seconds=120)
             scenario.row.dose = ", ".join(doses)
             scenario.judge(system)
             assert not [path for path in objects.rglob("*") if path.is_file() and "#" in path.name], "staged, and left"

@@ -93,7 +93,8 @@ def redis_out_of_memory(ground: Ground) -> None:
 
 
 def disk_of_redis_full(ground: Ground) -> None:
-    """`appendfsync everysec`: it refuses every write (MISCONF) until there is room."""
+    """`appendfsync everysec`: it refuses every write (MISCONF) until there is room. No process ends at that."""
+    parts = ground.system.stack.part_pids()
     ground.valkey.set(appendfsync="everysec")
     ground.disk.fill()
     try:
@@ -103,6 +104,7 @@ def disk_of_redis_full(ground: Ground) -> None:
     finally:
         ground.disk.make_room()
     eventually(lambda: not _misconfigured(ground.valkey), "Redis notices that there is room")
+    assert ground.system.stack.part_pids().keys() == parts.keys()
     ground.valkey.set(appendfsync="always")
 
 
@@ -169,11 +171,11 @@ def test_redis_or_storage(scenario: Scenario, faults: list[Fault], tmp_path: Pat
             ):
                 time.sleep(0.5)
                 fault(ground)
-            began = time.monotonic()
-            ground.system.fault_over()
-            eventually(ground.system.goes_on, f"work goes on after {fault.__name__}", seconds=120)
-            told.append(f"{fault.__name__} {time.monotonic() - began:.1f} s")
-            print(told[-1])
+                began = time.monotonic()
+                ground.system.fault_over()
+                eventually(ground.system.goes_on, f"work goes on after {fault.__name__}", seconds=120)
+                told.append(f"{fault.__name__} {time.monotonic() - began:.1f} s")
+                print(told[-1])
         scenario.row.dose = f"{seconds} s" if SOAK else ", ".join(told)
         scenario.is_(", ".join(fault.__name__.replace("_", " ") for fault in faults), how=faults[0].__doc__ or "")
         scenario.judge(ground.system)

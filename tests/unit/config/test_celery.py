@@ -22,8 +22,8 @@ def config_for(url, **environ):
     return celery_settings.celery_config(load({"RETOUCH_REDIS_URL": url, **environ}, None))
 
 
-def app_for(url, **environ):
-    app = Celery("retouch", set_as_current=False)
+def app_for(url, *, amqp=None, **environ):
+    app = Celery("retouch", set_as_current=False, amqp=amqp)
     app.conf.update(config_for(url, **environ))
     return app
 
@@ -50,9 +50,20 @@ def test_every_transport_option_is_one_that_kombu_reads():
     assert sentinel.keys() <= set(SentinelChannel.from_transport_options)
 
 
+def test_a_broker_that_is_away_is_looked_for_every_two_seconds(monkeypatch: pytest.MonkeyPatch):
+    """As Celery's consumer does it: with its own function and no intervals."""
+    monkeypatch.setattr(kombu.utils.functional, "sleep", lambda _seconds: None)
+    waits: list[float] = []
+    app = app_for(f"redis://127.0.0.1:{free_port()}/0", amqp=celery_settings.SteadyAMQP)
+    with app.connection_for_read() as connection, pytest.raises(kombu.exceptions.OperationalError):
+        connection.ensure_connection(lambda _exc, interval: waits.append(interval), 20, callback=lambda: None)
+    assert waits == [2.0] * 20
+
+
 def test_the_knobs_that_were_measured_have_their_values():
     conf = app_for("redis://h/0").conf
     assert conf.task_acks_late is False
+    assert conf.broker_channel_error_retry is True
     assert conf.worker_prefetch_multiplier == 1
     assert conf.worker_disable_prefetch is True
     assert conf.result_backend is None
