@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from edits import fairness
+from edits.claims import Claim
 from edits.models import PRICE_UNITS, CostState, EditError, EditResult, Priority, Wait, to_ms
 from edits.pacing import Took
-from edits.schedule import Claim
 from edits.scripting import Scripts
 
 MESSAGE_LENGTH: Final = 500

@@ -10,8 +10,9 @@ from typing import Any, Final
 from uuid import uuid4
 
 from edits import records
+from edits.claims import Claim, Claims, claims_of
 from edits.limiter import Operation
-from edits.models import Edit, EditInput, TimelineEvent
+from edits.models import EditInput, TimelineEvent
 from edits.scripting import ReplyLost, Scripts, Unsent
 
 LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
@@ -43,64 +44,6 @@ NEEDS: Final[dict[str, tuple[Operation, ...]]] = {
 
 class Shut(Exception):
     """The operation does not work now, and somebody else tries whether it does again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One edit to work on until the lease ends. `slot`: seconds from the claim at which its request may be sent."""
-
-    id: str
-    slot: float
-    fields: dict[str, str]  # the record as in records.py
-    text: str  # its input, where the step needs it
-    long: dict[str, str]
-
-    @property
-    def fence(self) -> int:
-        return int(self.fields["fe"])
-
-    @property
-    def attempt(self) -> int:
-        return int(self.fields["at"])
-
-    @property
-    def task_id(self) -> str:
-        return self.fields["ti"]
-
-    @property
-    def steps(self) -> int:
-        """Of its task; edits taken in by an older version do not say."""
-        return int(self.fields.get("sp", 28))
-
-    @property
-    def tries(self) -> int:
-        return int(self.fields.get("rt", 0))
-
-    @property
-    def may_buy_anew(self) -> bool:
-        """A person asked for it again (`retry`)."""
-        return self.fields.get("hv") == "1"
-
-    def moment(self, name: str) -> int:
-        """A time of the record in milliseconds; 0 if it has none."""
-        return int(self.fields.get(name, 0))
-
-    def edit(self) -> Edit:
-        return records.read(self.id, self.fields, self.text, self.long)
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """`next`: seconds until it is worth claiming again. `late`: seconds by which reads are overdue for want of tokens.
-
-    `probe`: ask the account. `half`: the operations of which these claims are the probe.
-    """
-
-    claims: list[Claim]
-    next: float
-    probe: bool = False
-    half: frozenset[str] = frozenset()
-    late: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +88,7 @@ class Schedule:
             told=self.told,
         )
         self._listen(answer)
-        return _claims(answer)
+        return claims_of(answer)
 
     async def claim_due(self, step: str, most: int, *, lease: timedelta, wakes: Step, with_input: bool) -> Claims:
         """Up to `most` edits that are due in the set of `step`; polls take read tokens.
@@ -162,7 +105,7 @@ class Schedule:
             lookahead=_ms(LOOKAHEAD),
             needs=[self._need(operation) for operation in NEEDS.get(step, ())],
         )
-        return _claims(answer)
+        return claims_of(answer)
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent]:
         return (await self.timeline_until_now(edit_id))[0]
@@ -288,22 +231,3 @@ class Schedule:
 
 def _ms(delta: timedelta) -> int:
     return round(delta.total_seconds() * 1000)
-
-
-def _claims(answer: dict[str, Any]) -> Claims:
-    return Claims(
-        claims=[
-            Claim(
-                id=row["id"],
-                slot=row["slot"] / 1000,
-                fields=records.pairs(row["e"]),
-                text=row.get("input", ""),
-                long=records.pairs(row.get("x") or []),
-            )
-            for row in answer["claims"] or []
-        ],
-        next=answer["next"] / 1000,
-        probe=answer.get("probe") == 1,
-        half=frozenset(answer.get("half") or ()),
-        late=answer.get("late", 0) / 1000,
-    )

@@ -11,10 +11,11 @@ import structlog
 
 from edits import retry
 from edits.attempts import Attempt
+from edits.claims import Claim, Claims
 from edits.clock import boot_time
 from edits.freshness import Completeness
 from edits.models import CostState, EditError, ErrorKind, Wait, from_ms
-from edits.schedule import Claim, Claims, Step, Unanswered
+from edits.schedule import Step, Unanswered
 from edits.scripting import ScriptError
 from qubico import errors
 from workers import matching

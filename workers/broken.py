@@ -3,8 +3,9 @@
 from typing import Final
 
 from edits import retry
+from edits.claims import Claim
 from edits.models import CostState, EditError, ErrorKind
-from edits.schedule import Claim, Step
+from edits.schedule import Step
 from workers import tries
 from workers.clients import Clients
 from workers.lease import Lease

@@ -17,9 +17,10 @@ from config import watch
 from config.settings import Settings
 from config.watch import LOOP, Watch
 from edits import checks
+from edits.claims import Claim, Claims
 from edits.connection import LOST
 from edits.errors import RedisUnfit, Unavailable
-from edits.schedule import HEARTBEAT, Claim, Claims, Link, Step
+from edits.schedule import HEARTBEAT, Link, Step
 from edits.scripting import ScriptError
 from workers import broken
 from workers.adopt import Adopt

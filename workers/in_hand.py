@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import structlog
 
+from edits.claims import Claim
 from edits.outcomes import Outcomes
-from edits.schedule import Claim, Step
+from edits.schedule import Step
 from edits.scripting import ScriptError
 
 log = structlog.get_logger()

@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from edits.claims import Claims
 from edits.clock import boot_time
 from edits.limiter import Limiter, Operation
-from edits.schedule import Claims, Schedule, Shut
+from edits.schedule import Schedule, Shut
 from qubico import errors
 
 IN_A_ROW: Final = 5

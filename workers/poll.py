@@ -6,10 +6,11 @@ from datetime import timedelta
 import structlog
 
 from edits import retry
+from edits.claims import Claim, Claims
 from edits.clock import boot_time
 from edits.models import CostState, EditError, ErrorKind, Wait
 from edits.pacing import Took
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Step
 from qubico import errors, schemas
 from qubico.schemas import TaskStatus
 from workers import tries

@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from edits import formats, layout, manifest, pictures, retry, storage
+from edits.claims import Claim, Claims
 from edits.clock import boot_time
 from edits.models import (
     CostState,
@@ -22,7 +23,7 @@ from edits.models import (
     from_ms,
     to_ms,
 )
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Step
 from qubico import errors
 from workers import tries
 from workers.clients import Clients

@@ -7,10 +7,11 @@ from datetime import timedelta
 import structlog
 
 from edits.attempts import Attempt
+from edits.claims import Claim, Claims
 from edits.layout import input_key
 from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
 from edits.retry import RETRYABLE
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Step
 from edits.storage import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients

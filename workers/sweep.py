@@ -10,11 +10,12 @@ from typing import Final
 import structlog
 
 from edits import manifest, pacing
+from edits.claims import Claim, Claims
 from edits.clock import boot_time
 from edits.layout import manifest_key
 from edits.models import Edit
 from edits.retention import Retention
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Step
 from edits.storage import ObjectMissing, StorageError
 from qubico import errors
 from workers.clients import Clients

@@ -3,7 +3,7 @@
 from enum import IntEnum
 from typing import Final
 
-from edits.schedule import Claim
+from edits.claims import Claim
 
 
 class Trouble(IntEnum):

@@ -10,12 +10,13 @@ from PIL import Image
 
 from config.settings import Settings
 from edits import connection, layout, manifest
+from edits.claims import Claim
 from edits.limiter import Limiter
 from edits.links import Links
 from edits.models import CostState, EditError, EditResult, ErrorKind, to_ms
 from edits.outcomes import Outcomes
 from edits.repository import EditRepository
-from edits.schedule import Claim, Schedule, Step
+from edits.schedule import Schedule, Step
 from edits.storage import Storage, open_storage
 
 LEASE = timedelta(seconds=40)

@@ -14,6 +14,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from config.settings import load
+from edits.claims import Claim, Claims
 from edits.connection import connect
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
@@ -21,7 +22,7 @@ from edits.limiter import Limiter
 from edits.models import CostState, Edit, ErrorKind, Wait
 from edits.outcomes import Outcomes
 from edits.repository import Accepted, EditRepository, Idempotency
-from edits.schedule import Claim, Claims, Schedule, Step
+from edits.schedule import Schedule, Step
 from edits.scripting import Scripts
 from tests.factories import make_edit, make_error, make_result
 from tests.integration.edits import invariants

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
 
 from edits import errors
+from edits.claims import Claim
 from edits.connection import connect
 from edits.models import CostState, ErrorKind, Priority, Wait
-from edits.schedule import Claim
 from tests.factories import MOMENT
 from tests.integration.edits.core import LEASE, Core, moment
 from tests.integration.edits.invariants import scores

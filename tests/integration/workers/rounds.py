@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from edits import layout
+from edits.claims import Claim, Claims
 from edits.models import Edit, EditInput, EditStatus, new_id
-from edits.schedule import Claim, Claims, Step
+from edits.schedule import Step
 from tests.parts.sandbox import Sandbox
 from workers.clients import Clients
 from workers.engine import StepWork, steps_of
