@@ -198,7 +198,7 @@ class TestImage:
         taken = {line[1:] for line in lines if line.startswith("!")}
         assert "*" in lines
         assert {path for path in taken if not (ROOT / path).exists()} == set()
-        packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+        packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
         assert packages <= taken
         assert ".env" not in taken
 
