@@ -19,7 +19,7 @@ def test_the_same_seed_draws_the_same_tasks():
     assert STEADY.tasks(50, seed=9) == STEADY.tasks(50, seed=9) != STEADY.tasks(50, seed=8)
 
 
-def test_a_short_budget_is_kept():
-    row = pacing.short_of_reads(0.5, seconds=60)
-    assert row["reads"] <= row["reads_allowed"] * 1.05
-    assert row["lag"] < 3
+def test_a_short_budget_costs_some_lag_and_no_more():
+    plenty, half = (pacing.short_of_reads(share, seconds=60) for share in (2.0, 0.5))
+    assert half["reads"] < 0.8 * plenty["reads"]
+    assert plenty["lag"] < half["lag"] < 5 * plenty["lag"]
