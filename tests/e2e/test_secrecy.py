@@ -57,6 +57,14 @@ class Overheard:
         self._thread.start()
         return self
 
+    def of(self, database: int) -> str:
+        return "\n".join(line for line in list(self.lines) if line.startswith(f"{database} "))
+
+    def bodies(self, database: int) -> list[bytes]:
+        """Of the messages that went through this database, decoded."""
+        found = re.findall(r'"body": ?"([A-Za-z0-9+/=]+)"', self.of(database).replace("\\", ""))
+        return [base64.b64decode(body) for body in found]
+
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._client.ping()  # one more command, so that the listener looks up
@@ -146,6 +154,7 @@ def flower_says(stack: RunningStack) -> str:
 
 def test_what_is_secret_stays_where_it_is_kept(secretive: RunningStack) -> None:
     stack = secretive
+    broker = int(urlsplit(stack.setting("RETOUCH_BROKER_URL")).path.strip("/") or 0)
     with stack.http() as api, Overheard(stack.redis_url) as overheard:
         ids, refusals = ask(api)
         outage(stack, api)
@@ -154,6 +163,7 @@ def test_what_is_secret_stays_where_it_is_kept(secretive: RunningStack) -> None:
         statuses = [api.get(f"/v1/edits/{i}").json()["status"] for i in ids]
         timelines = "".join(api.get(f"/v1/edits/{i}/timeline").text for i in ids)
         shown = "".join(api.get(f"/v1/edits/{i}").text for i in ids)
+        eventually(lambda: overheard.bodies(broker), "a message goes through the broker", seconds=60)
         pages = api.get("/metrics").text + api.get("/readyz?verbose").text + api.get("/openapi.json").text
     assert {"succeeded", "failed"} == set(statuses)
 
@@ -163,14 +173,8 @@ def test_what_is_secret_stays_where_it_is_kept(secretive: RunningStack) -> None:
     objects = {path.name: path.read_bytes().decode("latin-1") for path in objects_of(stack)}
     manifests = "".join(text for name, text in objects.items() if name == "manifest.json")
     assert manifests
-    broker = int(urlsplit(stack.setting("RETOUCH_BROKER_URL")).path.strip("/") or 0)
     sent = "\n".join(overheard.lines)
-    messages = "\n".join(line for line in overheard.lines if line.startswith(f"{broker} "))
-    bodies = [
-        base64.b64decode(body) for body in re.findall(r'"body": ?"([A-Za-z0-9+/=]+)"', messages.replace("\\", ""))
-    ]
-    assert bodies, "the broker was not overheard"
-    messages += "".join(body.decode("latin-1") for body in bodies)
+    messages = overheard.of(broker) + "".join(body.decode("latin-1") for body in overheard.bodies(broker))
     published = "\n".join(line for line in overheard.lines if " PUBLISH " in line.upper())
     assert published
 
