@@ -8,6 +8,7 @@ import httpx
 from tests.parts import stack as parts
 from tests.parts.stack import PICTURE, environment, eventually, listed, program, run_stack, running
 from tests.parts.terminal import at_terminal
+from tests.parts.valkey import free_port
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -110,9 +111,10 @@ def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
 def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    environ = environment(
-        tmp_path, TMPDIR=str(temporary), RETOUCH_QUBICO__BASE_URL="https://api.piapi.ai", RETOUCH_QUBICO__API_KEY="real"
-    )
+    # Other programs of this machine say in the usual folder which ports they are about to take; this one looks elsewhere.
+    ports = {f"RETOUCH_{part}__PORT": str(free_port()) for part in ("API", "SANDBOX", "FLOWER", "METRICS")}
+    real = {"RETOUCH_QUBICO__BASE_URL": "https://api.piapi.ai", "RETOUCH_QUBICO__API_KEY": "real"}
+    environ = environment(tmp_path, TMPDIR=str(temporary), **ports, **real)
     answer = program("demo", folder=tmp_path, environ=environ)
     assert answer.returncode == 0, answer.stderr.decode()
     told = answer.stdout.decode()
