@@ -111,7 +111,7 @@ def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
 def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    # Other programs of this machine say in the usual folder which ports they are about to take; this one looks elsewhere.
+    # Other programs say in the usual temporary folder which ports they are about to take; this one looks elsewhere.
     ports = {f"RETOUCH_{part}__PORT": str(free_port()) for part in ("API", "SANDBOX", "FLOWER", "METRICS")}
     real = {"RETOUCH_QUBICO__BASE_URL": "https://api.piapi.ai", "RETOUCH_QUBICO__API_KEY": "real"}
     environ = environment(tmp_path, TMPDIR=str(temporary), **ports, **real)
