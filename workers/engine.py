@@ -119,7 +119,11 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self._finished = asyncio.Event()
         self._wakes = {step: asyncio.Event() for step in self.steps}
-        async with open_clients(self.settings, stopping=lambda: self.stopping) as clients, self._background(clients):
+        async with (
+            open_clients(self.settings, stopping=lambda: self.stopping) as clients,
+            _nothing_else_at_the_end(),
+            self._background(clients),
+        ):
             self.clients = clients
             self.work = steps_of(clients)
             self._ready.set()
@@ -213,6 +217,16 @@ class Engine:
     def _grace(self) -> float:
         """What may be used of it: the rest is for the good-bye, before whoever waits for us loses patience."""
         return max(self.settings.shutdown_grace.total_seconds() - 2 * HANDED_BACK_WITHIN, 1.0)
+
+
+@contextlib.asynccontextmanager
+async def _nothing_else_at_the_end() -> AsyncIterator[None]:
+    """Ends what still runs while the clients are open: later it would open connections that nobody closes."""
+    yield
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _kept(keep: Callable[[Clients], Awaitable[None]], clients: Clients) -> None:
