@@ -224,14 +224,11 @@ class _Checker:
     async def look_again(self) -> None:
         if not self.suspicions:
             return
-        confirmed = self.suspicions
+        confirmed = list(dict.fromkeys(self.suspicions))
         if self.patience is not None:
             await asyncio.sleep(self.patience)
             before = {suspicion.key for suspicion in self.suspicions}
-            now = {suspicion.key: suspicion for suspicion in await self._now()}
-            confirmed = [suspicion for key, suspicion in now.items() if key in before]
-        else:
-            confirmed = list({(*suspicion.key, suspicion.said): suspicion for suspicion in confirmed}.values())
+            confirmed = [suspicion for suspicion in dict.fromkeys(await self._now()) if suspicion.key in before]
         for suspicion in confirmed:
             self.report.results[suspicion.rule].add(suspicion.shown, suspicion.said)
 

@@ -165,6 +165,12 @@ async def a_timeline_without_its_end(system: System) -> str:
     return system.succeeded
 
 
+@case("timeline", "does not begin with its acceptance")
+async def a_timeline_with_more_than_one_fault(system: System) -> str:
+    await _timeline(system, system.succeeded, lambda lines: lines[1:-2])
+    return system.succeeded
+
+
 @case("timeline", "has no name")
 async def a_wait_without_a_name(system: System) -> str:
     await _timeline(system, system.succeeded, lambda lines: [*lines[:2], [*lines[2][:2], "", {}], *lines[3:]])
