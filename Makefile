@@ -1,6 +1,6 @@
 # Everything a person does here by hand. Each target sets up what it needs; a second set-up costs nothing.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test bench soak test-compose test-live check fmt
+.PHONY: help setup demo up test bench bench-full soak test-compose test-live check fmt
 
 # PYTHON=python3.12 make setup  chooses the Python;  ARGS="-k limiter" make test  goes to pytest.
 export PYTHON
@@ -25,9 +25,13 @@ test: ## every check and every test, against real parts (ARGS goes to pytest)
 	@scripts/ci-parts
 	@scripts/test $(ARGS)
 
-bench: ## how late ends are noticed for how many reads, beside other ways to poll (ARGS: the questions)
-	@scripts/setup run
+bench: ## measure beside baselines: tables, benchmarks/results/ and docs/performance.md (ARGS: the questions)
+	@scripts/setup dev
 	@.venv/bin/python -m benchmarks $(ARGS)
+
+bench-full: ## the same with more and longer rounds, for an hour or so
+	@scripts/setup dev
+	@.venv/bin/python -m benchmarks --full $(ARGS)
 
 soak: ## every fault on real processes for long, with a thousand kills; a table at the end (ARGS goes to pytest)
 	@scripts/setup dev

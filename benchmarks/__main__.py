@@ -1,46 +1,66 @@
-"""`make bench`: each question is measured beside its baselines, shown as a table and kept as JSON in `results/`."""
+"""`make bench`: each question is measured beside its baselines, shown as tables and a picture, and kept as JSON.
+
+`python -m benchmarks [QUESTION …] [--full] [--tables]`: all questions by default; `--full` takes more and longer
+rounds; `--tables` measures nothing and writes the tables of what is kept into `docs/performance.md`.
+"""
 
 import argparse
 import json
-import platform
 import sys
-from collections.abc import Iterable, Mapping
+import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import pacing
+from benchmarks import machine, page
+from benchmarks.questions import QUESTIONS
+from benchmarks.rounds import say
 
 RESULTS: Final = Path(__file__).parent / "results"
-QUESTIONS: Final = {"pacing": pacing}
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     asked.add_argument("questions", nargs="*", help=f"of {', '.join(QUESTIONS)}; all by default")
-    names = asked.parse_args().questions or list(QUESTIONS)
+    asked.add_argument("--full", action="store_true", help="more and longer rounds")
+    asked.add_argument("--tables", action="store_true", help="only write the kept tables into docs/performance.md")
+    given = asked.parse_args()
+    names = given.questions or list(QUESTIONS)
     if unknown := set(names) - set(QUESTIONS):
         sys.exit(f"bench: no question {', '.join(sorted(unknown))}; there are {', '.join(QUESTIONS)}")
-    for name in names:
-        found = QUESTIONS[name].measure()
-        kept = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(), **found}
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
-        for title, rows in QUESTIONS[name].tables(found):
-            Console(soft_wrap=True).print(_table(title, rows))
+    broken = [] if given.tables else [name for name in names if not _answered(name, full=given.full)]
+    page.write(RESULTS)
+    if broken:
+        sys.exit(f"bench: could not be measured: {', '.join(broken)}")
 
 
-def _table(title: str, rows: Iterable[Mapping[str, Any]]) -> Table:
-    shown = list(rows)
-    table = Table(title=title, title_justify="left", box=None)
-    for heading in shown[0]:
-        table.add_column(heading, justify="left" if isinstance(shown[0][heading], str) else "right")
-    for row in shown:
-        table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    return table
+def _answered(name: str, *, full: bool) -> bool:
+    """Whether it could be measured; a goal that is missed is an answer, too."""
+    question, began = QUESTIONS[name](), time.monotonic()
+    say(f"{name}: {(question.__doc__ or '').splitlines()[0]}")
+    before = machine.machine()
+    try:
+        found = question.measure(full=full)
+    except Exception:  # noqa: BLE001 - the questions after it are asked all the same
+        traceback.print_exc()
+        return False
+    kept: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "full": full,
+        "seconds": round(time.monotonic() - began, 1),
+        "machine": before,
+        **found,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    for title, rows in question.tables(found):
+        Console(soft_wrap=True).print(page.on_screen(title, rows))
+    if hasattr(question, "picture"):
+        page.draw(question.picture, found, RESULTS / f"{name}.svg")
+    return True
 
 
 if __name__ == "__main__":

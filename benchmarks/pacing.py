@@ -208,7 +208,7 @@ def short_of_reads(share: float, *, seconds: float = 400.0, rate: float = 20.0) 
     }  # fmt: skip
 
 
-def measure() -> dict[str, Any]:
+def measure(*, full: bool = False) -> dict[str, Any]:
     return {
         "curves": {shape.name: curves(shape) for shape in SHAPES},
         "shift": shift(),

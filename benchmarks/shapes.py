@@ -28,9 +28,12 @@ class Shape:
     name: str
     run: Draw
 
+    def draw(self, chance: random.Random) -> Task:
+        return Task(max(0.05, chance.gauss(*WAIT)), max(0.1, self.run(chance)))
+
     def tasks(self, number: int, *, seed: int) -> list[Task]:
         chance = random.Random(seed)
-        return [Task(max(0.05, chance.gauss(*WAIT)), max(0.1, self.run(chance))) for _ in range(number)]
+        return [self.draw(chance) for _ in range(number)]
 
     def floor(self, lag: float) -> float:
         """Reads that no schedule can do without at this mean lag, the last one included.

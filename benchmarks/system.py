@@ -1,0 +1,248 @@
+"""The product as it runs, for a question to measure: real processes beside the stand-in, ended with the `async with`.
+
+`async with running(Provider(reads=6), workers=1) as system`, then `await system.accept(100)`,
+`await system.until_ended(100, within=60)` and `used = await system.used()`.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import psutil
+from redis.asyncio import Redis
+from ulid import ULID
+
+from benchmarks.standin import Provider
+from cli import data_dir, probes, stack
+from cli.commands import ROOT
+from cli.ports import Ports, unclaimed
+from cli.supervisor import Part, Supervisor
+from edits.connection import connect
+from edits.models import Edit, EditInput
+from edits.repository import EditRepository
+
+NAMESPACE: Final = "retouch"
+PROMPT: Final = ("make it look like a water colour of the early hours, with a soft light from the left; " * 3)[:200]
+IMAGE: Final = "https://pictures.example/cats/0001.jpg"
+LOOK_EVERY: Final = 0.1  # seconds between looks whether all have ended
+ACCEPTS_AT_ONCE: Final = 50
+STARTED_WITHIN: Final = 90.0  # seconds; on a busy machine Python itself takes long
+UNLIMITED: Final = {
+    "RETOUCH_QUBICO__CREATES_PER_SECOND": "100000",
+    "RETOUCH_QUBICO__READS_PER_SECOND": "100000",
+    "RETOUCH_QUBICO__MAX_IN_FLIGHT": "1000000",
+    "RETOUCH_QUBICO__WEBHOOKS": "false",
+}
+"""Settings under which nothing but the work itself takes time; a question that asks about limits sets its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What the parts have used since they were started: seconds of CPU, by the part's name without its number."""
+
+    cpu: Mapping[str, float]
+    commands: int  # of Redis
+    redis_bytes: int
+    memory: Mapping[str, int]  # resident bytes
+
+    def since(self, before: "Used") -> "Used":
+        """CPU and commands as a difference; memory as it is now."""
+        cpu = {name: spent - before.cpu.get(name, 0.0) for name, spent in self.cpu.items()}
+        return Used(cpu, self.commands - before.commands, self.redis_bytes, self.memory)
+
+
+@dataclass
+class System:
+    supervisor: Supervisor
+    redis: Redis
+    provider_url: str
+    api_url: str
+    api_key: str
+    folder: Path
+    environ: Mapping[str, str]
+    """What the parts were told, for a process of the question's own."""
+
+    _http: aiohttp.ClientSession
+    _repository: EditRepository = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._repository = EditRepository(self.redis, namespace=NAMESPACE)
+
+    async def accept(self, number: int, **given: Any) -> list[str]:
+        """So many edits straight into Redis, as the API puts them in; their ids. `given`: fields of EditInput."""
+        made = [self.edit(**given) for _ in range(number)]
+        for at in range(0, number, ACCEPTS_AT_ONCE):
+            taken = made[at : at + ACCEPTS_AT_ONCE]
+            await asyncio.gather(*(self._repository.accept(edit, idempotency=None, max_queued=10**7) for edit in taken))
+        return [edit.id for edit in made]
+
+    async def accept_evenly(self, number: int, *, rate: float, **given: Any) -> None:
+        """Ten times a second as many as have become due by then."""
+        loop = asyncio.get_running_loop()
+        began, done = loop.time(), 0
+        while done < number:
+            due = min(number, round((loop.time() - began) * rate) + 1) - done
+            if due > 0:
+                await self.accept(due, **given)
+                done += due
+            await asyncio.sleep(0.1)
+
+    def edit(self, **given: Any) -> Edit:
+        now = datetime.now(UTC)
+        asked = {"prompt": PROMPT, "image": IMAGE, "width": 1024, "height": 1024, "steps": 28, "seed": 1} | given
+        return Edit(
+            id=f"edit_{ULID()}", tenant="default", livemode=False, input=EditInput(**asked),
+            created_at=now, updated_at=now,
+        )  # fmt: skip
+
+    async def post(self, **given: Any) -> dict[str, Any]:
+        """One edit by the API, over a connection that is kept."""
+        body = {"prompt": PROMPT, "image": IMAGE, "width": 1024, "height": 1024} | given
+        async with self._http.post(
+            f"{self.api_url}/v1/edits", json=body, headers={"X-API-Key": self.api_key}
+        ) as answer:
+            told: dict[str, Any] = await answer.json()
+            if answer.status != 202:
+                raise RuntimeError(f"POST /v1/edits: {answer.status} {told}")
+            return told
+
+    async def post_evenly(self, number: int, *, rate: float, **given: Any) -> None:
+        loop = asyncio.get_running_loop()
+        began, posts = loop.time(), []
+        for i in range(number):
+            await asyncio.sleep(began + i / rate - loop.time())
+            posts.append(asyncio.create_task(self.post(**given)))
+        await asyncio.gather(*posts)
+
+    async def ended(self) -> int:
+        return int(await self.redis.zcard(f"{NAMESPACE}:retention"))
+
+    async def until_ended(self, number: int, *, within: float) -> float:
+        """Seconds until so many edits have ended, those of before included. Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while (ended := await self.ended()) < number:
+            if loop.time() - began > within:
+                raise TimeoutError(f"{ended} of {number} edits had ended after {within:.0f} s")
+            await asyncio.sleep(LOOK_EVERY)
+        return loop.time() - began
+
+    async def counters(self) -> dict[str, Any]:
+        """What the stand-in has seen (`standin.Counters`)."""
+        async with self._http.get(f"{self.provider_url}/counters") as answer:
+            told: dict[str, Any] = json.loads(await answer.read())
+            return told
+
+    async def control(self, **asked: Any) -> None:
+        """`closed_for` seconds, or fields of Provider; all that the stand-in has counted is forgotten."""
+        async with self._http.post(f"{self.provider_url}/control", data=json.dumps(asked)) as answer:
+            if answer.status != 200:
+                raise ValueError(await answer.text())
+
+    async def used(self) -> Used:
+        cpu: dict[str, float] = {}
+        memory: dict[str, int] = {}
+        for part, pid in self.supervisor.pids().items():
+            name = part.rstrip("0123456789")
+            spent, resident = used_by(pid)
+            cpu[name] = cpu.get(name, 0.0) + spent
+            memory[name] = memory.get(name, 0) + resident
+        told = await self.redis.info()
+        return Used(cpu, int(told["total_commands_processed"]), int(told["used_memory"]), memory)
+
+    def pids(self, name: str = "worker") -> list[int]:
+        """Of the parts of this name, whatever their number."""
+        return [pid for part, pid in self.supervisor.pids().items() if part.rstrip("0123456789") == name]
+
+
+def used_by(pid: int) -> tuple[float, int]:
+    """Seconds of CPU and resident bytes of a process and of all below it, the ended ones included."""
+    spent, resident = 0.0, 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        first = psutil.Process(pid)
+        for process in [first, *first.children(recursive=True)]:
+            times = process.cpu_times()
+            spent += times.user + times.system + times.children_user + times.children_system
+            resident += process.memory_info().rss
+    return spent, resident
+
+
+@asynccontextmanager
+async def running(
+    provider: Provider, *, workers: int = 1, api: bool = False, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[System]:
+    """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for."""
+    ports = Ports()
+    with tempfile.TemporaryDirectory(prefix="retouch-bench-") as made:
+        folder, port = Path(made), ports.any()
+        environ = bare_environ() | UNLIMITED | {
+            "RETOUCH_DATA_DIR": str(folder / "var"),
+            "RETOUCH_API__PORT": str(unclaimed()),
+            "RETOUCH_WORKER__PROCESSES": str(workers),
+            "RETOUCH_QUBICO__BASE_URL": f"http://127.0.0.1:{port}",
+            "RETOUCH_QUBICO__API_KEY": "bench",
+            "RETOUCH_QUBICO__RESULT_HOSTS": f"127.0.0.1:{port}",
+            "RETOUCH_QUBICO__SANDBOX": "true",
+            "RETOUCH_SHUTDOWN_GRACE": "5s",
+            **(settings or {}),
+        }  # fmt: skip
+        ground = stack.Ground(environ=environ, folder=folder)
+        asked = ground.load()
+        data_dir.create(asked.data_dir)
+        built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
+        wanted = [_patient(part) for part in built.parts if part.name != "flower" and (api or part.name != "api")]
+        supervisor = Supervisor(
+            [standin_part(port, provider, folder=folder), *wanted], logs=asked.data_dir / "logs", say=say, grace=10
+        )
+        async with supervisor:
+            made_for = {name: text for name, text in built.up.environment.items() if name not in environ}
+            redis = connect(made_for.get("RETOUCH_REDIS_URL") or str(asked.redis_url), socket_timeout=10)
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4)
+            async with redis, aiohttp.ClientSession(connector=connector) as http:
+                yield System(
+                    supervisor=supervisor,
+                    redis=redis,
+                    provider_url=f"http://127.0.0.1:{port}",
+                    api_url=built.up.api_url,
+                    api_key=built.up.api_key,
+                    folder=folder,
+                    environ={**environ, **made_for},
+                    _http=http,
+                )
+    ports.release()
+
+
+def standin_part(port: int, provider: Provider, *, folder: Path) -> Part:
+    return Part(
+        name="standin",
+        command=(sys.executable, "-m", "benchmarks.standin", str(port), json.dumps(asdict(provider))),
+        environment=bare_environ() | {"PYTHONPATH": str(ROOT)},
+        ready=probes.http(port, "/counters"),
+        order=0,
+        start_within=STARTED_WITHIN,
+        folder=folder,
+    )
+
+
+def bare_environ() -> dict[str, str]:
+    """Our own environment without settings of the product: what is measured is what the question says."""
+    return {name: text for name, text in os.environ.items() if not name.startswith(("RETOUCH_", "SANDBOX_", "FLOWER_"))}
+
+
+def _patient(part: Part) -> Part:
+    return Part(**{**part.__dict__, "start_within": STARTED_WITHIN, "well": None})
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"  {text}\n")
+    sys.stderr.flush()
