@@ -114,7 +114,8 @@ class _Checker:
         allowed["expiring"] = _ms(leases.submit_lease + leases.margin + IDLE)
         if closed and float(closed) > now - allowed["poll"]:  # the provider has just kept us from reading
             del allowed["poll"]
-            self.report.skip(["overdue"], "polls: the provider keeps us from reading")
+            if sizes[reading.DUE_SETS.index("poll")]:
+                self.report.skip(["overdue"], "polls: the provider keeps us from reading")
         self.bounds = rules.Bounds(overdue=allowed)
         if self.storage is None:
             self.report.skip(OF_OBJECTS, "no storage was given")
