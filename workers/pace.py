@@ -14,6 +14,7 @@ from edits.repository import EditRepository
 log = structlog.get_logger()
 
 LEARNED_EVERY: Final = 5.0  # seconds
+GUESSED: Final = Pace.learned([])
 
 
 @dataclass(slots=True)
@@ -31,8 +32,7 @@ class Paces:
         if now - self._learned_at.get(steps, float("-inf")) > LEARNED_EVERY:
             self._learned_at[steps] = now  # whoever asks meanwhile goes by what was learned before
             await self._learn(steps)
-        pace = self._paces.setdefault(steps, Pace.learned([]))
-        return pace.stretched(self.stretch)
+        return self._paces.get(steps, GUESSED).stretched(self.stretch)
 
     def claimed(self, *, late: float) -> None:
         """Reads were claimed, and so many seconds overdue are those that the budget does not allow yet."""
