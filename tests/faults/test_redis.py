@@ -52,29 +52,35 @@ Fault = Callable[[Ground], None]
 
 
 def redis_killed(ground: Ground) -> None:
+    """SIGKILL; started again after so long."""
     ground.valkey.kill()
     time.sleep(ground.seconds)
     ground.valkey.start()
 
 
 def redis_hangs(ground: Ground) -> None:
+    """SIGSTOP, then SIGCONT."""
     ground.valkey.stop_answering(seconds=ground.seconds)
 
 
 def redis_behind_a_black_hole(ground: Ground) -> None:
+    """A proxy before Redis passes nothing on."""
     _swallowed(ground, ground.redis)
 
 
 def redis_lost_to_one_worker(ground: Ground) -> None:
+    """A proxy before Redis passes nothing on for one of two workers."""
     _swallowed(ground, ground.one_workers)
 
 
 def connections_to_redis_reset(ground: Ground) -> None:
+    """Every connection to Redis is reset each 0.3 s."""
     for _ in _every(0.3, ground.seconds):
         ground.lines.do(ground.redis.cut)
 
 
 def broker_emptied(ground: Ground) -> None:
+    """FLUSHDB of Celery's database each 0.2 s."""
     with ground.valkey.client() as client:
         client.select(BROKER)
         for _ in _every(0.2, ground.seconds):
@@ -109,6 +115,7 @@ def disk_of_redis_full(ground: Ground) -> None:
 
 
 def clock_of_redis_jumps(ground: Ground) -> None:
+    """By an hour and two days, both ways (libfaketime)."""
     if valkey.faketime() is None:
         pytest.skip("libfaketime is not installed: apt-get install faketime")
     for seconds in (3600, -3600, 172_800, -172_800, 0) if SOAK else (3600, -172_800, 0):
@@ -125,11 +132,13 @@ def storage_down(ground: Ground) -> None:
 
 
 def storage_swallows(ground: Ground) -> None:
+    """A proxy before the storage passes nothing on."""
     _swallowed(ground, ground.storage)
     _waits_are_named(ground.system)
 
 
 def storage_slow(ground: Ground) -> None:
+    """A proxy before the storage holds everything for 0.8 s of each second."""
     for _ in _every(1.0, ground.seconds):
         ground.lines.do(ground.storage.hold)
         time.sleep(0.8)
@@ -137,10 +146,12 @@ def storage_slow(ground: Ground) -> None:
 
 
 def storage_refuses(ground: Ground) -> None:
+    """It answers 403 to everything."""
     _answers(ground, *REFUSED)
 
 
 def storage_full(ground: Ground) -> None:
+    """It answers 507 to everything."""
     _answers(ground, *FULL)
 
 
