@@ -55,8 +55,8 @@ FAULTS = [
     _away("resets", "the provider resets every connection", "drop"),
     _away("down", "the provider answers 503 with HTML", "refuse_503"),
     _by_chance("loses_answers", "answers to creates are lost, most after it accepted", LOSING),
-    _by_chance("history_late", "answers to creates are lost, and its history is late", LOSING, history_lag=20 if SOAK else 3),
-    _by_chance("echo_blank", "answers to creates are lost, and tasks show no token", LOSING, echo="blank"),
+    _by_chance("history_late", "answers are lost, and its history is late", LOSING, history_lag=20 if SOAK else 3),
+    _by_chance("echo_blank", "answers are lost, and tasks show no token", LOSING, echo="blank"),
     _by_chance("throttles", "throttling in bursts", {"throttled": 0.6, "get_429_once": 0.3}),
     _by_chance(
         "reads_badly", "reads answer 404, 500, 429 at first", {"get_500_once": 0.4, "not_visible_once": 0.4, "odd": 0.3}
