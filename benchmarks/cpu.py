@@ -1,0 +1,123 @@
+"""Question: what CPU does an edit cost the workers? Beside it: a bare script, and a Celery task a poll.
+
+All read a task as often: the stand-in shows its end at the sixth read. CPU seconds are those of the processes, so that
+a busy machine stretches the time that a run takes more than what it finds.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from benchmarks import baselines
+from benchmarks.rounds import Design, goal, interleaved
+from benchmarks.standin import Provider
+from benchmarks.system import running
+
+READS: Final = 6
+SPEED: Final = 10.0  # tasks of 3 s, so that a round does not take a minute
+GAP: Final = 0.5  # seconds between the reads of those who do not learn
+SIZES: Final = {"256 KiB": 256 * 1024, "1.8 MB": 1_800_000}
+WARM: Final = 60  # edits that are not counted
+RATE: Final = 100.0  # edits a second
+TUTORIAL_RATE: Final = 15.0  # as much as one core does
+WITHIN: Final = 240.0  # seconds for a run to end
+
+
+def measure(*, full: bool = False) -> dict[str, Any]:
+    edits, rounds = (3000, 5) if full else (600, 3)
+    found = interleaved(_designs(edits, full=full), rounds=rounds)
+    return {"rate": RATE, "edits": edits, "reads": READS, "rounds": rounds, "ms": found, "goals": _goals(found)}
+
+
+def _designs(edits: int, *, full: bool) -> dict[str, Design]:
+    designs: dict[str, Design] = {}
+    for name, size in SIZES.items():
+        provider = Provider(reads=READS, speed=SPEED, picture_bytes=size)
+        designs[f"Retouch, {name}"] = lambda provider=provider: _product(provider, edits)
+        designs[f"floor, {name}"] = lambda provider=provider: _floor(provider, edits)
+        for pool in baselines.POOLS if full or name == "256 KiB" else ():
+            designs[f"tutorial ({pool}), {name}"] = lambda provider=provider, pool=pool: _tutorial(
+                provider, pool, edits // 4
+            )
+    return designs
+
+
+async def _product(provider: Provider, edits: int) -> dict[str, float]:
+    async with running(provider, workers=1, api=True) as system:
+        await system.post_evenly(WARM, rate=RATE / 4)
+        await system.until_ended(WARM, within=WITHIN)
+        await system.control()
+        before = await system.used()
+        await system.post_evenly(edits, rate=RATE)
+        await system.until_ended(WARM + edits, within=WITHIN)
+        used = (await system.used()).since(before)
+        reads = (await system.counters())["reads"]
+    return {
+        **{name: used.cpu[name] / edits * 1000 for name in ("worker", "api", "valkey")},
+        "commands": used.commands / edits,
+        "reads": reads / edits,
+    }
+
+
+async def _floor(provider: Provider, edits: int) -> dict[str, float]:
+    spent = await baselines.floor(provider, edits=edits, warm=WARM, rate=RATE, gap=GAP)
+    return {"worker": spent / edits * 1000}
+
+
+async def _tutorial(provider: Provider, pool: str, edits: int) -> dict[str, float]:
+    spent = await baselines.tutorial(provider, pool=pool, edits=edits, warm=WARM // 3, rate=TUTORIAL_RATE, gap=GAP)
+    return {"worker": spent / edits * 1000}
+
+
+def _goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    goals = [goal(f"workers' CPU ≤ 1.3 x floor, {name}", times(found, f"floor, {name}"), most=1.3) for name in SIZES]
+    tutorial = min((name for name in found if name.startswith("tutorial")), key=lambda name: _median(found, name))
+    most = 1 / times(found, tutorial)
+    return [*goals, goal(f"the better {tutorial} ≥ 8 x workers' CPU", most, least=8.0)]
+
+
+def times(found: Mapping[str, Any], other: str) -> float:
+    """The product's CPU as a multiple of the other's, at the same size of pictures."""
+    return _median(found, f"Retouch, {other.rpartition(', ')[2]}") / _median(found, other)
+
+
+def _median(found: Mapping[str, Any], name: str) -> float:
+    return float(found[name]["worker"]["median"])
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    ms = found["ms"]
+    workers = [
+        {
+            "design": name,
+            "Retouch is": f"{times(ms, name):.2f} x",
+            "CPU, ms an edit": row["worker"]["median"],
+            "least": row["worker"]["least"],
+            "most": row["worker"]["most"],
+        }
+        for name, row in ms.items()
+    ]
+    yield f"CPU of the workers, {found['reads']} reads an edit, medians of {found['rounds']} rounds", workers
+    beside = [
+        {
+            "pictures": name,
+            "api, ms": ms[f"Retouch, {name}"]["api"]["median"],
+            "Redis, ms": ms[f"Retouch, {name}"]["valkey"]["median"],
+            "commands": ms[f"Retouch, {name}"]["commands"]["median"],
+            "reads": ms[f"Retouch, {name}"]["reads"]["median"],
+        }
+        for name in SIZES
+    ]
+    yield "Beside the workers, an edit (commands: those that scripts call included)", beside
+    yield "Goals", found["goals"]
+
+
+def picture(found: Mapping[str, Any], figure: Any) -> None:
+    axes = figure.subplots()
+    rows = [(name, row["worker"]) for name, row in found["ms"].items()][::-1]
+    colours = ["#c0563c" if name.startswith("Retouch") else "#8a939b" for name, _ in rows]
+    medians = [row["median"] for _, row in rows]
+    spreads = [[row["median"] - row["least"] for _, row in rows], [row["most"] - row["median"] for _, row in rows]]
+    axes.barh([name for name, _ in rows], medians, xerr=spreads, color=colours, ecolor="#444", capsize=2)
+    axes.bar_label(axes.containers[-1], labels=[f"{value:.1f}" for value in medians], padding=4)
+    axes.set_xlabel(f"CPU of the workers, ms an edit ({found['reads']} reads); least and most of the rounds as lines")
+    axes.spines[["top", "right"]].set_visible(False)
