@@ -55,29 +55,29 @@ class Freshness:
         answer = json.loads(await self.scripts.run("known", life=_LIFE, most=MOST_OF_EACH))
         return Known(now=answer["now"], tasks=dict(answer["tasks"] or []))
 
-    async def unowned(self, tasks: Sequence[str]) -> list[str]:
+    async def without_edit(self, tasks: Sequence[str]) -> list[str]:
         """Those of the tasks that no edit of ours is known to have."""
         owners = await self.scripts.run("owners", tasks=list(tasks))
         return [task for task, owner in zip(tasks, owners, strict=True) if not owner]
 
-    async def judge(self, known: Known, shown: Collection[str], *, since: int) -> Completeness:
-        """What the history may be trusted with: read to its end after `known`, it showed these tasks.
+    async def judge(self, known: Known, listed: Collection[str], *, since: int) -> Completeness:
+        """What the history may be trusted with: read to its end after `known`, it listed these tasks.
 
         `since`: tasks claimed from then on are in it, whatever the provider's clock says. A task bought later vouches
         for every create before it, and so does time: thrice the lag of the last hour. But a known task that is missing
         shows a hole, and beyond the first hole nothing is sure.
         """
-        seen = {task: claimed for task, claimed in known.tasks.items() if task in shown}
-        holes = {task: at for task, at in known.tasks.items() if task not in shown and at >= since}
+        there = {task: claimed for task, claimed in known.tasks.items() if task in listed}
+        holes = {task: at for task, at in known.tasks.items() if task not in listed and at >= since}
         least, most = await self.scripts.run(
             "scanned",
             began=known.now,
-            shown=known.now - max(seen.values()) if seen else None,
+            shown=known.now - max(there.values()) if there else None,
             missing=known.now - min(holes.values()) if holes else None,
             life=_LIFE,
         )
         lag = max(least, most) if least >= 0 else None
-        vouched = [max(seen.values(), default=0)]
-        if lag is not None and seen:  # a reading that shows nothing of ours may be one of something else
+        vouched = [max(there.values(), default=0)]
+        if lag is not None and there:  # a reading that shows nothing of ours may be one of something else
             vouched.append(known.now - CAUTION * lag)
         return Completeness(began=known.now, until=min([max(vouched), *holes.values()]), lag=lag)

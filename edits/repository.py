@@ -20,7 +20,8 @@
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   limits and circuits (_limits.lua), the account's gate, ceilings
 {ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
-{ns}:served, :awaited  the server under which the data are whole, and who must speak after another came (_served.lua)
+{ns}:served            zset: the servers that these data had, by the number each gave out last (_served.lua)
+{ns}:doubt, :awaited, :fresh:{tenant}   only while the data may lack something: what, who must speak, what is bought
 {ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
 {ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
 {ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,17 +17,19 @@ from edits.repository import CALL_TIMEOUT
 from edits.scripting import Scripts
 
 _BATCH: Final = 200
+BUYING: Final = ("submit", "adopt", "poll", "store")  # due-sets out of which an edit may come back to the queue
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Since `mark` something may be missing; that was noticed at `shut`, when no edit later than `newest` was here.
 
-    Moments are milliseconds by the clock of Redis.
+    What was bought before `settled` is found by now. Moments are milliseconds by the clock of Redis.
     """
 
     shut: int
     mark: int
+    settled: int
     now: int
     newest: str
 
@@ -52,33 +54,43 @@ class Restoring:
         return bool(await self.scripts.run("restored", op="unknown", task=task_id, id=edit_id) == "new")
 
     async def give_up(self, edit_id: str, message: str) -> bool:
-        """A queued edit that may have been bought is not bought again."""
-        return bool(await self.scripts.run("restored", op="doubt", id=edit_id, message=message) == "ok")
+        """A queued edit that may have been bought is not bought again. False if it is not queued."""
+        return bool(await self.scripts.run("restored", op="give_up", id=edit_id, message=message) == "ok")
 
-    async def open(self, doubt: Doubt) -> bool:
-        """All that was bought is found and taken. False if Redis was restored once more in the meantime."""
-        return bool(await self.scripts.run("restored", op="open", process=self.process, shut=doubt.shut) == "ok")
+    async def settle(self, doubt: Doubt, upto: int) -> bool:
+        """All that was bought before is found and taken: whoever goes on begins there. False as for `open`."""
+        return bool(
+            await self.scripts.run("restored", op="settle", process=self.process, shut=doubt.shut, upto=upto) == "ok"
+        )
 
-    async def queued(self, doubt: Doubt) -> dict[str, EditInput]:
-        """The edits that were queued when the doubt arose, and what each of them asks for. Raises Unavailable."""
-        found: dict[str, EditInput] = {}
+    async def open(self, doubt: Doubt, *, only_if_idle: bool = False) -> bool:
+        """Submitting goes on. `only_if_idle`: unless something that was here may be bought, or bought again.
+
+        False also if there is another doubt by now, or another process that settles it.
+        """
+        opened = await self.scripts.run(
+            "restored", op="open", process=self.process, shut=doubt.shut, idle=int(only_if_idle)
+        )
+        return bool(opened == "ok")
+
+    async def unfinished(self, doubt: Doubt) -> AsyncIterator[tuple[str, EditInput]]:
+        """The edits that were here when the doubt arose and may be bought, or bought again. Raises Unavailable."""
         try:
-            for tenant in await self.redis.zrange(self._key("tenants"), 0, -1):
-                line = await self.redis.zrange(self._key("q", str(tenant)), 0, -1)
-                ids = [edit_id for edit_id in map(str, line) if edit_id <= doubt.newest]
-                for some in _batched(ids, _BATCH):
+            tenants = map(str, await self.redis.zrange(self._key("tenants"), 0, -1))
+            # In the order in which an edit may move meanwhile.
+            for line in [*(self._key("due", step) for step in BUYING), *(self._key("q", tenant) for tenant in tenants)]:
+                ids = [edit_id for edit_id in map(str, await self.redis.zrange(line, 0, -1)) if edit_id <= doubt.newest]
+                for start in range(0, len(ids), _BATCH):
+                    some = ids[start : start + _BATCH]
                     texts = await self.redis.mget([self._key("i", edit_id) for edit_id in some])
-                    found |= {i: records.read_input(str(text)) for i, text in zip(some, texts, strict=True) if text}
+                    for edit_id, text in zip(some, texts, strict=True):
+                        if text:
+                            yield edit_id, records.read_input(str(text))
         except (RedisError, OSError, TimeoutError) as exc:
             raise Unavailable("Redis does not answer.") from exc
-        return found
 
     def _key(self, *parts: str) -> str:
         return ":".join([self.namespace, *parts])
-
-
-def _batched(ids: list[str], most: int) -> Iterator[list[str]]:
-    return (ids[start : start + most] for start in range(0, len(ids), most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ class Told:
 async def look(redis: Redis, namespace: str) -> Told:
     """Raises Unavailable."""
     pipe = redis.pipeline(transaction=False)
-    pipe.hmget(f"{namespace}:served", ["shut", "lost"])
+    pipe.hmget(f"{namespace}:doubt", ["shut", "lost"])
     pipe.zcard(f"{namespace}:awaited")
     pipe.zrevrange(f"{namespace}:unknown", 0, -1)
     try:

@@ -21,6 +21,7 @@ HEARTBEAT: Final = timedelta(seconds=2)
 ASKED_AGAIN_FOR: Final = timedelta(seconds=15)  # less than the answer of a claim is kept
 ASKED_AGAIN_AFTER: Final = timedelta(milliseconds=200)
 MOST_UNANSWERED: Final = 1000
+SERVERS: Final = 16  # of so many the numbers are kept, as in the data
 LIVES: Final = timedelta(
     seconds=7
 )  # a process or chain not heard of for so long is gone: three heartbeats and a margin
@@ -73,7 +74,7 @@ class Schedule:
     max_in_flight: int
     process: str = field(default_factory=lambda: uuid4().hex)
     beats: int = 0
-    told: list[dict[str, Any]] = field(default_factory=list)  # server and number, the last first
+    told: list[dict[str, Any]] = field(default_factory=list)  # servers and numbers (_served.lua), the last first
     shut: bool = False  # the data may lack what was written last (see _served.lua)
 
     async def claim_submit(self, most: int, *, lease: timedelta) -> Claims:
@@ -204,11 +205,12 @@ class Schedule:
         answer = json.loads(text)
         self._listen(answer)
         self.shut = answer["shut"] == 1
+        self.told = self.told if self.shut else self.told[:1]
         return [Link(Step(row["step"]), row["slot"], row["number"]) for row in answer.get("start", [])]
 
     def _listen(self, answer: dict[str, Any]) -> None:
         """Answers come in the order in which Redis gave them, so the last one counts, be its number lower or not."""
-        before = [pair for pair in self.told if pair["run"] != answer["run"]][:1]
+        before = [pair for pair in self.told if pair["run"] != answer["run"]][: SERVERS - 1]
         self.told = [{"run": answer["run"], "n": answer["n"]}, *before]
 
     async def _claim(self, script: str, **arguments: object) -> dict[str, Any]:

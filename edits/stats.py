@@ -68,7 +68,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         pipe.hgetall(f"{ns}:chain:{step}")
     for operation in OPERATIONS:
         pipe.hget(f"{ns}:limit:{operation}", "half")
-    pipe.hexists(f"{ns}:served", "shut")
+    pipe.exists(f"{ns}:doubt")
     pipe.zcard(f"{ns}:unknown")
     pipe.hgetall(f"{ns}:ceilings")
     pipe.hgetall(f"{ns}:gate")

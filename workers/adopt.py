@@ -13,14 +13,14 @@ from edits import retry
 from edits.attempts import Attempt
 from edits.claims import Claim, Claims
 from edits.clock import boot_time
-from edits.freshness import Completeness
+from edits.freshness import Completeness, Freshness
 from edits.models import CostState, EditError, ErrorKind, Wait, from_ms
 from edits.schedule import Step, Unanswered
 from edits.scripting import ScriptError
 from qubico import errors
 from workers import matching
 from workers.clients import Clients
-from workers.history import CLOCKS, History, Incomplete, Unreadable, attempt_of
+from workers.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
 from workers.lease import Lease
 from workers.limits import reading
 from workers.matching import Asked, Wanted
@@ -70,11 +70,11 @@ class Adopt:
             return
         if looked is None:
             return
-        history, lease = looked
-        if await self._take(claim, lease, self.history.tasks_of(self._attempt(claim)), how="history"):
+        found, lease = looked
+        if await self._take(claim, lease, found.tasks_of(self._attempt(claim)), how="history"):
             return
         if since_submit > self._quiet:
-            await self._settle(claim, lease, history)
+            await self._settle(claim, lease, found)
         else:
             await self._again(claim, lease)
 
@@ -90,7 +90,7 @@ class Adopt:
         """The attempt whose create was lost; a person's `retry` has raised the number since."""
         return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
 
-    async def _look(self, claim: Claim, lease: Lease) -> tuple[Completeness, Lease] | None:
+    async def _look(self, claim: Claim, lease: Lease) -> tuple[Reading, Lease] | None:
         """Reads the history; a long reading renews the claim, so that nobody else begins the same one.
 
         None if somebody has decided about the edit in the meantime. Raises Incomplete.
@@ -105,9 +105,10 @@ class Adopt:
                 lease = renewed
         return looking.result(), lease
 
-    async def _settle(self, claim: Claim, lease: Lease, history: Completeness) -> None:
+    async def _settle(self, claim: Claim, lease: Lease, found: Reading) -> None:
         """A complete reading, begun after the quiet period, shows no task with this attempt's token."""
-        silent = await lease.decide(lambda: self._silent(claim))
+        history = found.complete
+        silent = await lease.decide(lambda: self._silent(claim, found))
         if silent is None:
             return
         fitting, may_hide_it = silent
@@ -120,9 +121,10 @@ class Adopt:
         else:
             await self._undecidable(claim, lease)
 
-    async def _silent(self, claim: Claim) -> tuple[str | None, bool]:
+    async def _silent(self, claim: Claim, found: Reading) -> tuple[str | None, bool]:
         """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
-        tasks = await self.history.silent()
+        freshness = Freshness(self.clients.repository.scripts)
+        tasks = [found.silent[i] for i in await freshness.without_edit(list(found.silent))] if found.silent else []
         edits = await self.clients.schedule.unanswered() if tasks else []
         if not tasks or edits is None:
             return None, bool(tasks)

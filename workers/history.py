@@ -1,6 +1,7 @@
 """The provider's own history, as far as it names our attempts. An incomplete reading proves nothing, and says so."""
 
 import asyncio
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -11,18 +12,18 @@ from edits.models import from_ms, to_ms
 from edits.scripting import ScriptError
 from qubico import errors, schemas
 from qubico.account import HistoryPage
+from qubico.client import LARGEST_PAGE
 from workers.clients import CALLBACKS, Clients
 from workers.limits import reading
 from workers.matching import Asked, Silent
 
 CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
 TRAVEL: Final = timedelta(seconds=25)  # from the claim of a create to the provider
-MOST_PAGES: Final = 200
+MOST_PAGES: Final = 100  # of one window; where there are more, it is made shorter
+SECOND: Final = timedelta(
+    seconds=1
+)  # the provider's unit of time; whether a window's ends belong to it, it does not say
 MOST_REMEMBERED: Final = 20_000
-
-
-Shown = dict[str, datetime | None]
-"""The tasks of a reading, and when the provider says they were created."""
 
 
 class Incomplete(Exception):
@@ -41,23 +42,48 @@ class Sighting:
     silent: Silent | None  # it shows neither a token nor an address for callbacks, ours or somebody else's
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All tasks of a span of time, up to `end`, and when the provider says they were created."""
+
+    end: datetime
+    listed: Mapping[str, datetime | None]
+    without_edit: Mapping[str, Sighting]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reading may be trusted with, and what it found of ours, and of tasks that do not say whose they are."""
+
+    complete: Completeness
+    ours: Mapping[str, Attempt]
+    silent: Mapping[str, Silent]
+
+    def tasks_of(self, attempt: Attempt) -> list[str]:
+        return [task_id for task_id, whose in self.ours.items() if whose == attempt]
+
+
 @dataclass(slots=True)
 class History:
     """The provider's history. Tasks that edits have are not read; every other one is, once. A scan serves all who wait.
 
-    The question that it answers: `(await history.look(since)).covers(moment)`, may the history be taken as complete
-    for creates that reached the provider up to that moment (ms, by the clock of Redis)?
+    The question that it answers: `(await history.look(since)).complete.covers(moment)`, may the history be taken as
+    complete for creates that reached the provider up to that moment (ms, by the clock of Redis)?
     """
 
     clients: Clients
-    seen: dict[str, Sighting] = field(default_factory=dict)
-    scan: "asyncio.Task[Completeness] | None" = None
+    remembered: dict[str, Sighting] = field(default_factory=dict)
+    scan: "asyncio.Task[Reading] | None" = None
     waiting: list[datetime] = field(default_factory=list)
 
-    async def look(self, since: datetime) -> Completeness:
+    @property
+    def _freshness(self) -> Freshness:
+        return Freshness(self.clients.repository.scripts)
+
+    async def look(self, since: datetime) -> Reading:
         """Reads what was created since then, by the clock of Redis, the provider's being off by two minutes at most.
 
-        Returns what that reading may be trusted with. Raises Incomplete, after which nothing is known.
+        Raises Incomplete, after which nothing is known.
         """
         self.waiting.append(since)
         if self.scan is not None and not self.scan.done():
@@ -68,35 +94,54 @@ class History:
             self.waiting.clear()
         return await asyncio.shield(self.scan)
 
-    async def _read(self, since: datetime) -> Completeness:
-        freshness = Freshness(self.clients.repository.scripts)
+    async def _read(self, since: datetime) -> Reading:
+        listed: dict[str, datetime | None] = {}  # of the tasks that we know
+        ours: dict[str, Attempt] = {}
+        silent: dict[str, Silent] = {}
         try:
-            known = await freshness.known()
+            known = await self._freshness.known()
             # It reaches back to a task that we know, which vouches for the clocks.
             start = min([since, from_ms(max(known.tasks.values(), default=known.now))])
-            shown = await self._pages(start - CLOCKS, from_ms(known.now) + CLOCKS, freshness)
-            await self._compare_clocks(known, shown)
-            return await freshness.judge(known, shown.keys(), since=to_ms(start))
+            async for window in self.windows(start - CLOCKS, from_ms(known.now) + CLOCKS):
+                listed |= {task_id: at for task_id, at in window.listed.items() if task_id in known.tasks}
+                ours |= {task_id: seen.attempt for task_id, seen in window.without_edit.items() if seen.attempt}
+                silent |= {task_id: seen.silent for task_id, seen in window.without_edit.items() if seen.silent}
+            await self._compare_clocks(known, listed)
+            return Reading(await self._freshness.judge(known, listed, since=to_ms(start)), ours, silent)
         except ScriptError as exc:
             raise Incomplete(type(exc).__name__) from exc
 
-    async def _pages(self, start: datetime, end: datetime, freshness: Freshness) -> Shown:
-        """All tasks of this span, whatever their order and although it may change meanwhile."""
-        shown: Shown = {}
-        listed = 0
-        for number in range(1, MOST_PAGES + 1):
+    async def windows(self, start: datetime, end: datetime) -> AsyncIterator[Window]:
+        """All tasks of this span, the earliest first, in windows short enough to be held. Raises Incomplete."""
+        length = end - start
+        while start < end:
+            until = min(start + length, end)
+            pages, listed = await self._pages(start - SECOND, until + SECOND)
+            if pages <= MOST_PAGES:
+                yield Window(until, listed, await self._sightings(listed))
+                start = until
+                length *= 2 if pages <= MOST_PAGES // 2 else 1
+            elif length < SECOND:
+                raise Incomplete(f"more than {MOST_PAGES} pages of one second")
+            else:
+                length = (until - start) / 2
+
+    async def _pages(self, start: datetime, end: datetime) -> tuple[int, dict[str, datetime | None]]:
+        """The tasks of this span, whatever their order and although it may change meanwhile, and on how many pages.
+
+        All of them, unless there are more pages than MOST_PAGES.
+        """
+        listed: dict[str, datetime | None] = {}
+        said = 0
+        for number in range(1, MOST_PAGES + 2):
             page = await self._page(start, end, number)
-            shown.update((row.task_id, row.created_at) for row in page.rows)
-            listed = max(listed, page.total or 0) if number == 1 else listed
+            listed.update((row.task_id, row.created_at) for row in page.rows)
+            said = max(said, page.total or 0) if number == 1 else said
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
-                if len(shown) < listed:
+                if len(listed) < said:
                     raise Incomplete("rows moved from page to page while they were read")
-                self._forget_oldest(shown)
-                return shown
-            new = [row.task_id for row in page.rows if row.task_id not in self.seen]
-            for task_id in await freshness.unowned(new):
-                self.seen[task_id] = await self._sight(task_id)
-        raise Incomplete(f"more than {MOST_PAGES} pages")
+                return number - 1, listed
+        return MOST_PAGES + 1, listed
 
     async def _page(self, start: datetime, end: datetime, number: int) -> HistoryPage:
         try:
@@ -108,11 +153,11 @@ class History:
             raise Incomplete(f"{page.unreadable} rows name no task")
         return page
 
-    async def _compare_clocks(self, known: Known, shown: Shown) -> None:
+    async def _compare_clocks(self, known: Known, listed: Mapping[str, datetime | None]) -> None:
         """A span of another time would show nothing of what is looked for, and seem complete."""
-        ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in shown)
+        ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in listed)
         for claimed, task_id in ours[-1:]:
-            created = shown[task_id] or await self._created(task_id)
+            created = listed[task_id] or await self._created(task_id)
             if created is None or not TRAVEL - CLOCKS <= created - from_ms(claimed) <= CLOCKS:
                 raise Unreadable(f"our time and the provider's are apart: task {task_id} was created at {created}")
 
@@ -122,6 +167,17 @@ class History:
                 return (await self.clients.qubico.get(task_id)).created_at
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
+
+    async def _sightings(self, listed: Mapping[str, object]) -> dict[str, Sighting]:
+        """Of those that no edit is known to have. One that was read before is not read again, if it is remembered."""
+        tasks, found = list(listed), {}
+        for first in range(0, len(tasks), LARGEST_PAGE):
+            for task_id in await self._freshness.without_edit(tasks[first : first + LARGEST_PAGE]):
+                sighting = self.remembered.get(task_id) or await self._sight(task_id)
+                found[task_id] = self.remembered[task_id] = sighting
+        for task_id in list(self.remembered)[: max(0, len(self.remembered) - MOST_REMEMBERED)]:
+            del self.remembered[task_id]
+        return found
 
     async def _sight(self, task_id: str) -> Sighting:
         """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""
@@ -135,21 +191,6 @@ class History:
         says = bool(task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()))
         silent = None if says else Silent(task_id, Asked.by_task(task.input), task.created_at)
         return Sighting(attempt_of(self.clients, task), silent)
-
-    def _forget_oldest(self, shown: Shown) -> None:
-        """But none of this reading: a task of it that is not remembered would count as absent."""
-        for task_id in list(self.seen)[: max(0, len(self.seen) - MOST_REMEMBERED)]:
-            if task_id not in shown:
-                del self.seen[task_id]
-
-    def tasks_of(self, attempt: Attempt) -> list[str]:
-        return [task_id for task_id, sighting in self.seen.items() if sighting.attempt == attempt]
-
-    async def silent(self) -> list[Silent]:
-        """Tasks that do not say whose they are, without those that an edit is known to have by now."""
-        found = {task_id: s.silent for task_id, s in self.seen.items() if s.silent}
-        unowned = await Freshness(self.clients.repository.scripts).unowned(list(found)) if found else []
-        return [found[task_id] for task_id in unowned]
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:

@@ -1,6 +1,7 @@
 """A lost tail of Redis: what was bought since its last mark is looked for in the provider's history, and taken.
 
-Until a reading that can be trusted has been taken over completely, nothing that was queued is bought (_served.lua).
+Until all of it is settled, window by window, by readings that can be trusted, nothing that was queued is bought
+(_served.lua). Whoever comes next goes on where the last one was.
 """
 
 import asyncio
@@ -12,14 +13,14 @@ from typing import Final
 import structlog
 
 from edits.errors import Unavailable
-from edits.freshness import Completeness, Freshness
-from edits.models import from_ms, made_at
+from edits.freshness import REMEMBERED, Completeness
+from edits.models import from_ms, made_at, to_ms
 from edits.restoring import Doubt, Restoring
 from edits.scripting import ScriptError
 from qubico import errors
 from workers.clients import Clients
-from workers.history import CLOCKS, History, Incomplete, Unreadable
-from workers.matching import Asked, Verdict, Wanted, compare
+from workers.history import CLOCKS, History, Incomplete, Unreadable, Window
+from workers.matching import Asked, Silent, Verdict, Wanted, compare
 
 log = structlog.get_logger()
 
@@ -50,19 +51,28 @@ class Restored:
             self.looking = asyncio.create_task(self._guarded())
 
     async def look(self) -> None:
-        """One reading of the history, and what follows from it. Raises Incomplete, ScriptError, Unavailable."""
+        """One pass through the history, and what follows from it. Raises Incomplete, ScriptError, Unavailable.
+
+        The lease is renewed as long as it takes, so that no other process begins one of its own.
+        """
         doubt = await self.restoring.claim(lease=LEASE)
         if doubt is None:
             return
+        passing = asyncio.create_task(self._pass(doubt))
         try:
-            history = await self._read(doubt)
+            while not (await asyncio.wait({passing}, timeout=LEASE.total_seconds() / 3))[0]:
+                with contextlib.suppress(ScriptError):
+                    await self.restoring.claim(lease=LEASE)
+        finally:
+            passing.cancel()
+        try:
+            settled = passing.result()
         except Unreadable:
-            if self._long_quiet(doubt) and not await self.restoring.queued(doubt):  # nothing that could be bought twice
-                await self._open(doubt)
+            if self._long_quiet(doubt):
+                await self._open(doubt, only_if_idle=True)  # nothing is there that could be bought twice
             raise
-        taken = await self._take(doubt)
-        log.info("restored.looked", mark=doubt.mark, taken=taken, sure=self._sure(doubt, history))
-        if self._sure(doubt, history) and await self._doubtful_given_up(doubt):
+        log.info("restored.looked", mark=doubt.mark, shut=doubt.shut, settled=settled)
+        if settled >= self._last_arrival(doubt):
             await self._open(doubt)
 
     async def _guarded(self) -> None:
@@ -71,18 +81,24 @@ class Restored:
         except (Incomplete, ScriptError, Unavailable, errors.QubicoError) as exc:
             log.warning("restored.not_looked", cause=type(exc).__name__, detail=str(exc)[:200])
 
-    async def _read(self, doubt: Doubt) -> Completeness:
-        """The lease is renewed as long as the reading takes, so that no other process begins one of its own."""
-        reading_it = asyncio.create_task(self.history.look(from_ms(doubt.mark)))
-        while not (await asyncio.wait({reading_it}, timeout=LEASE.total_seconds() / 3))[0]:
-            with contextlib.suppress(ScriptError):
-                await self.restoring.claim(lease=LEASE)
-        return reading_it.result()
+    async def _pass(self, doubt: Doubt) -> int:
+        """Takes what it finds in every window, and settles them up to the first that cannot be trusted yet."""
+        since = max(from_ms(doubt.shut), from_ms(doubt.now) - REMEMBERED)
+        recent = (await self.history.look(since)).complete  # tells how far those may be trusted that are read after it
+        settled, sure = doubt.settled, True
+        last = self._last_arrival(doubt)
+        async for window in self.history.windows(from_ms(settled) - CLOCKS, from_ms(last) + CLOCKS):
+            await self._take(doubt, window)
+            upto = min(to_ms(window.end - CLOCKS), last)
+            sure = sure and self._trusted(doubt, recent, upto) and await self._doubtful_given_up(doubt, window)
+            if sure and upto > settled and await self.restoring.settle(doubt, upto):
+                settled = upto
+        return settled
 
-    def _sure(self, doubt: Doubt, history: Completeness) -> bool:
-        """Begun after the quiet period, and to be trusted with the last create that was claimed before the doubt."""
+    def _trusted(self, doubt: Doubt, history: Completeness, upto: int) -> bool:
+        """Whether all that reached the provider until then is shown, to a reading begun after the quiet period."""
         quiet = _ms(self.clients.settings.qubico.unknown_quiet_period)
-        return history.began >= doubt.shut + quiet and history.covers(self._last_arrival(doubt))
+        return history.began >= min(upto, doubt.shut) + quiet and history.covers(upto)
 
     def _last_arrival(self, doubt: Doubt) -> int:
         """When a create that was claimed before the doubt could have reached the provider at the latest."""
@@ -92,50 +108,50 @@ class Restored:
     def _long_quiet(self, doubt: Doubt) -> bool:
         return doubt.now > doubt.shut + _ms(self.clients.settings.qubico.unknown_quiet_period + UNREADABLE_FOR)
 
-    async def _take(self, doubt: Doubt) -> int:
-        """Hands every task of ours that no edit has to its edit; returns how many were taken."""
-        ours = {task_id: sighting.attempt for task_id, sighting in self.history.seen.items() if sighting.attempt}
-        taken = 0
-        for task_id in await Freshness(self.clients.repository.scripts).unowned(list(ours)):
-            attempt = ours[task_id]
+    async def _take(self, doubt: Doubt, window: Window) -> None:
+        """Hands every task of ours that no edit has to its edit."""
+        for task_id, sighting in window.without_edit.items():
+            attempt = sighting.attempt
+            if attempt is None:
+                continue
             outcome = await self.clients.outcomes.bought(
-                attempt.edit_id,
-                attempt=attempt.number,
-                task_id=task_id,
-                how="history",
+                attempt.edit_id, attempt=attempt.number, task_id=task_id, how="history"
             )
             if outcome != "missing":
-                taken += 1
                 log.info("restored.taken", edit_id=attempt.edit_id, task_id=task_id, outcome=outcome)
             elif made_at(attempt.edit_id) < from_ms(doubt.mark) - CLOCKS:
                 continue  # it had ended and left Redis before
             elif await self.restoring.unknown(task_id, attempt.edit_id):
                 log.warning("restored.unknown_edit", edit_id=attempt.edit_id, task_id=task_id)
-        return taken
 
-    async def _doubtful_given_up(self, doubt: Doubt) -> bool:
+    async def _doubtful_given_up(self, doubt: Doubt, window: Window) -> bool:
         """Tasks that name nobody may be ours: queued edits that ask for the same are not bought again.
 
-        False if a task does not show what it asks for: then it may be anybody's.
+        False if that cannot be decided (yet): a task does not show what it asks for, or an edit that asks for the same
+        is not queued, and may be later.
         """
-        tasks = await self.history.silent()
-        queued = await self.restoring.queued(doubt) if tasks else {}
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
-        for task in tasks if queued else ():
-            if task.created_at is not None and not earliest <= task.created_at <= latest:
-                continue
+        tasks = [seen.silent for seen in window.without_edit.values() if seen.silent]
+        decided = True
+        if not tasks:
+            return decided
+        async for edit_id, asked in self.restoring.unfinished(doubt):
+            wanted = Wanted(Asked.by_edit(asked, ""), earliest=earliest, latest=latest)
+            decided = await self._told_apart(edit_id, wanted, tasks) and decided
+        return decided
+
+    async def _told_apart(self, edit_id: str, wanted: Wanted, tasks: list[Silent]) -> bool:
+        for task in tasks:
             if task.asked.prompt is None and task.asked.seed is None:
                 log.warning("restored.undecidable", task_id=task.task_id)
                 return False
-            for edit_id, asked in queued.items():
-                wanted = Wanted(Asked.by_edit(asked, ""), earliest=earliest, latest=latest)
-                if compare(wanted, task) is not Verdict.OTHER:
-                    await self.restoring.give_up(edit_id, NOT_TOLD)
-                    log.warning("restored.given_up", edit_id=edit_id, task_id=task.task_id)
+            if compare(wanted, task) is not Verdict.OTHER:
+                log.warning("restored.given_up", edit_id=edit_id, task_id=task.task_id)
+                return await self.restoring.give_up(edit_id, NOT_TOLD)
         return True
 
-    async def _open(self, doubt: Doubt) -> None:
-        if await self.restoring.open(doubt):
+    async def _open(self, doubt: Doubt, *, only_if_idle: bool = False) -> None:
+        if await self.restoring.open(doubt, only_if_idle=only_if_idle):
             self.clients.schedule.shut = False
             log.info("restored.settled", mark=doubt.mark, shut=doubt.shut)
 

@@ -20,7 +20,7 @@ local KINDS = {
   w = 'many', h = 'many', task_steps = 'many', rate = 'rate', ids = 'texts', steps = 'texts', tasks = 'texts', shifts = 'wholes',
   ceilings = 'numbers', counts = 'wholes', idem = 'key', read = 'of', result = 'of', running = 'of', no_memory = 'whole', needs = 'of', age = 'whole', ago = 'whole',
   probe = 'whole', looked = 'whole',
-  began = 'whole', shown = 'whole', missing = 'whole', judged = 'of', told = 'of', run = 'text', n = 'whole', shut = 'whole', seen = 'whole', raw = 'whole', jump = 'whole', data = 'free',
+  began = 'whole', shown = 'whole', missing = 'whole', judged = 'of', told = 'of', run = 'text', n = 'whole', shut = 'whole', upto = 'whole', seen = 'whole', raw = 'whole', jump = 'whole', data = 'free',
 }
 local EXACT = 2 ^ 53
 

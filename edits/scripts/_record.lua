@@ -113,6 +113,8 @@ end
 
 local function enqueue(e)
   redis.call('ZADD', key('q', e.tn), e.qa, e.id)
+  local newest = redis.call('HGET', key('doubt'), 'newest') -- data that may lack something: only what is surely new may be bought
+  if newest and e.id > newest and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
   redis.call('INCR', key('queued'))
   if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
   if not redis.call('ZSCORE', key('tenants'), e.tn) then

@@ -8,12 +8,13 @@ local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local state = serve(A.told or {})
 
--- The first of a tenant's queue that may be bought now. Those that are surely new stand near the end of the queue.
+-- The first of a tenant's queue that may be bought now. What has left the queue leaves `fresh` here.
 local function first_of(tenant)
   if not state.shut then return redis.call('ZRANGE', key('q', tenant), 0, 0)[1] end
-  local ids = redis.call('ZREVRANGE', key('q', tenant), 0, 199)
-  for i = #ids, 1, -1 do
-    if surely_new(state, ids[i]) then return ids[i] end
+  for _ = 1, 200 do
+    local id = redis.call('ZRANGE', key('fresh', tenant), 0, 0)[1]
+    if not id or redis.call('ZSCORE', key('q', tenant), id) then return id end
+    redis.call('ZREM', key('fresh', tenant), id)
   end
 end
 
@@ -100,7 +101,7 @@ while #claims < wanted and looked < wanted + 200 do
   local can, e = readable(id)
   if not can then
     broken[id] = true
-    redis.call('ZADD', key('q', tenant), NOW + HORIZON, id) -- behind all others, until it can be read
+    for _, line in ipairs({'q', 'fresh'}) do redis.call('ZADD', key(line, tenant), 'XX', NOW + HORIZON, id) end -- behind all others, until it can be read
   elseif not e or e.st ~= 'queued' then
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
@@ -110,7 +111,7 @@ while #claims < wanted and looked < wanted + 200 do
   end
 end
 spend('create', offer, #claims)
-if #claims > 0 then raise_number(state) end
+if #claims > 0 then give_number(state, state.run) end
 
 local reason, next_at = '', NOW + A.idle
 if queued() > 0 or count_queues() > 0 then -- what an older release queued is not in the number yet
@@ -126,4 +127,4 @@ if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.c
 local expiring = state.shut and {} or redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
 next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.by or state.run, n = state.n or 0})
+return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.run, n = state.n})

@@ -9,7 +9,7 @@ local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
 local function answer(start)
   local chains = #start > 0 and start or nil
-  return cjson.encode({start = chains, run = state.by or state.run, n = state.n or 0, shut = state.shut and 1 or 0})
+  return cjson.encode({start = chains, run = state.run, n = state.n, shut = state.shut and 1 or 0})
 end
 
 local function lowest(name)
@@ -36,7 +36,7 @@ redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
 local before = redis.call('HGET', key('wanted'), A.process)
 if A.beat > (before and cjson.decode(before).beat or 0) then
   for name, n in pairs(A.counts) do count(name, n) end
-  raise_number(state)
+  give_number(state, state.run)
 end
 local wanted = {beat = A.beat}
 for name, value in pairs(A.ceilings) do wanted[name] = value end

@@ -1,31 +1,51 @@
 #!lua flags=allow-oom
 -- What was bought since the mark is looked for, by one process at a time. A: op and, by op:
---   claim: process, lease (ms) - returns JSON {} (nothing to do, or somebody else does it) | {shut, mark, now, newest} (ms; id)
+--   claim: process, lease (ms) - returns JSON {} (nothing to do, or somebody else does it) | {shut, mark, settled, now, newest}
 --   unknown: task, id - a paid task of an edit that is not here; returns new|ok
---   doubt: id, message - a task without a token asks for what this queued edit asks for: it is not bought; returns ok|stale
---   open: process, shut - all was found and taken; returns ok|stale
+--   give_up: id, message - a task without a token asks for what this queued edit asks for: it is not bought; returns ok|stale
+--   settle: process, shut, upto (ms) - all that was bought before is found and taken; returns ok|stale
+--   open: process, shut, idle? (1: only if nothing that was here may be bought, or bought again); returns ok|stale
 need('op')
 local s = served()
+
+local function may_be_bought()
+  local lines = {key('due', 'submit'), key('due', 'adopt'), key('due', 'poll'), key('due', 'store')}
+  for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do lines[#lines + 1] = key('q', tenant) end
+  for _, line in ipairs(lines) do
+    for _, id in ipairs(redis.call('ZRANGE', line, 0, -1)) do
+      if not s.newest or id <= s.newest then return true end
+    end
+  end
+  return false
+end
+
 if A.op == 'claim' then
   need('process', 'lease')
   local taken = s.holder and s.holder ~= A.process and s.held and s.held > NOW and s.held < NOW + HORIZON
   if not s.shut or not s.newest or taken then return '{}' end
-  keep(s, {holder = A.process, held = NOW + A.lease})
-  return cjson.encode({shut = s.shut, mark = s.mark, now = NOW, newest = s.newest})
+  doubted(s, {holder = A.process, held = NOW + A.lease})
+  return cjson.encode({shut = s.shut, mark = s.mark, settled = s.settled, now = NOW, newest = s.newest})
 elseif A.op == 'unknown' then
   need('task', 'id')
   redis.call('ZREMRANGEBYRANK', key('unknown'), 0, -1000)
   return redis.call('ZADD', key('unknown'), 'NX', NOW, A.task .. ' ' .. A.id) == 1 and 'new' or 'ok'
-elseif A.op == 'doubt' then
+elseif A.op == 'give_up' then
   need('id', 'message')
   local e = record(A.id)
   if not s.shut or not e or e.st ~= 'queued' then return 'stale' end
   e.wt = 'restored'
   redis.call('HSET', key('x', A.id), 'msg', A.message)
   finish(e, 'failed', 'submission_unknown', {set = {ek = 'submission_unknown', er = 1, cs = 'unknown'}, data = {kind = 'submission_unknown'}})
+  return 'ok'
+end
+need('process', 'shut')
+if s.shut ~= A.shut or s.holder ~= A.process then return 'stale' end
+if A.op == 'settle' then
+  need('upto')
+  doubted(s, {settled = math.max(s.settled, A.upto)})
+elseif A.idle == 1 and may_be_bought() then
+  return 'stale'
 else
-  need('process', 'shut')
-  if s.shut ~= A.shut or s.holder ~= A.process then return 'stale' end
   count('restored:matched')
   reopen(s)
 end

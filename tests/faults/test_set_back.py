@@ -43,11 +43,11 @@ def test_redis_set_back(scenario: Scenario, tmp_path: Path, dying: list[str]):
             eventually(lambda: _waiting(system, left) == {"restored"}, "nothing that was queued is bought", seconds=30)
         lost = _bought(system) - known
         scenario.row.dose = f"{seconds} s with {len(lost)} tasks"
-        eventually(lambda: _served(system, "newest"), "the ids that were there are known")
+        eventually(lambda: _doubted(system, "newest"), "the ids that were there are known")
         system.fault_over()
         eventually(system.goes_on, "what is new does not wait")
         assert _bought(system).isdisjoint(left)
-        assert _served(system, "shut")
+        assert _doubted(system, "shut")
         assert system.until_ended(within=200, leap=not SOAK)
         with system.redis() as redis:
             assert redis.hmget("retouch:stats", "restored:matched", "restored:whole") == ["1", None]
@@ -82,10 +82,10 @@ def _waiting(system: System, edits: list[str]) -> set[str | None]:
     return {(edit.get("waiting") or {}).get("for") for edit in shown}
 
 
-def _served(system: System, field: str) -> bool:
-    """Of what the data say about their server; `shut` while they may lack something."""
+def _doubted(system: System, field: str) -> bool:
+    """Of what the data say while they may lack something."""
     with system.redis() as redis:
-        return bool(redis.hexists("retouch:served", field))
+        return bool(redis.hexists("retouch:doubt", field))
 
 
 def _signal_workers(system: System, which: signal.Signals) -> None:

@@ -81,4 +81,4 @@ async def test_known_are_the_tasks_that_must_show_sooner_or_later(core: Core):
 
 async def test_owned_is_what_an_edit_is_known_to_have(core: Core):
     claim = await core.processing()
-    assert await Freshness(core.scripts).unowned(["x", claim.task_id, "y"]) == ["x", "y"]
+    assert await Freshness(core.scripts).without_edit(["x", claim.task_id, "y"]) == ["x", "y"]

@@ -52,8 +52,8 @@ class Neighbours(WatchedScripts):
     async def _as_its_own_worker_reads(self, answer: str) -> str:
         """A worker of the older release asks for no `run` and `n`; here the present one reads for both."""
         redis, namespace = self._keys
-        run, number = await redis.hmget(f"{namespace}:served", "run", "n")
-        return json.dumps({"run": run or "", "n": int(number or 0)} | json.loads(answer))
+        last = await redis.zrevrange(f"{namespace}:served", 0, 0, withscores=True)
+        return json.dumps({"run": last[0][0], "n": int(last[0][1])} | json.loads(answer))
 
 
 @pytest.fixture

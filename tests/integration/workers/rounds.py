@@ -16,7 +16,7 @@ from PIL import Image
 
 from edits import layout
 from edits.claims import Claim, Claims
-from edits.models import Edit, EditInput, EditStatus, new_id
+from edits.models import Edit, EditInput, EditStatus, Priority, new_id
 from edits.schedule import Step
 from tests.parts.sandbox import Sandbox
 from workers.clients import Clients
@@ -71,7 +71,12 @@ class Rounds:
         return ":".join([self.clients.settings.namespace, *parts])
 
     async def accept(
-        self, prompt: str = "make the sky stormy", *, expires_in: float | None = None, **asked: Any
+        self,
+        prompt: str = "make the sky stormy",
+        *,
+        expires_in: float | None = None,
+        priority: Priority = Priority.STANDARD,
+        **asked: Any,
     ) -> str:
         """The id of a fresh edit in the queue."""
         edit_id = new_id()
@@ -86,6 +91,7 @@ class Rounds:
             created_at=now,
             updated_at=now,
             expires_at=now + timedelta(seconds=expires_in) if expires_in else None,
+            priority=priority,
         )
         await self.clients.repository.accept(edit, idempotency=None, max_queued=1000)
         return edit_id

@@ -51,7 +51,7 @@ async def look(rounds: Rounds) -> None:
 
 
 async def is_shut(rounds: Rounds) -> bool:
-    return bool(await rounds.redis.hexists(rounds.key("served"), "shut"))
+    return bool(await rounds.redis.exists(rounds.key("doubt")))
 
 
 async def settled(rounds: Rounds) -> None:

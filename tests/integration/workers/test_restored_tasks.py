@@ -1,6 +1,5 @@
 """A Redis that lost its tail: what was bought in it is found and taken, and never bought again."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,9 +14,6 @@ from tests.integration.workers.setback import beat, look, set_back, settled, spo
 from tests.parts.proxy import run_proxy
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import OwnServer
-from workers.adopt import Adopt
-from workers.history import Sighting
-from workers.matching import Asked, Silent
 
 
 @pytest.fixture
@@ -172,20 +168,3 @@ async def test_a_task_that_names_nobody_is_not_bought_again(rounds: Rounds, own_
     await rounds.clients.repository.retry(edit_id)
     again, _ = await rounds.claim_one(Step.ADOPT)
     assert again.moment("sa") == again.moment("cr")  # from then on it may have been bought
-
-
-async def test_a_task_of_another_time_that_shows_nothing_keeps_nothing_shut(
-    rounds: Rounds, own_server: OwnServer
-) -> None:
-    edit_id = await rounds.accept()
-    step = rounds.work[Step.ADOPT]
-    assert isinstance(step, Adopt)
-    yesterday = datetime.now(UTC) - timedelta(days=1)
-    step.history.seen["old"] = Sighting(None, Silent("old", Asked.by_task({}), created_at=yesterday))
-    await beat(rounds)
-    copy = own_server.copy()
-    await rounds.claim_one(Step.SUBMIT)
-    await set_back(rounds, own_server, copy)
-    await spoken(rounds)
-    await settled(rounds)
-    assert await rounds.run(Step.SUBMIT) == [edit_id]
