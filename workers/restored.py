@@ -131,13 +131,16 @@ class Restored:
         is not queued, and may be later.
         """
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
-        tasks = [seen.silent for seen in window.without_edit.values() if seen.silent]
+        by_seed: dict[int | None, list[Silent]] = {}  # or all edits would be compared with all tasks
+        for task in (seen.silent for seen in window.without_edit.values() if seen.silent):
+            by_seed.setdefault(task.asked.seed, []).append(task)
         decided = True
-        if not tasks:
+        if not by_seed:
             return decided
         async for edit_id, asked in self.restoring.unfinished(doubt):
             wanted = Wanted(Asked.by_edit(asked, ""), earliest=earliest, latest=latest)
-            decided = await self._told_apart(edit_id, wanted, tasks) and decided
+            near = [task for seed in {wanted.asked.seed, 0, None} for task in by_seed.get(seed, ())]
+            decided = await self._told_apart(edit_id, wanted, near) and decided
         return decided
 
     async def _told_apart(self, edit_id: str, wanted: Wanted, tasks: list[Silent]) -> bool:

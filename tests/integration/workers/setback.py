@@ -54,8 +54,9 @@ async def is_shut(rounds: Rounds) -> bool:
     return bool(await rounds.redis.exists(rounds.key("doubt")))
 
 
-async def settled(rounds: Rounds) -> None:
-    """Lets the quiet period pass; an edit accepted since the doubt is bought and vouches for the history."""
+async def witnessed(rounds: Rounds) -> None:
+    """The quiet period has passed, and an edit accepted since the doubt is bought and vouches for the history."""
+    await beat(rounds)
     await rounds.wait(4)
     await beat(rounds)
     await rounds.wait(30)
@@ -64,5 +65,9 @@ async def settled(rounds: Rounds) -> None:
     assert await rounds.run(Step.SUBMIT) == [witness]
     await rounds.wait(QUIET)
     await beat(rounds)
+
+
+async def settled(rounds: Rounds) -> None:
+    await witnessed(rounds)
     await look(rounds)
     assert not await is_shut(rounds)

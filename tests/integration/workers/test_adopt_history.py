@@ -45,6 +45,18 @@ async def test_a_history_of_many_pages_is_read_to_its_end(rounds: Rounds) -> Non
     assert rounds.sandbox.stats()["history_reads"] == 4  # three with rows, and the empty one that ends it
 
 
+async def test_more_in_a_second_than_can_be_held_proves_nothing(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MOST_PAGES", 0)  # so that one task is too many
+    edit_id = await lost(rounds)
+    await looked(rounds, edit_id)
+    assert (await rounds.place(edit_id)).name == "adopt"
+    monkeypatch.undo()
+    await looked(rounds, edit_id)
+    await adopted(rounds, edit_id)
+
+
 async def test_what_a_reading_has_shown_is_remembered_until_it_is_judged(
     rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from edits.models import EditStatus, ErrorKind
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds, until
-from tests.integration.workers.setback import beat, look, set_back, settled, spoken
+from tests.integration.workers.setback import beat, is_shut, look, set_back, settled, spoken, witnessed
 from tests.parts.proxy import run_proxy
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import OwnServer
@@ -168,3 +168,28 @@ async def test_a_task_that_names_nobody_is_not_bought_again(rounds: Rounds, own_
     await rounds.clients.repository.retry(edit_id)
     again, _ = await rounds.claim_one(Step.ADOPT)
     assert again.moment("sa") == again.moment("cr")  # from then on it may have been bought
+
+
+async def test_a_second_purchase_that_names_nobody_waits_for_the_edit_that_may_have_made_it(
+    open_rounds: OpenRounds, own_server: OwnServer
+) -> None:
+    async with open_rounds(RETOUCH_QUBICO__REBUY_FAILED="1") as rounds:
+        edit_id = await rounds.accept("[fault:failed=1]", seed=11)
+        await rounds.run(Step.SUBMIT)
+        await beat(rounds)
+        copy = own_server.copy()
+        await rounds.reach(edit_id, EditStatus.QUEUED)
+        rounds.sandbox.options(echo="strip")
+        await rounds.run(Step.SUBMIT)
+        await set_back(rounds, own_server, copy)
+        await witnessed(rounds)
+        await look(rounds)
+        assert await is_shut(rounds)  # its first task may fail, and then it would be bought again
+        await rounds.run(Step.POLL)
+        assert (await rounds.edit(edit_id)).status is EditStatus.QUEUED
+        await look(rounds)
+        assert not await is_shut(rounds)
+        edit = await rounds.edit(edit_id)
+        assert edit.error is not None
+        assert edit.error.kind is ErrorKind.SUBMISSION_UNKNOWN
+        assert rounds.bought() == 3
