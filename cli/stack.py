@@ -72,7 +72,7 @@ def build(ground: Ground, *, settings: Settings, secrets: Secrets, ports: Ports)
 
 
 def own_url(settings: Settings) -> str:
-    host = parts.reached_at(settings.api.host)
+    host = values.reached_at(settings.api.host)
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.api.port}"
 
 

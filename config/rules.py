@@ -10,7 +10,7 @@ from typing import Any
 from config import addresses
 from config.errors import Fault
 from config.leases import Leases
-from config.values import join_host
+from config.values import join_host, reached_at
 
 # The values that could be parsed, by name. A name that is missing here had a fault of its own, so no rule speaks of it.
 Values = Mapping[str, Any]
@@ -18,7 +18,6 @@ Values = Mapping[str, Any]
 # An idle chain sleeps for 15 s, and while all threads of a worker do, nothing new reaches it.
 LEAST_STALL_LIMIT = timedelta(seconds=25)
 WORKED_OUT = ("RETOUCH_PUBLIC_URL", "RETOUCH_BROKER_URL", "RETOUCH_STORAGE_URL", "RETOUCH_QUBICO__WEBHOOKS")
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, never listened on
 
 
 def worked_out(values: dict[str, Any]) -> None:
@@ -53,7 +52,7 @@ def _default(values: dict[str, Any], name: str, value: Any) -> None:
 
 def _own_url(host: str, port: int) -> str:
     # A wildcard is where we listen, not where anybody reaches us.
-    return f"http://{join_host(_WILDCARDS.get(host, host), port)}"
+    return f"http://{join_host(reached_at(host), port)}"
 
 
 def _problems(values: Values) -> Iterator[tuple[str, str]]:

@@ -162,6 +162,11 @@ def split_host(text: str) -> tuple[str, int | None]:
     return host_name(host), port
 
 
+def reached_at(host: str) -> str:
+    """Where a server that listens on this address is found from the same host."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - looked up, never listened on
+
+
 def join_host(host: str, port: int | None) -> str:
     bracketed = f"[{host}]" if ":" in host else host
     return bracketed if port is None else f"{bracketed}:{port}"

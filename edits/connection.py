@@ -16,8 +16,9 @@ LOST: Final = (RedisError, OSError, TimeoutError, RuntimeError)
 """How a server that is away shows. RuntimeError is uvloop's word for a connection closed while it is written to."""
 
 
-def connect(url: str, *, socket_timeout: float = SOCKET_TIMEOUT, max_connections: int = 16) -> Redis:
+def connect(url: str, *, socket_timeout: float | None = None, max_connections: int = 16) -> Redis:
     """A client for `redis://`, `rediss://`, `unix://` or `sentinel://host1,host2/master/db`. Nothing is sent yet."""
+    socket_timeout = SOCKET_TIMEOUT if socket_timeout is None else socket_timeout
     if urlsplit(url).scheme == "sentinel":
         return _behind_sentinels(url, socket_timeout=socket_timeout, max_connections=max_connections)
     options: dict[str, object] = {

@@ -185,7 +185,7 @@ class EditRepository:
 
     async def took(self, steps: int) -> list[Took]:
         """What the latest tasks of so many steps took, the latest first. Raises RedisError."""
-        lines: list[str] = await self.redis.lrange(f"{self.namespace}:took:{steps}", 0, -1)  # type: ignore[assignment]
+        lines: list[str] = await self.redis.lrange(f"{self.namespace}:took:{steps}", 0, -1)  # type: ignore[assignment] # redis-py's own
         return records.read_took(lines)
 
     async def gate(self) -> limiter.Gate:

@@ -9,7 +9,7 @@ settings.load_profile("machine")
 
 pytest_plugins = [
     "tests.parts.valkey", "tests.parts.s3", "tests.parts.azure", "tests.parts.sandbox", "tests.parts.stack",
-    "tests.parts.browser",
+    "tests.parts.browser", "tests.parts.patience",
 ]  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def run(*command: str, environ: Mapping[str, str] | None = None, cwd: Path | Non
 
 def works(*command: str, environ: Mapping[str, str]) -> bool:
     try:
-        return subprocess.run(command, env=environ, capture_output=True, timeout=20, check=False).returncode == 0
+        return subprocess.run(command, env=environ, capture_output=True, timeout=90, check=False).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 

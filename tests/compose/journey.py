@@ -153,7 +153,7 @@ def described(picture: bytes) -> str:
 def api() -> httpx.Client:
     key = compose("exec", "-T", "api", "cat", "admin-key").strip()
     url = f"http://127.0.0.1:{os.environ['RETOUCH_API__PORT']}"
-    return httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=30, trust_env=False)
+    return httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=90, trust_env=False)
 
 
 def containers(*more: str) -> list[dict[str, Any]]:

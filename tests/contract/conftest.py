@@ -34,7 +34,7 @@ def request_to_buy() -> KontextRequest:
 @pytest.fixture
 def client_of() -> Callable[..., QubicoClient]:
     def build(base_url: str, **options: Any) -> QubicoClient:
-        patient = {"create_timeout": 5.0, "read_timeout": 5.0, "download_timeout": 5.0}
+        patient = {"create_timeout": 60.0, "read_timeout": 60.0, "download_timeout": 60.0}
         return QubicoClient(base_url=base_url, api_key=API_KEY, **patient | options)
 
     return build

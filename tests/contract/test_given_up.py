@@ -31,12 +31,12 @@ async def test_what_has_not_left_at_the_timeout_does_not_leave_later(client_of, 
     request = KontextRequest(prompt="x", image="A" * size, steps=28, seed=1)
     async with (
         await asyncio.start_server(serve, sock=listening),
-        client_of(f"http://127.0.0.1:{listening.getsockname()[1]}", create_timeout=0.5) as client,
+        client_of(f"http://127.0.0.1:{listening.getsockname()[1]}", create_timeout=1.5) as client,
     ):
         with pytest.raises(AnswerLost):
             await client.create(request)
         given_up.set()
-        assert await asyncio.wait_for(received, 10) < size / 2
+        assert await asyncio.wait_for(received, 90) < size / 2
 
 
 async def _read_to_the_end(reader: asyncio.StreamReader) -> int:

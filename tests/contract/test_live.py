@@ -229,7 +229,7 @@ async def _file(data: dict[str, Any]) -> str:
     address = output.get("image_url") or next(iter(output.get("image_urls") or []), None)
     if not address:
         return "no address"
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as stranger:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as stranger:
         answer = await stranger.get(address)
     try:
         with Image.open(io.BytesIO(answer.content)) as opened:

@@ -94,7 +94,7 @@ def test_a_dearer_task_than_thought_counts_as_what_it_cost() -> None:
 
 
 def test_with_enough_every_question_it_can_ask_is_answered(tmp_path: Path, service: Sandbox) -> None:
-    httpx.post(f"{service.base_url}/api/v1/task", json=EARLIER, headers={"X-API-Key": KEY}, trust_env=False)
+    httpx.post(f"{service.base_url}/api/v1/task", json=EARLIER, headers={"X-API-Key": KEY}, timeout=90, trust_env=False)
     done = asked(tmp_path, KEY=KEY, URL=service.base_url, CAP_USD="0.50")
     assert done.returncode == 0, done.stdout
     text = learnt(tmp_path)

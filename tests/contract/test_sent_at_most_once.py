@@ -79,7 +79,7 @@ async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, re
         allowed = iter([True, False])
         with pytest.raises(NotSent, match="when the connection was there"):
             await client.create(request_to_buy, may_send=lambda: next(allowed))
-        await asyncio.wait_for(qubico.connected.wait(), 5)
+        await asyncio.wait_for(qubico.connected.wait(), 90)
         assert next(allowed, "asked twice") == "asked twice"
         assert qubico.received == before
         assert (await client.get("5b7a0c1e-52f4-4a0e-9a55-2f0f6c1d7e10")).status is TaskStatus.PENDING

@@ -40,7 +40,7 @@ class Vendor:
 @pytest.fixture
 async def vendor(sandbox: Sandbox) -> AsyncIterator[Vendor]:
     sandbox.options(latency=20, latency_sigma=0, wait=2)
-    async with httpx.AsyncClient(base_url=sandbox.base_url, timeout=10, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=sandbox.base_url, timeout=90, trust_env=False) as http:
         http.headers.clear()
         yield Vendor(sandbox, http)
 
@@ -88,7 +88,7 @@ async def test_the_command_line_client_edits_with_nothing_but_prompt_and_image(v
     task = await CommandLine(vendor).run(prompt="make it winter", image=IMAGE)
     assert task["status"] == "completed"
     assert task["meta"]["usage"]["consume"] == 200_000
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as browser:
         assert (await browser.get(task["output"]["image_url"])).headers["content-type"] == "image/png"
     assert vendor.sandbox.stats()["gets"] in range(5, 12)
 
@@ -143,7 +143,7 @@ async def test_the_command_line_client_uploads_a_file_and_edits_it(vendor: Vendo
     assert payload["url"] == payload["data"]["url"], "one version of the client reads either"
     assert (await client.run(prompt="snow", image=payload["url"]))["status"] == "completed"
     vendor.sandbox.advance(24 * 3600 + 1)
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as browser:
         assert (await browser.get(payload["url"])).status_code == 404
 
 

@@ -84,7 +84,7 @@ def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
     assert edit_id in [edit["id"] for edit in listed(stack.program("status", "--json"))]
     explained = stack.program("explain", edit_id)
     assert explained.stdout.decode().startswith(edit_id)
-    eventually(lambda: b"succeeded" in stack.program("status", edit_id).stdout, "the edit to succeed", seconds=30)
+    eventually(lambda: b"succeeded" in stack.program("status", edit_id).stdout, "the edit to succeed")
     late = stack.program("cancel", edit_id)
     assert late.returncode == 1
     assert b"past" in late.stderr
@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
     )
     edit_id = waiting.stderr.readline().decode().split()[0]
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
+    out, err = waiting.communicate(timeout=90)
     assert waiting.returncode == 130
     assert f"{edit_id} goes on without us: `retouch status {edit_id}`".encode() in err
     assert out == b""
@@ -182,7 +182,7 @@ def test_ctrl_c_among_many_says_that_the_same_command_goes_on(stack, album, tmp_
         ]
         eventually(lambda: len(handed_in()) == 3, "all to be handed in")
     waiting.send_signal(signal.SIGINT)
-    out, err = waiting.communicate(timeout=20)
+    out, err = waiting.communicate(timeout=90)
     assert waiting.returncode == 130
     assert b"the same command again takes it up" in err
     assert out == b""

@@ -18,7 +18,7 @@ from tests.parts.stack import ROOT, RunningStack, environment
 
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 LANGUAGES = ("sh", "python", "js")
-WITHIN = 30.0  # seconds, for one example
+WITHIN = 150.0  # seconds, for one example
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$|^#+ ([^\n]+)$", re.MULTILINE | re.DOTALL)
 
 

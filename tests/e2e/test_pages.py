@@ -25,7 +25,7 @@ def test_flower_shows_the_steps_by_name(stack: RunningStack, browser: Browser):
     def seen() -> set[str]:
         return {task["name"] for task in httpx.get(f"{address}/api/tasks").json().values()}
 
-    eventually(lambda: {"retouch.submit", "retouch.poll"} <= seen(), "links of the steps reach Flower", seconds=40)
+    eventually(lambda: {"retouch.submit", "retouch.poll"} <= seen(), "links of the steps reach Flower")
     assert "worker1" in browser.document(f"{address}/workers")
 
 

@@ -47,7 +47,7 @@ class Client:
             edit = self._ask(api, "GET", f"/v1/edits/{edit['id']}", headers={"Prefer": "wait=20"})
 
     def _ask(self, api: httpx.Client, method: str, path: str, **asked: object) -> dict[str, object]:
-        for _ in range(300):
+        for _ in range(1500):
             try:
                 answer = api.request(method, path, **asked)
             except httpx.ConnectError:
@@ -55,7 +55,7 @@ class Client:
                 self.leaving.wait(0.1)
             else:
                 return dict(answer.raise_for_status().json())
-        raise AssertionError("refused for 30 s")
+        raise AssertionError("refused for 150 s")
 
 
 @contextlib.contextmanager
@@ -70,7 +70,7 @@ def clients(stack: RunningStack, count: int) -> Iterator[list[Client]]:
         for client in made:
             client.leaving.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(90)
 
 
 @pytest.mark.fault
@@ -83,7 +83,7 @@ def test_a_rolling_restart_of_everything_under_load_is_not_noticed(tmp_path: Pat
     }
     with run_stack(tmp_path, **settings) as stack:
         with clients(stack, 3) as asking:
-            eventually(lambda: all(client.ids for client in asking), "everybody has an edit", seconds=30)
+            eventually(lambda: all(client.ids for client in asking), "everybody has an edit")
             for pid in stack.worker_pids():
                 restart(stack, pid)
             restart_api_processes(stack)
@@ -92,18 +92,17 @@ def test_a_rolling_restart_of_everything_under_load_is_not_noticed(tmp_path: Pat
             eventually(
                 lambda: all(len(client.ids) > had for client, had in zip(asking, before, strict=True)),
                 "everybody goes on",
-                seconds=30,
             )
         assert [client.failed for client in asking] == [[], [], []]
         assert sum(client.refused for client in asking) == 0  # the port is held while its processes are replaced
         ids = [edit_id for client in asking for edit_id in client.ids]
         with stack.http() as api:
             unended = {"status": "queued,submitting,processing,storing"}
-            eventually(lambda: not api.get("/v1/edits", params=unended).json()["data"], "all edits end", seconds=60)
+            eventually(lambda: not api.get("/v1/edits", params=unended).json()["data"], "all edits end")
             edits = [api.get(f"/v1/edits/{edit_id}").json() for edit_id in ids]
         assert {edit["status"] for edit in edits} == {"succeeded"}
         assert {edit["provider"]["tasks_bought"] for edit in edits} == {1}
-        ledger = httpx.get(f"{stack.sandbox_url}/sandbox/ledger", timeout=10).json()
+        ledger = httpx.get(f"{stack.sandbox_url}/sandbox/ledger", timeout=90).json()
         assert ledger["tasks_bought"] == len(ids)
         said = stack.said()
         assert said.count("died (exit 0)") == 3
@@ -114,7 +113,7 @@ def restart(stack: RunningStack, pid: int) -> None:
     """Ends a part well; `up` starts it again."""
     before = stack.said().count("started again")
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: stack.said().count("started again") > before, "it is started again", seconds=30)
+    eventually(lambda: stack.said().count("started again") > before, "it is started again")
     assert not running(pid)
 
 
@@ -124,8 +123,8 @@ def restart_api_processes(stack: RunningStack) -> None:
     old = serving(parent)
     assert len(old) == 2
     os.kill(parent, signal.SIGHUP)
-    eventually(lambda: not old & serving(parent), "both processes are new", seconds=60)
-    eventually(lambda: len(serving(parent)) == 2, "both processes run", seconds=60)
+    eventually(lambda: not old & serving(parent), "both processes are new")
+    eventually(lambda: len(serving(parent)) == 2, "both processes run")
 
 
 def serving(parent: int) -> set[int]:

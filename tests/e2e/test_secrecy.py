@@ -68,7 +68,7 @@ class Overheard:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._client.ping()  # one more command, so that the listener looks up
-        self._thread.join(10)
+        self._thread.join(90)
         self._client.close()
 
 
@@ -146,7 +146,7 @@ def processes_below(pid: int) -> str:
 def flower_says(stack: RunningStack) -> str:
     auth = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
     pages = ("/", "/tasks", "/workers", "/broker", "/api/tasks", "/api/workers?refresh=true", "/metrics")
-    with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20, follow_redirects=True) as flower:
+    with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=90, follow_redirects=True) as flower:
         for page in pages:
             assert flower.get(page).status_code == 401, page
         return "".join(flower.get(page, auth=auth).text for page in pages)
@@ -159,11 +159,11 @@ def test_what_is_secret_stays_where_it_is_kept(secretive: RunningStack) -> None:
         ids, refusals = ask(api)
         outage(stack, api)
         ends = {"succeeded", "failed", "canceled"}
-        eventually(lambda: all(api.get(f"/v1/edits/{i}").json()["status"] in ends for i in ids), "all end", seconds=60)
+        eventually(lambda: all(api.get(f"/v1/edits/{i}").json()["status"] in ends for i in ids), "all end")
         statuses = [api.get(f"/v1/edits/{i}").json()["status"] for i in ids]
         timelines = "".join(api.get(f"/v1/edits/{i}/timeline").text for i in ids)
         shown = "".join(api.get(f"/v1/edits/{i}").text for i in ids)
-        eventually(lambda: overheard.bodies(broker), "a message goes through the broker", seconds=60)
+        eventually(lambda: overheard.bodies(broker), "a message goes through the broker")
         pages = api.get("/metrics").text + api.get("/readyz?verbose").text + api.get("/openapi.json").text
     assert {"succeeded", "failed"} == set(statuses)
 
@@ -197,7 +197,7 @@ def test_what_is_secret_stays_where_it_is_kept(secretive: RunningStack) -> None:
 def test_only_its_owner_reads_what_up_keeps(secretive: RunningStack) -> None:
     for name in ("up.json", "secrets.json", "up.lock"):
         assert stat.S_IMODE((secretive.data_dir / name).stat().st_mode) == 0o600, name
-    with httpx.Client(base_url=secretive.api_url, trust_env=False) as stranger:
+    with httpx.Client(base_url=secretive.api_url, timeout=90, trust_env=False) as stranger:
         assert stranger.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}).status_code == 401
         assert stranger.get("/metrics", headers={"Host": "retouch.example.com"}).status_code == 401
 

@@ -39,11 +39,11 @@ def test_doctor_tells_of_ceilings_that_processes_disagree_on(stack):
     )  # fmt: skip
     try:
         said = "processes disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 7, 20; the lowest, 7, holds"
-        eventually(lambda: said in stack.program("doctor").stdout.decode(), "doctor to tell of it", seconds=40)
+        eventually(lambda: said in stack.program("doctor").stdout.decode(), "doctor to tell of it")
         assert "17,000 edits a day; MAX_IN_FLIGHT binds" in stack.program("doctor").stdout.decode()
     finally:
         joining.terminate()
-        assert joining.wait(20) == 0
+        assert joining.wait(90) == 0
 
 
 def test_up_tells_its_addresses_and_what_the_ceilings_come_to(stack):
@@ -56,7 +56,7 @@ def test_up_tells_its_addresses_and_what_the_ceilings_come_to(stack):
 
 def test_flower_asks_for_its_password(stack):
     login = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
-    with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20) as flower:
+    with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=90) as flower:
         assert flower.get("/").status_code == 401
         assert flower.get("/metrics").status_code == 401
         assert flower.get("/workers", auth=login).status_code == 200
@@ -100,12 +100,12 @@ def test_a_worker_of_its_own_joins_the_up_of_its_data_dir(stack):
     )  # fmt: skip
     login = ("ops", stack.setting("RETOUCH_FLOWER__PASSWORD"))
     try:
-        with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=20, auth=login) as flower:
+        with httpx.Client(base_url=stack.flower_url, trust_env=False, timeout=90, auth=login) as flower:
             seen = lambda: flower.get("/api/workers", params={"refresh": 1}).json()  # noqa: E731 - asked again and again
-            eventually(lambda: len(seen()) == 2, "Flower to see both workers", seconds=40)
+            eventually(lambda: len(seen()) == 2, "Flower to see both workers")
     finally:
         joining.terminate()
-        assert joining.wait(20) == 0
+        assert joining.wait(90) == 0
 
 
 def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):

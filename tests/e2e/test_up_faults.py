@@ -17,7 +17,7 @@ from tests.parts.valkey import free_port
 def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
     with run_stack(tmp_path, SANDBOX_LATENCY="2") as up, up.http() as api:
         _kill(up, [up.pid_of("api.app"), up.pid_of("qubico.sandbox"), up.pid_of("flower")])
-        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again")
 
         picture = base64.b64encode((ROOT / "samples" / "landscape.jpg").read_bytes()).decode()
         body = {"prompt": "Make it sepia", "image": f"data:image/jpeg;base64,{picture}"}
@@ -25,7 +25,7 @@ def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
         path = f"/v1/edits/{edit['id']}"
         eventually(lambda: _answer(api, path)["status"] == "processing", "the provider to have it")
         _kill(up, [*up.worker_pids(), up.pid_of("valkey-server")])
-        eventually(lambda: (_answer(api, path) or edit)["status"] == "succeeded", "the edit to succeed", seconds=90)
+        eventually(lambda: (_answer(api, path) or edit)["status"] == "succeeded", "the edit to succeed")
         for name in ("api", "sandbox", "flower", "worker1", "valkey"):
             assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
 
@@ -36,10 +36,10 @@ def test_parts_that_hang_are_killed_and_started_again(tmp_path):
         hung = [up.pid_of("api.app"), *up.worker_pids(), up.pid_of("flower")]
         for pid in hung:
             os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: up.said().count("started again") >= len(hung), "all to be started again", seconds=60)
+        eventually(lambda: up.said().count("started again") >= len(hung), "all to be started again")
         for name in ("api", "worker1", "flower"):
             assert f"{name} has not been well for 6 s and is killed" in up.said()
-        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again", seconds=30)
+        eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again")
         assert not any(running(pid) for pid in hung)
 
 
@@ -47,7 +47,7 @@ def _kill(up, pids):
     before = up.said().count("started again")
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: up.said().count("started again") == before + len(pids), "all to be started again", seconds=30)
+    eventually(lambda: up.said().count("started again") >= before + len(pids), "all to be started again")
 
 
 def _answer(api, path):
@@ -66,7 +66,7 @@ def test_nothing_is_left_when_up_itself_is_killed_and_the_next_one_starts(tmp_pa
         assert len(pids) == 6  # Valkey, sandbox, API, worker, Flower, and the reaper
         up.process.kill()
         up.process.wait()
-        eventually(lambda: not any(running(pid) for pid in pids), "every part to end", seconds=20)
+        eventually(lambda: not any(running(pid) for pid in pids), "every part to end")
         stale = up.program("status")
         assert stale.returncode == 3
         (up.data_dir / "up.json").unlink()  # so that the next start can be waited for
@@ -78,7 +78,7 @@ def test_ctrl_c_ends_everything_with_130(tmp_path):
     with run_stack(tmp_path) as up:
         pids = list(up.part_pids())
         up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(30) == 130
+        assert up.process.wait(90) == 130
         assert not any(running(pid) for pid in pids)
 
 
@@ -95,9 +95,9 @@ def test_each_part_ends_with_0_when_it_is_told_to(stack, part):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        eventually(lambda: _well(address), f"{part} answers", seconds=40)
+        eventually(lambda: _well(address), f"{part} answers")
         started.terminate()
-        assert started.wait(20) == 0
+        assert started.wait(90) == 0
     finally:
         started.kill()
         started.wait()

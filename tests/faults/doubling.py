@@ -23,7 +23,7 @@ class Doubler:
 
     def end(self) -> None:
         self._redis.publish(END, "")  # the watch sees that too
-        self._thread.join(10)
+        self._thread.join(90)
         assert not self._thread.is_alive()
         self._redis.close()
         self._watching.close()

@@ -21,7 +21,7 @@ class Lines:
     def to(self, port: int) -> Proxy:
         """A line to the server on this port of this machine. Touch it by `do` alone, except for its `port`."""
         proxy = Proxy(port)
-        asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(90)
         self._proxies.append(proxy)
         return proxy
 
@@ -34,7 +34,7 @@ class Lines:
             done.set()
 
         self._loop.call_soon_threadsafe(run)
-        assert done.wait(10)
+        assert done.wait(90)
 
     def soon(self, action: Callable[[], Any]) -> None:
         """From the loop: when what it is doing has been done."""
@@ -42,9 +42,9 @@ class Lines:
 
     def end(self) -> None:
         for proxy in self._proxies:
-            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(10)
+            asyncio.run_coroutine_threadsafe(proxy.stop(), self._loop).result(90)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(90)
         self._loop.close()
 
 

@@ -62,4 +62,4 @@ def served() -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(90)

@@ -30,7 +30,7 @@ def sentinel(folder: Path, primary: int) -> Iterator[int]:
         yield port
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(90)
 
 
 async def test_failover_to_a_replica(sandbox: Sandbox, tmp_path: Path):
@@ -43,16 +43,16 @@ async def test_failover_to_a_replica(sandbox: Sandbox, tmp_path: Path):
         url = f"sentinel://127.0.0.1:{port}/main"
         environ = environment(f"{url}/0", sandbox, tmp_path) | {"RETOUCH_BROKER_URL": f"{url}/1"}
         with worker(environ, tmp_path) as running, redis_sync.Redis(port=port, decode_responses=True) as asked:
-            await until(lambda: asked.sentinel_master("main")["num-slaves"] == 1, within=30)
-            await until(lambda: running.chains() == len(STEPS), within=30)
+            await until(lambda: asked.sentinel_master("main")["num-slaves"] == 1, within=90)
+            await until(lambda: running.chains() == len(STEPS), within=90)
             async with rounds_of(environ, sandbox) as rounds:
                 ids = [await rounds.accept(f"number {number}") for number in range(10)]
                 with primary.client() as client:
                     client.set("mark", "")
                     assert client.wait(1, 9000) == 1  # a first copy begins five seconds after it is asked for
                 primary.kill()
-                await until(lambda: replica.client().role()[0] == "master", within=30)
-                await until(lambda: asked.sentinel_master("main")["port"] == replica.port, within=30)
-                await all_succeed(rounds, ids, within=60)
-                await all_succeed(rounds, [await rounds.accept("afterwards")], within=30, before=10)
-                await until(lambda: running.chains() == len(STEPS), within=30)
+                await until(lambda: replica.client().role()[0] == "master", within=90)
+                await until(lambda: asked.sentinel_master("main")["port"] == replica.port, within=90)
+                await all_succeed(rounds, ids, within=120)
+                await all_succeed(rounds, [await rounds.accept("afterwards")], within=90, before=10)
+                await until(lambda: running.chains() == len(STEPS), within=90)

@@ -164,7 +164,7 @@ def behind_a_line(scenario: Scenario, folder: Path) -> Iterator[Ground]:
                 yield Ground(system, laid, redis)
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(90)
 
 
 def _port(url: str) -> int:

@@ -40,7 +40,7 @@ def own_valkey_killed(ground: Ground) -> str:
     for _ in range(kills):
         pid = ground.system.stack.pid_of(VALKEY)
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda pid=pid: _another_valkey(ground.system, pid), "`up` starts its Valkey again", seconds=60)
+        eventually(lambda pid=pid: _another_valkey(ground.system, pid), "`up` starts its Valkey again")
         time.sleep(ground.scenario.chance.uniform(0, ground.seconds))
     return f"{kills} kills"
 
@@ -50,7 +50,7 @@ def folder_of_results_full(ground: Ground) -> str:
     system = ground.system
     ground.disk.fill()
     try:
-        eventually(lambda: _storage_is_told_away(system), "it is told that the storage does not work", seconds=60)
+        eventually(lambda: _storage_is_told_away(system), "it is told that the storage does not work")
         with system.stack.http(timeout=10) as api:
             body = {"prompt": PROMPT, "image": pictures.as_data(0)}
             refused = api.post("/v1/edits", json=body)
@@ -60,9 +60,9 @@ def folder_of_results_full(ground: Ground) -> str:
         time.sleep(ground.seconds)
     finally:
         ground.disk.make_room()
-    eventually(lambda: not _storage_is_told_away(system), "the storage works again", seconds=60)
+    eventually(lambda: not _storage_is_told_away(system), "the storage works again")
     for edit in waiting:
-        eventually(lambda edit=edit: _ended(system, edit["id"]), "what waited ends", seconds=60)
+        eventually(lambda edit=edit: _ended(system, edit["id"]), "what waited ends")
         assert "storage" in {event.get("wait") for event in system.timeline(edit["id"])}, system.timeline(edit["id"])
     return f"{ground.seconds} s and {len(waiting)} results"
 
@@ -89,7 +89,7 @@ def test_one_host(scenario: Scenario, tmp_path: Path, faults: list[Fault]):
                 ):
                     doses.append(fault(ground))
                     system.fault_over()
-                    eventually(system.goes_on, f"work goes on after {_name(fault)}", seconds=120)
+                    eventually(system.goes_on, f"work goes on after {_name(fault)}")
             scenario.row.dose = ", ".join(doses)
             scenario.judge(system)
             assert not [path for path in objects.rglob("*") if path.is_file() and "#" in path.name], "staged, and left"

@@ -93,7 +93,7 @@ def redis_out_of_memory(ground: Ground) -> None:
         with ground.valkey.client() as client:
             ground.valkey.set(maxmemory=client.info("memory")["used_memory"] // 2)
         _refused(ground.system)
-        eventually(lambda: not ground.system.unended(), "accepted edits end without memory", seconds=60)
+        eventually(lambda: not ground.system.unended(), "accepted edits end without memory")
     finally:
         ground.valkey.set(maxmemory=0)
 
@@ -184,7 +184,7 @@ def test_redis_or_storage(scenario: Scenario, faults: list[Fault], tmp_path: Pat
                 fault(ground)
                 began = time.monotonic()
                 ground.system.fault_over()
-                eventually(ground.system.goes_on, f"work goes on after {fault.__name__}", seconds=120)
+                eventually(ground.system.goes_on, f"work goes on after {fault.__name__}")
                 told.append(f"{fault.__name__} {time.monotonic() - began:.1f} s")
                 print(told[-1])
         scenario.row.dose = f"{seconds} s" if SOAK else ", ".join(told)

@@ -40,7 +40,7 @@ def test_redis_set_back(scenario: Scenario, tmp_path: Path, dying: list[str]):
             if whose == ALL:
                 _signal_workers(system, signal.SIGKILL)
             own.start_on(copied)
-            eventually(lambda: _waiting(system, left) == {"restored"}, "nothing that was queued is bought", seconds=30)
+            eventually(lambda: _waiting(system, left) == {"restored"}, "nothing that was queued is bought")
         lost = _bought(system) - known
         scenario.row.dose = f"{seconds} s with {len(lost)} tasks"
         eventually(lambda: _doubted(system, "newest"), "the ids that were there are known")

@@ -28,7 +28,7 @@ class Container:
         script = [sys.executable, "-IS", str(ROOT / "scripts" / "healthcheck.py")]
         options = ["--init", str(self.init.pid), "--kept", str(self.kept), "--old-enough", str(old_enough)]
         asked = [f"http://127.0.0.1:{self.port}/{address}" for address in addresses or ("",)]
-        return subprocess.run([*script, *asked, *options], timeout=30, check=False, capture_output=True).returncode
+        return subprocess.run([*script, *asked, *options], timeout=90, check=False, capture_output=True).returncode
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def container(tmp_path: Path) -> Iterator[Container]:
     finally:
         subprocess.run(["kill", "-9", str(made.part)], check=False, capture_output=True) if made.part else None
         init.kill()
-        init.wait(10)
+        init.wait(90)
 
 
 def test_what_does_not_answer_three_times_in_a_row_is_killed(container: Container) -> None:
@@ -58,7 +58,7 @@ def test_what_does_not_answer_three_times_in_a_row_is_killed(container: Containe
     assert running(part)
     assert container.check() == 1
     eventually(lambda: not running(part), "the part is killed")
-    assert container.init.wait(10) == 0  # it ends with what it started
+    assert container.init.wait(90) == 0  # it ends with what it started
 
 
 def test_what_is_only_not_ready_or_still_young_is_left_alone(container: Container) -> None:

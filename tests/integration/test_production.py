@@ -78,7 +78,7 @@ def test_production_with_all_it_needs_starts(tmp_path: Path, redis_url: str) -> 
             said = next((line for line in process.stderr if "Application startup complete" in line), None)
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(90)
     assert said is not None
 
 
@@ -90,7 +90,7 @@ def ended(command: tuple[str, ...], folder: Path, **settings: str) -> tuple[int,
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

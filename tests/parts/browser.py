@@ -22,7 +22,7 @@ class Browser:
         return self._run("--dump-dom", address)
 
     def _run(self, *arguments: str) -> str:
-        done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run([*self._command, *arguments], capture_output=True, text=True, timeout=170, check=True)
         return done.stdout
 
 

@@ -4,7 +4,6 @@ It checks signatures, so a wrong key or a changed link is refused as in producti
 """
 
 import secrets
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.ports import GRPC_OFFSET, free_pair
 from tests.parts.starting import answers, until_ready
-
-GRPC_OFFSET = 10_000
-"""Each HTTP port of weed opens a second one this far above it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     folder = tmp_path_factory.mktemp("s3")
-    s3, master, volume, filer, admin = ports = _paired_ports(5)
+    s3, master, volume, filer, admin = ports = [free_pair() for _ in range(5)]
     server = S3Server(f"http://127.0.0.1:{s3}", "retouch-test", "testkey", secrets.token_hex(16), filer)
     (folder / "log").mkdir()
     with (folder / "stderr").open("wb") as stderr:
@@ -89,26 +86,6 @@ def _is_ready(server: S3Server) -> bool:
     """The bucket is made a moment after the server first answers."""
     bucket = f"http://127.0.0.1:{server.filer_port}/buckets/{server.bucket}/"
     return all(answers(url) for url in (f"{server.endpoint}/healthz", bucket))
-
-
-def _paired_ports(count: int) -> list[int]:
-    """Ports that are free together with their partner `GRPC_OFFSET` above."""
-    found: list[int] = []
-    while len(found) < count:
-        port = 10_000 + secrets.randbelow(20_000)  # both halves below the range that clients' ports are drawn from
-        if port not in found and _both_free(port):
-            found.append(port)
-    return found
-
-
-def _both_free(port: int) -> bool:
-    for candidate in (port, port + GRPC_OFFSET):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                return False
-    return True
 
 
 def _remove_sockets(ports: list[int]) -> None:

@@ -36,7 +36,7 @@ class Sandbox:
         self.host = f"127.0.0.1:{port}"
         self.base_url = f"http://{self.host}"
         self.api_key = api_key
-        self._http = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=10, trust_env=False)
+        self._http = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=90, trust_env=False)
 
     def options(self, **patch: Any) -> dict[str, Any]:
         """Changes these options and gives all of them."""
@@ -80,14 +80,16 @@ def run_sandbox(**options: Any) -> Iterator[Sandbox]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 90
         while not server.started and time.monotonic() < until and thread.is_alive():
             time.sleep(0.01)
         assert server.started, "the sandbox did not start"
 
         def stop() -> None:
+            for connection in list(server.server_state.connections):  # one that hangs would be left open with the loop
+                connection.loop.call_soon_threadsafe(connection.transport.abort)
             server.should_exit = True
-            thread.join(10)
+            thread.join(90)
             assert not thread.is_alive(), "the sandbox did not stop"
 
         sandbox = Sandbox(port=listener.getsockname()[1], api_key=chosen.api_key.split(",")[0], stop=stop)

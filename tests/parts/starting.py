@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-READY_WITHIN = 30.0
+READY_WITHIN = 90.0
 """Seconds; a second or two are usual."""
 
 

@@ -42,7 +42,7 @@ def at_terminal(
                 process.send_signal(then)
                 then = None
         assert until in shown, shown
-        return process.wait(20), shown
+        return process.wait(WITHIN), shown
     finally:
         os.close(primary)
         if process.poll() is None:

@@ -5,7 +5,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -15,14 +14,10 @@ from typing import Any
 import pytest
 import redis as redis_sync
 
+from tests.parts.ports import free_port
 from tests.parts.starting import until_ready
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+__all__ = ["free_port"]
 
 
 def server_binary() -> str:
@@ -54,7 +49,7 @@ def _answers(port: int) -> bool:
     try:
         with redis_sync.Redis(port=port, socket_timeout=1) as client:
             return bool(client.ping())
-    except redis_sync.ConnectionError:
+    except (redis_sync.ConnectionError, redis_sync.TimeoutError):
         return False
 
 

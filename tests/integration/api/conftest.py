@@ -66,7 +66,7 @@ def serving(settings: Settings, **server_options: Any) -> Iterator[Api]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 90
     while not server.started:
         assert thread.is_alive(), "the server ended while it started"
         assert time.monotonic() < until, "the server did not start"
@@ -74,11 +74,11 @@ def serving(settings: Settings, **server_options: Any) -> Iterator[Api]:
     url = f"http://{settings.api.host}:{settings.api.port}"
     headers = {"Authorization": f"Bearer {KEY}"}
     try:
-        with httpx.Client(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
+        with httpx.Client(base_url=url, headers=headers, timeout=90, trust_env=False) as client:
             yield Api(url, settings, client, app)
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(90)
         assert not thread.is_alive()
 
 
@@ -113,7 +113,7 @@ def api(shared_api: Api, redis_url: str) -> Api:
 @pytest.fixture
 def public_client(api: Api) -> Iterator[httpx.Client]:
     """Sends no key."""
-    with httpx.Client(base_url=api.url, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=api.url, timeout=90, trust_env=False) as client:
         yield client
 
 
@@ -127,5 +127,5 @@ async def progress(api: Api) -> AsyncIterator[Progress]:
 async def client(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """As `api.client`, for tests that ask several things at once."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=api.url, headers=headers, timeout=70, trust_env=False) as asking:
+    async with httpx.AsyncClient(base_url=api.url, headers=headers, timeout=100, trust_env=False) as asking:
         yield asking

@@ -133,7 +133,7 @@ def test_the_connection_survives_a_body_over_the_cap(start_api: Callable[..., Ap
 def test_a_body_that_stops_coming_is_given_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "STALLED", 0.2)
     head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
-    with socket.create_connection(("127.0.0.1", api.settings.api.port), timeout=10) as sender:
+    with socket.create_connection(("127.0.0.1", api.settings.api.port), timeout=90) as sender:
         sender.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         received = b"".join(iter(lambda: sender.recv(65_536), b""))
     assert received.startswith(b"HTTP/1.1 400 ")

@@ -21,7 +21,7 @@ def provider(public_client: httpx.Client) -> httpx.Client:
 
 @pytest.fixture
 async def caller(api: Api) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{api.url}/v1/callbacks/qubico/", trust_env=False) as calling:
+    async with httpx.AsyncClient(base_url=f"{api.url}/v1/callbacks/qubico/", timeout=90, trust_env=False) as calling:
         yield calling
 
 

@@ -76,7 +76,7 @@ async def test_a_callback_needs_no_key_and_is_noted(api: Api, progress: Progress
     edit_id = api.accept()["id"]
     await progress.submitting()
     token = Tokens("retouch", SECRET).sign(Attempt(str(edit_id), 1))
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as provider:
+    async with httpx.AsyncClient(base_url=api.url, timeout=90, trust_env=False) as provider:
         answer = await provider.post(f"/v1/callbacks/qubico/{token}", json=CALLBACK)
     assert (answer.status_code, answer.content) == (200, b"")
     redis = progress.repository.redis

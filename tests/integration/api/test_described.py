@@ -24,8 +24,8 @@ from tests.parts.fuzzing import SEED, TIMES
 from tests.parts.stack import ROOT
 from tests.parts.valkey import free_port
 
-EXAMPLES = 10
-WITHIN = 150 * TIMES
+EXAMPLES = 6
+WITHIN = 500 * TIMES
 
 CONFIG = """
 hooks = "tests.integration.api.described"
@@ -105,7 +105,7 @@ async def test_the_api_does_what_its_description_says(hardened: Api, tmp_path: P
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run",
         f"{hardened.url}/openapi.json", "--header", f"X-API-Key: {KEY}", "--checks", "all", "--seed", str(SEED),
-        "--max-examples", str(EXAMPLES * TIMES), "--request-timeout", "15", "--continue-on-failure", "--no-color",
+        "--max-examples", str(EXAMPLES * TIMES), "--request-timeout", "90", "--continue-on-failure", "--no-color",
     ]  # fmt: skip
     told = await asyncio.to_thread(_run, command, tmp_path)
     assert told.returncode == 0, told.stdout[-12_000:] + told.stderr[-2000:]

@@ -138,7 +138,7 @@ def test_the_page_shows_every_operation_in_a_browser(api: Api, described: dict[s
         f"--user-data-dir={tmp_path}",
     ]
     command = [browser, *options, "--enable-logging=stderr", "--dump-dom", f"{api.url}/docs"]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     assert "CONSOLE" not in shown.stderr
     sections = set(re.findall(r'<section id="(\w+)"', shown.stdout))
     operations = {o["operationId"] for path in described["paths"].values() for o in path.values()}

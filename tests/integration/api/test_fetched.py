@@ -46,7 +46,7 @@ def host() -> Iterator[Host]:
         thread.start()
         yield running
         server.shutdown()
-        thread.join(10)
+        thread.join(90)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -115,18 +116,31 @@ def test_json_that_is_nested_too_deeply_is_malformed(api: Api, text: str) -> Non
 
 @pytest.fixture(scope="module")
 def hardened(valkey_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with hardened_by(server.Protocol, valkey_port, tmp_path_factory.mktemp("hardened")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def impatient(valkey_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """With heads alone."""
+
     class Impatient(server.Protocol):
         head_within = 0.3
 
-    folder = tmp_path_factory.mktemp("hardened")
-    settings = settings_for(f"redis://127.0.0.1:{valkey_port}/0", folder, free_port())
-    with serving(settings, http=Impatient, ws="none", server_header=False, timeout_keep_alive=2) as running:
+    with hardened_by(Impatient, valkey_port, tmp_path_factory.mktemp("impatient")) as running:
         yield running
+
+
+def hardened_by(
+    protocol: type[server.Protocol], valkey_port: int, folder: Path, *, keep_alive: float = 90
+) -> contextlib.AbstractContextManager[Api]:
+    settings = settings_for(f"redis://127.0.0.1:{valkey_port}/0", folder, free_port())
+    return serving(settings, http=protocol, ws="none", server_header=False, timeout_keep_alive=keep_alive)
 
 
 @contextlib.contextmanager
 def raw(api: Api) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", api.settings.api.port), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", api.settings.api.port), timeout=90) as wire:
         yield wire
 
 
@@ -183,27 +197,27 @@ def test_an_endless_head_is_cut_before_it_is_kept(hardened: Api) -> None:
     assert (status, json.loads(body)["code"], headers["connection"]) == (431, "headers_too_large", "close")
 
 
-def test_a_head_that_does_not_end_is_given_up(hardened: Api) -> None:
-    with raw(hardened) as wire:
+def test_a_head_that_does_not_end_is_given_up(impatient: Api) -> None:
+    with raw(impatient) as wire:
         wire.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
         assert closed(wire)
 
 
-def test_a_connection_that_says_nothing_is_given_up(hardened: Api) -> None:
-    with raw(hardened) as wire:
+def test_a_connection_that_says_nothing_is_given_up(valkey_port: int, tmp_path: Path) -> None:
+    with hardened_by(server.Protocol, valkey_port, tmp_path, keep_alive=0.3) as running, raw(running) as wire:
         assert closed(wire)
 
 
-def test_a_slow_body_is_not_a_slow_head_and_the_connection_is_kept(hardened: Api) -> None:
+def test_a_slow_body_is_not_a_slow_head_and_the_connection_is_kept(impatient: Api) -> None:
     body = json.dumps(BODY).encode()
     head = f"POST /v1/edits HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
-    with raw(hardened) as wire:
+    with raw(impatient) as wire:
         for _ in range(2):
             wire.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:10])
             wire.settimeout(0.5)  # longer than a head may take
             with pytest.raises(TimeoutError):
                 wire.recv(1)
-            wire.settimeout(10)
+            wire.settimeout(90)
             wire.sendall(body[10:])
             assert read(wire)[0] == 202
 

@@ -72,7 +72,7 @@ def test_metrics_through_a_proxy_need_the_key(api: Api, public_client: httpx.Cli
 
 def test_metrics_off_loopback_need_the_key(start_api: Callable[..., Api]) -> None:
     api = start_api(RETOUCH_API__HOST="0.0.0.0")
-    with httpx.Client(base_url=f"http://127.0.0.1:{api.settings.api.port}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{api.settings.api.port}", timeout=90, trust_env=False) as client:
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers={"X-API-Key": KEY}).status_code == 200
 

@@ -40,7 +40,7 @@ class Valkey:
 
     def stop(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(90)
 
     def start(self) -> None:
         self.process = self._start()
@@ -54,7 +54,7 @@ def valkey(tmp_path: Path) -> Iterator[Valkey]:
 
 
 @pytest.fixture
-def alone(valkey: Valkey, tmp_path: Path) -> Iterator[Api]:
+def alone(own_patience: None, valkey: Valkey, tmp_path: Path) -> Iterator[Api]:
     settings = settings_for(f"redis://127.0.0.1:{valkey.port}/0", tmp_path / "var", free_port())
     with serving(settings) as api:
         yield api
@@ -63,7 +63,7 @@ def alone(valkey: Valkey, tmp_path: Path) -> Iterator[Api]:
 def timed(ask: Callable[[], httpx.Response]) -> httpx.Response:
     begun = time.monotonic()
     answer = ask()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 12  # 2 where nothing else runs; redis-py's own patience is 15
     return answer
 
 
@@ -121,15 +121,17 @@ def test_who_waits_is_shown_the_last_known_state_when_redis_goes(valkey: Valkey,
     with ThreadPoolExecutor(1) as asking:
         headers = {"Prefer": "wait=50"}
         waiting = asking.submit(lambda: alone.client.post("/v1/edits", json=BODY, headers=headers))
-        until = time.monotonic() + 10
+        until = time.monotonic() + 90
         while not alone.client.get("/v1/edits").json()["data"]:
             assert time.monotonic() < until
         valkey.stop()
-        answer = waiting.result(10)
+        answer = waiting.result(90)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
 
 
-def test_the_api_starts_without_redis_and_is_ready_once_it_is_there(valkey: Valkey, tmp_path: Path) -> None:
+def test_the_api_starts_without_redis_and_is_ready_once_it_is_there(
+    own_patience: None, valkey: Valkey, tmp_path: Path
+) -> None:
     valkey.stop()
     with serving(settings_for(f"redis://127.0.0.1:{valkey.port}/0", tmp_path / "var", free_port())) as api:
         assert api.client.get("/readyz").status_code == 503

@@ -44,10 +44,10 @@ class Process:
         self._process = subprocess.Popen(command, cwd=folder, env=environ, stdout=self._written, stderr=self._written)
 
     def wait(self) -> None:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 90
         while True:
             with contextlib.suppress(httpx.TransportError):
-                self.alive = httpx.get(f"{self.url}/healthz", trust_env=False)
+                self.alive = httpx.get(f"{self.url}/healthz", timeout=90, trust_env=False)
                 return
             assert self._process.poll() is None, self.log()
             assert time.monotonic() < until
@@ -60,13 +60,13 @@ class Process:
     def lines(self, event: str) -> list[dict[str, str]]:
         """What was logged of this event; the process has ended."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(10)
+        self._process.wait(90)
         logged = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in logged if line["event"] == event]
 
     def close(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(90)
         self._written.close()
 
 
@@ -108,7 +108,7 @@ async def proxied(api_url: str, *, says: bool = True) -> AsyncIterator[httpx.Asy
         await site.start()
         host, port = runner.addresses[0][:2]
         try:
-            async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False, timeout=20) as client:
+            async with httpx.AsyncClient(base_url=f"http://{host}:{port}", trust_env=False, timeout=90) as client:
                 yield client
         finally:
             await runner.cleanup()
@@ -194,7 +194,7 @@ def test_a_page_can_read_errors_too(start_api: Callable[..., Api], monkeypatch: 
     origin = {"Origin": "https://app.example.com"}
     unforeseen = api.client.get("/v1/edits/edit_01J00000000000000000000000", headers=origin)
     too_large = api.client.get("/v1/edits", headers=origin | {"Range": "bytes=" + "1" * 40_000})
-    without_key = httpx.get(f"{api.url}/v1/edits", headers=origin, trust_env=False)
+    without_key = httpx.get(f"{api.url}/v1/edits", headers=origin, timeout=90, trust_env=False)
     assert [answer.status_code for answer in (unforeseen, without_key, too_large)] == [503, 401, 431]
     for answer in (unforeseen, without_key, too_large):
         assert answer.headers["access-control-allow-origin"] == "https://app.example.com"

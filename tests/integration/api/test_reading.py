@@ -37,7 +37,7 @@ async def test_a_succeeded_edit_has_its_result_and_a_fresh_link(
     )
     expires_at = datetime.fromisoformat(result["download_expires_at"])
     assert timedelta() < expires_at - datetime.now(UTC) <= timedelta(hours=1)
-    async with httpx.AsyncClient(trust_env=False) as without_a_key:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as without_a_key:
         assert (await without_a_key.get(result["download_url"])).content == data
     listed = (await client.get("/v1/edits")).json()["data"][0]["result"]
     assert listed == result | {"download_url": None, "download_expires_at": None}

@@ -170,13 +170,13 @@ def test_a_bearer_is_sent_to_a_fresh_address_on_s3(on_s3: tuple[Api, str]) -> No
     assert answer.status_code == 307
     assert answer.headers["cache-control"] == "private, no-store"
     assert not answer.headers["location"].startswith(api.url)
-    assert httpx.get(answer.headers["location"], trust_env=False).content == DATA
+    assert httpx.get(answer.headers["location"], timeout=90, trust_env=False).content == DATA
     assert api.client.get(result, params={"redirect": "false"}).json()["url"].startswith("http")
 
 
 def test_a_key_in_x_api_key_never_travels_to_another_host(on_s3: tuple[Api, str]) -> None:
     api, result = on_s3
-    with httpx.Client(base_url=api.url, headers={"X-API-Key": KEY}, trust_env=False) as client:
+    with httpx.Client(base_url=api.url, headers={"X-API-Key": KEY}, timeout=90, trust_env=False) as client:
         answer = client.get(result)
         assert (answer.status_code, answer.content) == (200, DATA)
         assert answer.headers["repr-digest"] == DIGEST

@@ -91,7 +91,7 @@ def test_a_large_body_is_refused_before_it_is_sent(start_api: Callable[..., Api]
         f"POST /v1/edits HTTP/1.1\r\nHost: retouch\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n"
         "Content-Length: 5000000\r\n\r\n{"
     )
-    with socket.create_connection((api.settings.api.host, api.settings.api.port), timeout=10) as connection:
+    with socket.create_connection((api.settings.api.host, api.settings.api.port), timeout=90) as connection:
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 503 ")
 

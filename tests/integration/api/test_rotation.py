@@ -30,7 +30,7 @@ class HandedOut:
 
     def opened(self, api: Api) -> tuple[int, int, int]:
         body = {"timestamp": 1, "data": {"task_id": "task-1", "status": "completed"}}
-        with httpx.Client(base_url=api.url, trust_env=False) as stranger:
+        with httpx.Client(base_url=api.url, timeout=90, trust_env=False) as stranger:
             return (
                 api.client.get(f"/v1/edits?limit=1&cursor={self.cursor}").status_code,
                 stranger.get(self.link).status_code,

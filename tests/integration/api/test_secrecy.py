@@ -48,7 +48,7 @@ def test_no_log_line_holds_a_prompt_a_picture_or_its_address(
     address, process = url
     host = address.removeprefix("http://")
     asked = [(body, params) for body in bodies(host) for params in ({}, {"dry_run": "true"})]
-    with httpx.Client(base_url=address, headers={"X-API-Key": KEY}, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=address, headers={"X-API-Key": KEY}, timeout=90, trust_env=False) as client:
         statuses = [client.post("/v1/edits", params=params, json=body).status_code for body, params in asked]
         for data in (marked_picture(), marked_picture()[:-30], f"{MARKER}".encode()):
             files = {"image": (f"{MARKER}.png", data)}
@@ -60,7 +60,7 @@ def test_no_log_line_holds_a_prompt_a_picture_or_its_address(
             redis.set(f"retouch:i:{edit_id}", json.dumps(kept))
         statuses.append(client.get(f"/v1/edits/{edit_id}").status_code)
     process.terminate()
-    written = "".join(process.communicate(timeout=20))
+    written = "".join(process.communicate(timeout=90))
     assert {202, 200, 422, 503} <= set(statuses)
     assert "edit.accepted" in written
     assert "request.broke" in written

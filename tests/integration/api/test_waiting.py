@@ -9,11 +9,11 @@ from tests.integration.api.conftest import Api
 from tests.integration.api.progress import Progress, png
 from tests.integration.api.test_accept import BODY
 
-WAIT = {"Prefer": "wait=20"}
+WAIT = {"Prefer": "wait=55"}
 
 
 async def listening(client: httpx.AsyncClient) -> None:
-    for _ in range(500):
+    for _ in range(9000):
         parts = (await client.get("/readyz?verbose")).json()["parts"]
         if parts["process"]["status"] == "ok":
             return
@@ -22,7 +22,7 @@ async def listening(client: httpx.AsyncClient) -> None:
 
 
 async def queued(client: httpx.AsyncClient, count: int) -> list[str]:
-    for _ in range(500):
+    for _ in range(9000):
         edits = (await client.get("/v1/edits?status=queued")).json()["data"]
         if len(edits) == count:
             return [edit["id"] for edit in edits]
@@ -38,10 +38,10 @@ async def test_who_waits_gets_the_ended_edit(client: httpx.AsyncClient, progress
     await progress.succeeded(png())
     begun = time.monotonic()
     answers = await asyncio.gather(posted, *asked)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 40  # not for all of the time
     assert {answer.status_code for answer in answers} == {200}
     assert {answer.json()["status"] for answer in answers} == {"succeeded"}
-    assert {answer.headers["preference-applied"] for answer in answers} == {"wait=20"}
+    assert {answer.headers["preference-applied"] for answer in answers} == {"wait=55"}
     assert answers[0].json()["result"]["download_url"]
     assert "retry-after" not in answers[0].headers
 

@@ -53,7 +53,7 @@ def once(path):
     return there
 
 
-def part(name, code, *arguments, order=0, ready=at_once, start_within=10.0, well=None):
+def part(name, code, *arguments, order=0, ready=at_once, start_within=90.0, well=None):
     return Part(
         name=name,
         command=(sys.executable, "-c", code, *(str(argument) for argument in arguments)),
@@ -73,7 +73,7 @@ class Said(list):
         return sum(words in line for line in self)
 
 
-def supervisor(tmp_path, *parts, said=None, grace=5.0):
+def supervisor(tmp_path, *parts, said=None, grace=60.0):
     return Supervisor(
         parts,
         logs=tmp_path / "logs",
@@ -86,11 +86,11 @@ def supervisor(tmp_path, *parts, said=None, grace=5.0):
 
 async def until(true, what):
     """Waits for a state without holding the loop up."""
-    for _ in range(750):  # 15 s
+    for _ in range(4500):  # 90 s
         if true():
             return
         await asyncio.sleep(0.02)
-    pytest.fail(f"not within 15 s: {what}")
+    pytest.fail(f"not within 90 s: {what}")
 
 
 async def test_a_part_that_dies_is_started_again_and_a_line_says_so(tmp_path):
@@ -130,7 +130,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answers).serve_
 
 
 async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(probes, "ANSWER_WITHIN", 0.3)
+    monkeypatch.setattr(probes, "ANSWER_WITHIN", 0.8)
     said, port, looks = Said(), free_port(), []
     answers = probes.http(port, "/")
 
@@ -224,7 +224,7 @@ async def test_a_second_signal_hurries(tmp_path):
     ending = asyncio.create_task(watched.stop())
     await until(lambda: watched.ending, "the end to begin")
     watched.hurry()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(90):
         await ending
 
 
@@ -258,7 +258,7 @@ async def main(folder):
         test.part("worker", test.TELLS, "worker", told, order=1, ready=test.once(folder / "told.worker")),
         test.part("hung", test.STUBBORN, folder / "hung", order=1, ready=test.once(folder / "hung")),
     ]
-    async with test.supervisor(folder, *parts, grace=1.0) as watched:
+    async with test.supervisor(folder, *parts, grace=3.0) as watched:
         if sys.argv[3] == "kill the reaper first":
             os.kill(watched.reaper_pid, 9)
             first = watched.reaper_pid

@@ -22,7 +22,7 @@ def unfit_port(tmp_path: Path) -> Iterator[int]:
     process = start_server(server_binary(), tmp_path / "valkey", port, "--maxmemory-policy", "allkeys-lru")
     yield port
     process.terminate()
-    process.wait(10)
+    process.wait(90)
 
 
 def settings(port: int) -> dict[str, str]:
@@ -56,7 +56,7 @@ def test_no_process_starts_on_it(tmp_path: Path, unfit_port: int, command: str, 
 def test_nor_does_one_by_the_field_s_own_command(tmp_path: Path, unfit_port: int, command: list[str]) -> None:
     environ = environment(tmp_path, **settings(unfit_port))
     ended = subprocess.run(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environ, capture_output=True, timeout=60, check=False
+        [sys.executable, "-m", *command], cwd=ROOT, env=environ, capture_output=True, timeout=90, check=False
     )
     assert ended.returncode in {2, 3}
     assert REASON in ended.stderr.decode() + ended.stdout.decode()

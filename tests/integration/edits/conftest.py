@@ -10,7 +10,7 @@ import redis as redis_sync
 from edits.connection import connect
 from edits.scripting import Scripts
 from edits.storage import Storage
-from tests.integration.edits.core import Core, connected
+from tests.integration.edits.core import QUICK, Core, connected
 from tests.integration.edits.objects import open_at
 from tests.integration.edits.sites import Site, run_site
 from tests.parts.proxy import Proxy, run_proxy
@@ -30,9 +30,12 @@ def engine_port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 async def core(engine_port: int) -> AsyncIterator[Core]:
+    """Its time stands still, so that no test measures the machine."""
     redis = connect(f"redis://127.0.0.1:{engine_port}/0")
     try:
-        yield Core(redis, f"n{next(_namespaces)}")
+        core = Core(redis, f"n{next(_namespaces)}")
+        await core.freeze()
+        yield core
     finally:
         await redis.aclose(close_connection_pool=True)
 
@@ -72,6 +75,16 @@ async def proxy(engine_port: int) -> AsyncIterator[Proxy]:
 async def far(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
     """Scripts over the proxy, in the namespace of `core`; connected, and known to the server."""
     async with connected(proxy.port) as redis:
-        scripts = Scripts(redis, core.namespace)
-        await scripts.run("read", ids=["edit_none"])
-        yield scripts
+        yield await _known(Scripts(redis, core.namespace))
+
+
+@pytest.fixture
+async def hasty(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
+    """As `far`, for tests that keep answers away: it waits for one no longer than `QUICK`."""
+    async with connected(proxy.port, socket_timeout=QUICK) as redis:
+        yield await _known(Scripts(redis, core.namespace))
+
+
+async def _known(scripts: Scripts) -> Scripts:
+    await scripts.run("read", ids=["edit_none"])
+    return scripts

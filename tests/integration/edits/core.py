@@ -6,6 +6,7 @@ Every call of a script is followed by the checks of `invariants.py`.
 import asyncio
 import contextlib
 import itertools
+import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 
 from config.settings import load
 from edits.claims import Claim, Claims
+from edits.clock import UNSEEN
 from edits.connection import connect
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
@@ -26,17 +28,20 @@ from edits.schedule import Schedule, Step
 from edits.scripting import Scripts
 from tests.factories import make_edit, make_error, make_result
 from tests.integration.edits import invariants
+from tests.parts.patience import LONG
 
 LEASE: Final = timedelta(seconds=40)
 PRICE: Final = 200_000
 ADDRESS: Final = "https://img.theapi.app/result.png"
-QUICK: Final = 0.5
+QUICK: Final = 1.0
 """Seconds that a socket waits where a test keeps answers away."""
+LONG_AGO: Final = 365 * 86_400_000
+"""Milliseconds."""
 _numbers = itertools.count(1)
 
 
 @contextlib.asynccontextmanager
-async def connected(port: int, *, socket_timeout: float = QUICK) -> AsyncIterator[Redis]:
+async def connected(port: int, *, socket_timeout: float = LONG) -> AsyncIterator[Redis]:
     redis = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=socket_timeout)
     try:
         yield redis
@@ -84,6 +89,17 @@ class Core:
         """A worker process of its own, with its ceilings."""
         return Schedule(self.scripts, creates_per_second=creates, reads_per_second=reads, max_in_flight=in_flight)
 
+    async def freeze(self) -> None:
+        """Time stands still but for `pass_time`: nobody looks at the clock, which was last seen long ago."""
+        self.scripts._clock._next = math.inf
+        moment = await self.now() - self.offset
+        await self.redis.set(self.key("tick"), f"{moment - LONG_AGO} {LONG_AGO - UNSEEN}")
+
+    async def thaw(self) -> None:
+        """Time goes on by itself again."""
+        self.scripts._clock._next = 0.0
+        await self.redis.delete(self.key("tick"))
+
     async def hold(self, **options: Any) -> None:
         """The whole checker on these keys."""
         report = await check(
@@ -103,6 +119,8 @@ class Core:
 
     async def now(self) -> int:
         """Milliseconds, by the clock of the scripts where no jump is."""
+        if self.scripts._clock._next == math.inf:
+            return await moment_of(self.redis, self.namespace)
         seconds, microseconds = await self.redis.time()
         return int(seconds * 1000 + microseconds // 1000 + self.offset)
 

@@ -141,7 +141,7 @@ async def _wakes(core: Core, listener: PubSub) -> list[str]:
     """What was published until now: a mark of our own comes last."""
     await core.redis.publish(core.key("wake"), "mark")
     heard: list[str] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(90):
         while "mark" not in heard:
             message = await listener.get_message(timeout=5)  # None for the word that it listens now
             if message is not None:

@@ -27,7 +27,7 @@ def served(folder: Path, *options: str) -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}/0"
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(90)
 
 
 async def fault_of(url: str) -> str | None:
@@ -70,7 +70,7 @@ async def test_a_replica_is_refused_and_counted_by_its_master(tmp_path: Path):
             assert "it is a replica" in (await fault_of(replica) or "")
             redis = connect(master)
             try:
-                until = time.monotonic() + 10
+                until = time.monotonic() + 90
                 while (await checks.look(redis)).replicas != 1:
                     assert time.monotonic() < until
             finally:

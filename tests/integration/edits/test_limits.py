@@ -126,11 +126,12 @@ async def test_closed_reads_hold_polls_but_no_other_step(busy: Core):
 
 
 async def test_a_read_outside_of_a_claim_waits_for_its_token(busy: Core):
+    await busy.thaw()
     worker = busy.worker(reads=20)
     loop = asyncio.get_running_loop()
     began = loop.time()
     await asyncio.gather(*[worker.read_token() for _ in range(11)])
-    assert 0.45 < loop.time() - began < 5
+    assert loop.time() - began > 0.45
     assert await busy.counter("granted:read") == 11
 
 

@@ -5,7 +5,6 @@ import itertools
 from collections.abc import Awaitable
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule, run_state_machine_as_test
@@ -269,7 +268,6 @@ class Lives(RuleBasedStateMachine):
             self.do(change)
 
 
-@pytest.mark.timeout(120)
 def test_whatever_happens_every_invariant_holds(valkey_port: int):
     Lives.port = valkey_port
     run_state_machine_as_test(

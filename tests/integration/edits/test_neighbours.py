@@ -57,7 +57,8 @@ class Neighbours(WatchedScripts):
 
 
 @pytest.fixture
-def core(engine_port: int, core: Core) -> Core:
+async def core(engine_port: int, core: Core) -> Core:
+    await core.thaw()
     scripts = Neighbours(core.redis, core.namespace)
     scripts.watch.alone = False
     core.use(scripts)

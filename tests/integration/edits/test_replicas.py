@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edits import errors
+from edits import errors, scripting
 from edits.connection import connect
 from edits.repository import EditRepository
 from edits.schedule import Schedule
 from edits.scripting import Scripts
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE
+from tests.parts.patience import LONG
 from tests.parts.valkey import free_port, server_binary, start_server
 
 
@@ -24,29 +25,30 @@ def primary_port(tmp_path: Path) -> Iterator[int]:
     server = start_server(server_binary(), tmp_path / "primary", port)
     yield port
     server.kill()
-    server.wait(10)
+    server.wait(90)
 
 
 @pytest.fixture
-def replica(primary_port: int, tmp_path: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def replica(primary_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[subprocess.Popen[bytes]]":
+    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 60_000)  # however busy the machine is
     server = start_server(
         server_binary(), tmp_path / "replica", free_port(), "--replicaof", "127.0.0.1", str(primary_port)
     )
     yield server
     server.kill()
-    server.wait(10)
+    server.wait(90)
 
 
 @pytest.fixture
 async def repository(primary_port: int) -> AsyncIterator[EditRepository]:
     """It wants one replica."""
-    redis = connect(f"redis://127.0.0.1:{primary_port}/0", socket_timeout=3)
+    redis = connect(f"redis://127.0.0.1:{primary_port}/0", socket_timeout=LONG)
     yield EditRepository(redis, namespace="t", scripts=Scripts(redis, "t", replicas=1))
     await redis.aclose(close_connection_pool=True)
 
 
 async def online(repository: EditRepository) -> None:
-    for _ in range(500):
+    for _ in range(4500):  # 90 s
         if (await repository.redis.info("replication")).get("slave0", {}).get("state") == "online":
             return
         await asyncio.sleep(0.02)
@@ -64,10 +66,11 @@ async def test_with_its_replica_everything_goes_on(
 
 
 async def test_without_enough_replicas_an_accept_is_in_doubt_and_the_same_one_tells_the_truth(
-    repository: EditRepository, replica: "subprocess.Popen[bytes]"
+    repository: EditRepository, replica: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await online(repository)
     replica.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 300)
     edit = make_edit()
     with pytest.raises(errors.AcceptUnknown):
         await repository.accept(edit, idempotency=None, max_queued=10)
@@ -75,5 +78,6 @@ async def test_without_enough_replicas_an_accept_is_in_doubt_and_the_same_one_te
         await repository.accept(edit, idempotency=None, max_queued=10)
     assert (await repository.get(edit.id)) is not None
     replica.send_signal(signal.SIGCONT)
+    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 60_000)
     accepted = await repository.accept(edit, idempotency=None, max_queued=10)
     assert (accepted.edit.id, accepted.replayed) == (edit.id, False)

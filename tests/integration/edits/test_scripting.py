@@ -1,7 +1,6 @@
 """Calls of scripts over a bad line: each is carried out once, or known not to have left, or said to be in doubt."""
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -11,7 +10,8 @@ from edits.outcomes import Outcomes
 from edits.repository import EditRepository, Idempotency
 from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import LEASE, PRICE, QUICK, Core, connected
+from tests.integration.edits.core import LEASE, PRICE, Core, connected
+from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy
 
 # Batches
@@ -94,7 +94,7 @@ async def test_scripts_lost_by_the_server_are_loaded_within_the_batch(core: Core
 
 async def test_a_script_that_the_server_never_knows_is_refused(core: Core, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(SCRIPTS, "cancel", replace(SCRIPTS["cancel"], sha="0" * 40))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(90):
         with pytest.raises(ScriptRefused, match="forgot"):
             await core.scripts.run("cancel", id="x")
 
@@ -173,13 +173,13 @@ async def test_a_reply_that_stays_away_is_in_doubt(core: Core, far: Scripts, pro
     assert (await core.record(claim.id))["pl"] == "adopt"
 
 
-async def test_a_silent_server_leaves_the_call_in_doubt_in_time(core: Core, far: Scripts, proxy: Proxy):
+async def test_a_silent_server_leaves_the_call_in_doubt_in_time(core: Core, hasty: Scripts, proxy: Proxy):
     edit_id = await core.queued()
     proxy.hold()
-    began = time.monotonic()
+    before = proxy.connections
     with pytest.raises(ReplyLost):
-        await far.run("cancel", id=edit_id)
-    assert time.monotonic() - began < 2 * QUICK + 1
+        await asyncio.wait_for(hasty.run("cancel", id=edit_id), LONG)
+    assert proxy.connections - before <= 2  # each is given up after QUICK, and nobody asks a third time
 
 
 async def test_an_accept_in_doubt_says_so_and_the_same_key_tells_the_truth(core: Core, far: Scripts, proxy: Proxy):

@@ -167,7 +167,7 @@ async def test_an_s3_link_gives_the_picture_to_whoever_holds_it_unchanged(bucket
     await storage.put(KEY.replace("result", "other"), b"other", content_type=PNG)
     url, expires_at = await storage.address(KEY, expires_in=timedelta(minutes=5))
     assert timedelta(minutes=4) < expires_at - datetime.now(UTC) <= timedelta(minutes=5)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as client:
         answer = await client.get(url)
         assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, PNG, SMALL)
         signature = url[-8:]
@@ -185,7 +185,7 @@ async def test_an_azure_link_gives_the_picture_to_whoever_holds_it_unchanged(con
     await storage.put(KEY, SMALL, content_type=PNG)
     url, expires_at = await storage.address(KEY, expires_in=timedelta(minutes=5))
     assert timedelta(minutes=4) < expires_at - datetime.now(UTC) <= timedelta(minutes=5)
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as client:
         answer = await client.get(url)
         assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, PNG, SMALL)
         for changed in (url.replace("result.png", "other.png"), url.partition("?")[0]):

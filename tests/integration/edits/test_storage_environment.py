@@ -40,7 +40,7 @@ def run(folder: Path, dotenv: dict[str, str], **environ: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", PROCESS],
         env=inherited | {"PYTHONPATH": str(ROOT)} | environ, cwd=folder,
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     return done.stdout.strip() or done.stderr.strip()
 

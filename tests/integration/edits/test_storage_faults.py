@@ -93,7 +93,7 @@ async def faults_of(storage: Storage) -> list[Exception]:
 
 async def _fault(name: str, call: Awaitable[object]) -> Exception:
     with pytest.raises(StorageError) as fault:
-        await asyncio.wait_for(call, 10)
+        await asyncio.wait_for(call, 90)
     return fault.value
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 
 import pytest
 import uvloop
@@ -11,16 +10,15 @@ from edits import errors
 from edits.repository import EditRepository
 from edits.scripting import ReplyLost, Scripts, Unsent
 from tests.integration.edits.core import Core, connected
+from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy, run_proxy
 from tests.parts.valkey import free_port
 
 
 async def test_without_redis_a_call_is_known_not_to_have_left_and_soon():
     async with connected(free_port()) as redis:
-        began = time.monotonic()
         with pytest.raises(Unsent):
-            await Scripts(redis, "nowhere").run("cancel", id="x")
-        assert time.monotonic() - began < 1
+            await asyncio.wait_for(Scripts(redis, "nowhere").run("cancel", id="x"), LONG / 2)
 
 
 async def test_a_call_in_doubt_stays_in_doubt_when_redis_is_gone_at_the_second_try(core: Core, engine_port: int):
@@ -48,10 +46,10 @@ async def test_without_redis_every_question_is_answered_with_unavailable():
         assert [type(answer) for answer in answers] == [errors.Unavailable] * len(asked)
 
 
-async def test_scripts_work_again_when_redis_is_back(core: Core, far: Scripts, proxy: Proxy):
+async def test_scripts_work_again_when_redis_is_back(core: Core, hasty: Scripts, far: Scripts, proxy: Proxy):
     proxy.hold()
     with pytest.raises(ReplyLost):
-        await far.run("read", ids=["edit_none"])
+        await hasty.run("read", ids=["edit_none"])
     proxy.flow()
     assert await far.run("read", ids=["edit_none"]) == [None]
 
@@ -73,7 +71,7 @@ def test_a_connection_that_is_closed_while_it_is_written_to_is_replaced(engine_p
 
             connection.send_packed_command = closed_first
             await redis.connection_pool.release(connection)
-            assert await asyncio.wait_for(scripts.run("read", ids=["edit_none"]), 5) == [None]
+            assert await asyncio.wait_for(scripts.run("read", ids=["edit_none"]), 90) == [None]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(calls())

@@ -61,7 +61,7 @@ class Caller:
     async def shown(self, task_id: str, *statuses: str) -> dict[str, Any]:
         """`data` as soon as the task has one of these statuses (ended, if none is named)."""
         wanted = statuses or ("completed", "failed")
-        for _ in range(500):
+        for _ in range(9000):
             data: dict[str, Any] = (await self.read(task_id)).json()["data"]
             if data["status"].lower() in wanted:
                 return data
@@ -71,14 +71,14 @@ class Caller:
     async def result(self, task_id: str) -> httpx.Response:
         """The result file, asked for without the key as a browser would."""
         address = (await self.shown(task_id, "completed"))["output"]["image_url"]
-        async with httpx.AsyncClient(trust_env=False) as stranger:
+        async with httpx.AsyncClient(timeout=90, trust_env=False) as stranger:
             return await stranger.get(address)
 
 
 @pytest.fixture
 async def api(sandbox: Sandbox) -> AsyncIterator[Caller]:
     headers = {"X-API-Key": sandbox.api_key}
-    async with httpx.AsyncClient(base_url=sandbox.base_url, headers=headers, timeout=10, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=sandbox.base_url, headers=headers, timeout=90, trust_env=False) as http:
         yield Caller(http)
 
 
@@ -110,7 +110,7 @@ class Web:
         return [call["data"]["status"] for call in self.callbacks]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(500):
+        for _ in range(9000):
             if condition():
                 return
             await asyncio.sleep(0.01)

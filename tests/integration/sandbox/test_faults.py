@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.sandbox.conftest import Caller, order
 from tests.parts.sandbox import Sandbox
+from tests.parts.stack import eventually
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def raw_create(sandbox: Sandbox, prompt: str) -> bytes:
         "POST", f"{sandbox.base_url}/api/v1/task", json=order(prompt), headers={"X-API-Key": sandbox.api_key}
     )
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    with socket.create_connection(("127.0.0.1", int(sandbox.host.split(":")[1])), timeout=5) as wire:
+    with socket.create_connection(("127.0.0.1", int(sandbox.host.split(":")[1])), timeout=90) as wire:
         wire.sendall(f"POST /api/v1/task HTTP/1.1\r\n{head}\r\n".encode() + request.read())
         received = b""
         while part := wire.recv(65536):
@@ -84,8 +85,8 @@ async def test_a_dropped_create_is_in_the_history_and_can_be_read(api: Caller, s
 
 async def test_a_hanging_create_is_bought_and_never_answered(api: Caller, sandbox: Sandbox) -> None:
     with pytest.raises(httpx.ReadTimeout):
-        await api.http.post("/api/v1/task", json=order("x [fault:hang]"), timeout=0.3)
-    assert sandbox.ledger()["tasks_bought"] == 1
+        await api.http.post("/api/v1/task", json=order("x [fault:hang]"), timeout=httpx.Timeout(90, read=0.3))
+    eventually(lambda: sandbox.ledger()["tasks_bought"] == 1, "it is bought")
     assert (await api.create()).status_code == 200
 
 
@@ -208,7 +209,7 @@ async def test_the_whole_api_can_go_away_and_come_back(api: Caller, sandbox: San
         await api.read(task_id)
     sandbox.options(outage="hang")
     with pytest.raises(httpx.ReadTimeout):
-        await api.http.get("/account/info", timeout=0.2)
+        await api.http.get("/account/info", timeout=httpx.Timeout(90, read=0.2))
     sandbox.options(outage="none")
     assert (await api.shown(task_id))["status"] == "completed"
     assert sandbox.ledger()["tasks_bought"] == 1

@@ -28,12 +28,12 @@ def process(port: int, **environment: str) -> Iterator["subprocess.Popen[bytes]"
     finally:
         if running.poll() is None:
             running.terminate()
-        _, _ = running.communicate(timeout=10)
+        _, _ = running.communicate(timeout=90)
 
 
 async def ready(port: int) -> None:
-    async with httpx.AsyncClient(trust_env=False) as http:
-        for _ in range(500):
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as http:
+        for _ in range(9000):
             try:
                 if (await http.get(f"http://127.0.0.1:{port}/sandbox/health")).status_code == 200:
                     return
@@ -44,7 +44,7 @@ async def ready(port: int) -> None:
 
 def client(port: int, key: str) -> httpx.AsyncClient:
     headers = {"X-API-Key": key}
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=10, trust_env=False)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=90, trust_env=False)
 
 
 async def test_settings_come_from_the_environment_and_tasks_survive_a_kill(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_settings_come_from_the_environment_and_tasks_survive_a_kill(tmp_p
             before = (await Caller(http).result(done)).content
             cut = await Caller(http).bought("night")
         first.send_signal(signal.SIGKILL)
-        first.wait(10)
+        first.wait(90)
     with (tmp_path / "tasks.jsonl").open("a") as journal:
         journal.write('{"task_id": "half a li')
     with process(port, **settings):
@@ -86,7 +86,7 @@ async def test_settings_come_from_the_environment_and_tasks_survive_a_kill(tmp_p
 )
 def test_a_bad_setting_stops_the_start_and_is_named(name: str, value: str, text: str) -> None:
     with process(free_port(), **{name: value}) as running:
-        _, errors = running.communicate(timeout=30)
+        _, errors = running.communicate(timeout=90)
     assert running.returncode == 2
     assert text in errors.decode()
     assert "Traceback" not in errors.decode()
@@ -94,9 +94,9 @@ def test_a_bad_setting_stops_the_start_and_is_named(name: str, value: str, text:
 
 async def test_a_sandbox_stops_quietly_while_a_caller_still_hangs(caplog: pytest.LogCaptureFixture) -> None:
     with run_sandbox(outage="hang") as own:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(timeout=90, trust_env=False) as http:
             hanging = asyncio.create_task(http.get(f"{own.base_url}/account/info"))
-            for _ in range(500):
+            for _ in range(9000):
                 if (await asyncio.to_thread(own.stats))["account_reads"]:
                     break
                 await asyncio.sleep(0.01)

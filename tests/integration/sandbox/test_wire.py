@@ -161,7 +161,7 @@ async def test_a_body_beyond_the_cap_is_refused(api: Caller, sandbox: Sandbox) -
 @pytest.mark.parametrize("key", ["", "wrong", "sandbox-key,other"])
 @pytest.mark.parametrize("path", ["/api/v1/task/x", "/account/info", "/account/active_tasks"])
 async def test_a_bad_key_is_answered_401(sandbox: Sandbox, path: str, key: str) -> None:
-    async with httpx.AsyncClient(base_url=sandbox.base_url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=sandbox.base_url, timeout=90, trust_env=False) as http:
         answer = await http.get(path, headers={"X-API-Key": key} if key else {})
     assert answer.status_code == 401
     assert answer.json() == {"code": 401, "message": "failed to verify api key"}

@@ -36,7 +36,7 @@ def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
 IMAGE = "data:image/png;base64," + base64.b64encode(picture()).decode()
 
 
-async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 10) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 90) -> None:
     """Looks again and again, at most so many seconds."""
     ends = time.monotonic() + within
     while time.monotonic() < ends:
@@ -51,6 +51,8 @@ class Place(NamedTuple):
     name: str
     due: float
     """Seconds from now; for the queue since its arrival, for ended edits since their end."""
+    after: float
+    """The same from the change that put it there, so without what the machine took since."""
 
 
 @dataclass
@@ -172,9 +174,10 @@ class Rounds:
         sets |= {name: self.key("due", name) for name in ("submit", "adopt", "poll", "store")}
         scores = {name: await self.redis.zscore(key, edit_id) for name, key in sets.items()}
         places = {name: score for name, score in scores.items() if score is not None}
-        assert list(places) == [(await self.fields(edit_id))["pl"]], places
+        record = await self.fields(edit_id)
+        assert list(places) == [record["pl"]], places
         ((name, score),) = places.items()
-        return Place(name, score / 1000 - await self.now())
+        return Place(name, score / 1000 - await self.now(), (score - int(record["up"])) / 1000)
 
     async def abandoned(self) -> list[str]:
         found: list[str] = await self.redis.zrange(self.key("abandoned"), 0, -1)

@@ -93,9 +93,9 @@ async def test_what_the_provider_adds_meanwhile_hides_nothing(rounds: Rounds) ->
 
 async def test_a_long_reading_keeps_its_claim(open_rounds: OpenRounds) -> None:
     """It takes longer than the lease, for want of read tokens, and nobody else begins the same one."""
-    async with open_rounds(leases={"adopt_lease": 0.9}, RETOUCH_QUBICO__READS_PER_SECOND="4") as rounds:
+    async with open_rounds(leases={"adopt_lease": 2}, RETOUCH_QUBICO__READS_PER_SECOND="4") as rounds:
         edit_id = await lost(rounds)
-        for _ in range(6):
+        for _ in range(10):
             await somebody_else_buys(rounds)
         await rounds.wait((await rounds.place(edit_id)).due + 0.01)
         claim, lease = await rounds.claim_one(Step.ADOPT)
@@ -105,7 +105,7 @@ async def test_a_long_reading_keeps_its_claim(open_rounds: OpenRounds) -> None:
             assert (await rounds.claim(Step.ADOPT))[0].claims == []
             await asyncio.wait([looking], timeout=0.1)
         await looking
-        assert asyncio.get_running_loop().time() - began > 0.9
+        assert asyncio.get_running_loop().time() - began > 2
         assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
 
 
@@ -121,7 +121,8 @@ async def test_a_reading_for_an_edit_that_has_its_task_by_now_is_given_up(open_r
         await rounds.clients.outcomes.bought(
             edit_id, attempt=1, task_id=row["task_id"], units=1, status="pending", first_look=0, how="answer"
         )
-        await asyncio.wait_for(looking, 4)  # all of it would take more than five seconds
+        await asyncio.wait_for(looking, 90)
+        assert rounds.sandbox.stats()["gets"] < 20  # all of it would be more
         assert (await rounds.edit(edit_id)).tasks_bought == 1
 
 

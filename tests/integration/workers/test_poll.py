@@ -26,7 +26,7 @@ async def polled(rounds: Rounds, edit_id: str) -> float:
     await rounds.wait(max(0.0, place.due) + 0.01)
     assert await rounds.run(Step.POLL) == [edit_id]
     place = await rounds.place(edit_id)
-    return place.due if place.name == "poll" else 0.0
+    return place.after if place.name == "poll" else 0.0
 
 
 async def test_an_unfinished_task_is_asked_about_again_and_that_is_no_failure(rounds: Rounds) -> None:
@@ -47,7 +47,7 @@ async def test_the_start_of_the_run_is_seen_and_named(rounds: Rounds) -> None:
     assert (edit.task_status, edit.waiting_for) == ("processing", Wait.PROVIDER_RUN)
     *_, started = await rounds.clients.schedule.timeline(edit_id)
     assert (started.type, started.wait) == ("started", Wait.PROVIDER_QUEUE)
-    assert started.duration_ms == pytest.approx(1000, abs=200)  # the provider's own time, not that of our look
+    assert started.duration_ms == pytest.approx(1000, abs=900)  # the provider's own time, not that of our look
 
 
 async def test_a_completed_task_has_its_address_recorded_and_is_due_to_be_stored(rounds: Rounds) -> None:
@@ -63,7 +63,9 @@ async def test_a_completed_task_has_its_address_recorded_and_is_due_to_be_stored
     assert (await rounds.events(edit_id))[3:] == ["started", "completed", "storing"]
     assert (await rounds.waits(edit_id))[2:] == [Wait.PROVIDER_QUEUE, Wait.PROVIDER_RUN, Wait.NOTICE]
     lasted = [event.duration_ms for event in await rounds.clients.schedule.timeline(edit_id)][3:]
-    assert lasted == pytest.approx([1000, 4000, 2000], abs=300)
+    assert lasted[1] == pytest.approx(4000, abs=10)  # as the provider tells both its ends
+    assert lasted[0] < 1010
+    assert lasted[2] > 1990
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,7 @@ async def test_a_moderated_task_is_not_bought_again_by_a_setting(open_rounds: Op
 async def test_an_address_that_comes_a_moment_late_is_waited_for(rounds: Rounds) -> None:
     edit_id = await submitted(rounds, "winter [fault:no_address_once]")
     await rounds.wait(7)
-    assert await polled(rounds, edit_id) == pytest.approx(2, abs=0.2)
+    assert await polled(rounds, edit_id) == pytest.approx(2, abs=0.01)
     assert (await rounds.edit(edit_id)).waiting_for is Wait.NOTICE
     await polled(rounds, edit_id)
     assert (await rounds.place(edit_id)).name == "store"
@@ -151,7 +153,7 @@ async def test_a_file_inside_the_answer_is_stored_without_a_download(rounds: Rou
 
 async def test_a_task_not_visible_at_first_is_looked_for_again(rounds: Rounds) -> None:
     edit_id = await submitted(rounds, "winter [fault:not_visible_once]")
-    assert await polled(rounds, edit_id) == pytest.approx(1, abs=0.2)
+    assert await polled(rounds, edit_id) == pytest.approx(1, abs=0.01)
     assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
     assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
 
@@ -179,8 +181,8 @@ async def test_an_outage_fails_nothing_however_long_it_lasts(outage: str, rounds
     edit_id = await submitted(rounds)
     rounds.sandbox.options(outage=outage)
     gaps = [await polled(rounds, edit_id) for _ in range(50)]
-    assert gaps[:5] == pytest.approx([1, 2, 4, 8, 16], abs=0.3)
-    assert gaps[-1] == pytest.approx(30, abs=0.3)
+    assert gaps[:5] == pytest.approx([1, 2, 4, 8, 16], abs=0.01)
+    assert gaps[-1] == pytest.approx(30, abs=0.01)
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.attempt) == (EditStatus.PROCESSING, 1)
     rounds.sandbox.options(outage="none")
@@ -197,10 +199,10 @@ async def test_a_throttled_read_closes_the_reads_for_everybody(rounds: Rounds) -
     await rounds.work[Step.POLL].work(claim, lease)
     place = await rounds.place(edit_id)
     assert place.name == "poll"
-    assert place.due >= 8.8
+    assert place.after >= 8.8
     claims, _ = await rounds.claim(Step.POLL)
     assert claims.claims == []  # the other one is due, too
-    assert claims.next == pytest.approx(9, abs=0.5)
+    assert 1 < claims.next <= 9
     await rounds.wait(9.1)
     probe, lease = await rounds.claim_one(Step.POLL)
     assert (await rounds.claim(Step.POLL))[0].claims == []
@@ -260,8 +262,8 @@ async def test_odd_casing_and_foreign_times_are_read(rounds: Rounds) -> None:
     await rounds.run(Step.POLL)
     completed = (await rounds.clients.schedule.timeline(edit_id))[4]
     assert completed.type == "completed"
-    assert completed.duration_ms == pytest.approx(4000, abs=200)
-    assert abs(completed.at - datetime.now(UTC)) < timedelta(seconds=10)
+    assert completed.duration_ms == pytest.approx(4000, abs=10)
+    assert abs(completed.at - datetime.now(UTC)) < timedelta(minutes=5)
 
 
 async def test_a_callback_during_a_read_makes_the_edit_due_at_once(rounds: Rounds) -> None:

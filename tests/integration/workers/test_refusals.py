@@ -18,7 +18,7 @@ async def test_a_throttled_create_goes_back_and_closes_the_limit_for_everybody(r
     await rounds.work[Step.SUBMIT].work(claim, lease)
     claims, _ = await rounds.claim(Step.SUBMIT)
     assert claims.claims == []
-    assert claims.next == pytest.approx(7, abs=0.5)
+    assert 1 < claims.next <= 7
     edit = await rounds.edit(first)
     assert (edit.status, edit.attempt, edit.waiting_for) == (EditStatus.QUEUED, 1, Wait.COOLDOWN)
     assert edit.cost_state is CostState.RESERVED
@@ -62,13 +62,14 @@ async def test_a_provider_out_of_reach_gets_nothing_and_is_left_alone_for_a_grow
         pauses = []
         for _ in range(3):
             await rounds.run(Step.SUBMIT)
-            pauses.append((await rounds.claim(Step.SUBMIT))[0].next)
+            assert (await rounds.claim(Step.SUBMIT))[0].claims == []
+            pauses.append(int((await rounds.limit("create"))["back"]) / 1000)
             assert (await rounds.place(edit_id)).name == "queue"
             await rounds.wait(pauses[-1] + 0.1)
         edit = await rounds.edit(edit_id)
         assert (edit.status, edit.attempt, edit.tasks_bought) == (EditStatus.QUEUED, 1, 0)
         assert (await rounds.events(edit_id))[1:] == ["submitting", "not_sent"] * 3
-        assert pauses == [pytest.approx(seconds, abs=0.4) for seconds in (1, 2, 4)]
+        assert pauses == [1, 2, 4]
 
 
 @pytest.mark.parametrize(

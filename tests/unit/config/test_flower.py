@@ -57,14 +57,14 @@ class Running:
         if password:
             request.add_header("Authorization", "Basic " + base64.b64encode(f"ops:{password}".encode()).decode())
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=90) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as exc:
             with exc:
                 return exc.code, exc.read().decode()
 
     def waited(self, path, password, seen):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 90
         while time.monotonic() < until:
             status, body = self.get(path, password)
             if status == 200 and seen(body):
@@ -74,7 +74,7 @@ class Running:
 
 
 def reachable(port, process):
-    until = time.monotonic() + 60
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         if process.poll() is not None:
             break
@@ -84,7 +84,7 @@ def reachable(port, process):
             time.sleep(0.1)
         else:
             return
-    raise AssertionError("Flower did not start: " + process.communicate(timeout=5)[0])
+    raise AssertionError("Flower did not start: " + process.communicate(timeout=90)[0])
 
 
 @pytest.fixture
@@ -111,11 +111,11 @@ def running(tmp_path, redis_url):
     worker = celery("worker", "-Q", "submit", "-E")
     try:
         reachable(port, shown)
-        yield Running(port, lambda: celery("call", "retouch.submit").communicate(timeout=30))
+        yield Running(port, lambda: celery("call", "retouch.submit").communicate(timeout=90))
     finally:
         for process in (worker, shown):
             process.send_signal(signal.SIGTERM)
-        outputs = [process.communicate(timeout=30)[0] for process in (worker, shown)]
+        outputs = [process.communicate(timeout=90)[0] for process in (worker, shown)]
     assert worker.returncode == 0, outputs[0]
     assert "mingle" not in outputs[0]
     assert (tmp_path / "var" / "flower").is_dir()
@@ -188,7 +188,7 @@ async def test_a_flower_that_receives_no_events_says_so():
         threading.Thread.start(app.events)
         assert (await asked.fetch(f"http://127.0.0.1:{port}/healthcheck")).body == b"OK"
         listening.set()
-        app.events.join(10)
+        app.events.join(90)
         answer = await asked.fetch(f"http://127.0.0.1:{port}/healthcheck", raise_error=False)
         assert (answer.code, answer.body.split(b":")[0]) == (503, b"no events are received")
     finally:

@@ -1,0 +1,33 @@
+"""How long this process waits for Redis: longer than a loaded machine keeps it waiting.
+
+A test that keeps answers away itself passes a time of its own, or asks for the product's own by `own_patience`.
+"""
+
+import pytest
+
+from edits import admission, connection, repository, service
+from workers import clients
+
+LONG = 90.0
+"""Seconds; an upper bound of a wait that ends with success costs nothing."""
+
+_OWN = [
+    (module, name, getattr(module, name))
+    for module, name in (
+        (connection, "SOCKET_TIMEOUT"),
+        (connection, "CONNECT_TIMEOUT"),
+        (repository, "CALL_TIMEOUT"),
+        (service, "ANSWER_WITHIN"),
+        (admission, "LOOKS_WITHIN"),
+        (clients, "SOCKET_TIMEOUT"),
+    )
+]
+
+for _module, _name, _ in _OWN:
+    setattr(_module, _name, LONG)
+
+
+@pytest.fixture
+def own_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name, seconds in _OWN:
+        monkeypatch.setattr(module, name, seconds)
