@@ -66,13 +66,12 @@ class Restored:
         finally:
             passing.cancel()
         try:
-            settled = passing.result()
+            whole = passing.result()
         except Unreadable:
             if self._long_quiet(doubt):
                 await self._open(doubt, only_if_idle=True)  # nothing is there that could be bought twice
             raise
-        log.info("restored.looked", mark=doubt.mark, shut=doubt.shut, settled=settled)
-        if settled >= self._last_arrival(doubt):
+        if whole:
             await self._open(doubt)
 
     async def _guarded(self) -> None:
@@ -81,19 +80,23 @@ class Restored:
         except (Incomplete, ScriptError, Unavailable, errors.QubicoError) as exc:
             log.warning("restored.not_looked", cause=type(exc).__name__, detail=str(exc)[:200])
 
-    async def _pass(self, doubt: Doubt) -> int:
-        """Takes what it finds in every window, and settles them up to the first that cannot be trusted yet."""
+    async def _pass(self, doubt: Doubt) -> bool:
+        """Takes what it finds in every window, and settles them up to the first that cannot be trusted yet.
+
+        Up to now: the provider does not say whether it lists a task by when it was made or by when it changed.
+        """
         since = max(from_ms(doubt.shut), from_ms(doubt.now) - REMEMBERED)
         recent = (await self.history.look(since)).complete  # tells how far those may be trusted that are read after it
         settled, sure = doubt.settled, True
         last = self._last_arrival(doubt)
-        async for window in self.history.windows(from_ms(settled) - CLOCKS, from_ms(last) + CLOCKS):
+        async for window in self.history.windows(from_ms(settled) - CLOCKS, from_ms(max(last, recent.began)) + CLOCKS):
             await self._take(doubt, window)
             upto = min(to_ms(window.end - CLOCKS), last)
             sure = sure and self._trusted(doubt, recent, upto) and await self._doubtful_given_up(doubt, window)
             if sure and upto > settled and await self.restoring.settle(doubt, upto):
                 settled = upto
-        return settled
+        log.info("restored.looked", mark=doubt.mark, shut=doubt.shut, settled=settled, sure=sure)
+        return sure and settled >= last
 
     def _trusted(self, doubt: Doubt, history: Completeness, upto: int) -> bool:
         """Whether all that reached the provider until then is shown, to a reading begun after the quiet period."""
@@ -133,7 +136,8 @@ class Restored:
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
         by_seed: dict[int | None, list[Silent]] = {}  # or all edits would be compared with all tasks
         for task in (seen.silent for seen in window.without_edit.values() if seen.silent):
-            by_seed.setdefault(task.asked.seed, []).append(task)
+            if task.created_at is None or earliest <= task.created_at <= latest:
+                by_seed.setdefault(task.asked.seed, []).append(task)
         decided = True
         if not by_seed:
             return decided
