@@ -25,7 +25,7 @@ from api.live import Live
 from api.middleware import Envelope, Guard
 from api.routes import callbacks, docs, edits, operations, results
 from api.views import Views
-from config import logging, watch
+from config import garbage, logging, watch
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.settings import Settings
@@ -126,6 +126,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         async with live.running():
             with _told_to_end(live.drain), watch.kept(asyncio.get_running_loop(), settings.stall_limit):
+                garbage.settle()
                 yield
     finally:
         await redis.aclose(close_connection_pool=True)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
 
 from api.errors import Problem
 
@@ -18,19 +17,17 @@ STALLED: Final = 30
 
 async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it comes. Raises Problem: body_too_large, or malformed when it does not come."""
-    received = 0
-    stream = aiter(request.stream())
-    while True:
+    received, more = 0, True
+    while more:
         try:
             async with asyncio.timeout(STALLED):
-                piece = await anext(stream, None)
+                message = await request.receive()
         except TimeoutError:
             detail = f"the body stopped coming for {STALLED} s"
             raise Problem("malformed", detail, headers={"Connection": "close"}) from None
-        except ClientDisconnect:
-            raise Problem("malformed", "the body broke off") from None
-        if piece is None:
-            return
+        if message["type"] == "http.disconnect":
+            raise Problem("malformed", "the body broke off")
+        piece, more = message.get("body", b""), message.get("more_body", False)
         received += len(piece)
         if received > max_bytes:
             # The connection stays open: the server throws the rest away, so that whoever still sends gets to read this.

@@ -4,9 +4,9 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from config import values
 from config.settings import Settings
@@ -67,7 +67,7 @@ class NewEdit:
 
         A file or data URI is in it by its hash, and an address as it is written, also where we fetch it.
         """
-        body = asdict(self)
+        body: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         copied = body.pop("copy")
         if self.address is None:
             body |= {"image": None, "sha256": upload.sha256 if upload else None}

@@ -42,7 +42,7 @@ from redis.asyncio import Redis
 from edits import admission, errors, fairness, limiter, records
 from edits.admission import Caps, Drain
 from edits.connection import LOST
-from edits.models import Edit, EditStatus, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
+from edits.models import Edit, Frozen, Priority, TimelineEvent, Wait, from_ms, to_ms
 from edits.pacing import Took
 from edits.scripting import NewerRecord, NoMemory, ReplyLost, ScriptError, Scripts
 
@@ -143,17 +143,11 @@ class EditRepository:
         if not edit_ids:
             return []
         rows = await self._ask("read", ids=list(edit_ids))
-        edits = [
-            records.read(i, records.pairs(row[0]), row[1], records.pairs(row[2])) for i, row in _there(edit_ids, rows)
-        ]
-        if any(edit.status is EditStatus.QUEUED for edit in edits):
-            gate = await self.gate()
-            edits = [_with_gate(edit, gate) for edit in edits]
-        return edits
+        return [_read(edit_id, row) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent] | None:
         rows = await self._ask("read", ids=[edit_id], timeline=True)
-        return list(records.read_timeline(rows[0][3])) if rows[0] else None
+        return list(records.read_timeline(json.loads(rows[0])[3])) if rows[0] else None
 
     async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
         """Ids, newest first, older than `before`."""
@@ -236,7 +230,8 @@ class EditRepository:
 
     async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
         try:
-            return await asyncio.wait_for(self.scripts.run(script, **arguments), CALL_TIMEOUT)
+            async with asyncio.timeout(CALL_TIMEOUT):
+                return await self.scripts.run(script, **arguments)
         except (ReplyLost, TimeoutError) as exc:
             raise lost or errors.Unavailable("Redis does not answer.") from exc
         except NewerRecord as exc:
@@ -245,12 +240,10 @@ class EditRepository:
             raise errors.Unavailable("Redis cannot be used now.") from exc
 
 
-def _there(edit_ids: Sequence[str], rows: list[Any]) -> list[tuple[str, Any]]:
-    return [(edit_id, row) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
-
-
-def _with_gate(edit: Edit, gate: limiter.Gate) -> Edit:
+def _read(edit_id: str, row: str) -> Edit:
     """What holds the queue holds each edit in it."""
-    if edit.status is not EditStatus.QUEUED or gate.reason is None or edit.waiting_for is Wait.PAUSED:
+    flat, text, texts, _, _, held = json.loads(row)
+    edit = records.read(edit_id, records.pairs(flat), text, records.pairs(texts))
+    if not held or edit.waiting_for is Wait.PAUSED:
         return edit
-    return edit.model_copy(update={"waiting_for": gate.reason})
+    return edit.model_copy(update={"waiting_for": Wait(held)})

@@ -114,7 +114,10 @@ class Schedule:
     async def timeline_until_now(self, edit_id: str) -> tuple[list[TimelineEvent], int]:
         """With the moment of the reading: ms, by the clock of Redis."""
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
-        return (list(records.read_timeline(rows[0][3])), int(rows[0][4])) if rows[0] else ([], 0)
+        if not rows[0]:
+            return [], 0
+        _, _, _, text, now, _ = json.loads(rows[0])
+        return list(records.read_timeline(text)), now
 
     async def renew(self, claim: Claim, step: Step, *, lease: timedelta) -> bool:
         """Keeps the claim for another lease; False if it is no longer ours."""

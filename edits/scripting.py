@@ -27,6 +27,7 @@ BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held
 TRIES: Final = 2
 REPLICATED: Final = frozenset({"accept", "claim_submit"})
 PASSING: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN")
+_WRITTEN: Final = json.JSONEncoder(ensure_ascii=False).encode
 REPLICATED_WITHIN: Final = 800  # ms; twice that is within the time an answer of the API may take
 
 
@@ -104,7 +105,7 @@ class Scripts:
         """The script's answer. Raises Unsent, ReplyLost, NotNow or ScriptRefused."""
         given = {key: value for key, value in arguments.items() if value is not None}
         # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
-        argument = json.dumps(given, ensure_ascii=False).encode("utf-8", "replace")
+        argument = _WRITTEN(given).encode("utf-8", "replace")
         call = _Call(SCRIPTS[name], argument, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._sender is None or self._sender.done():

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from edits.links import LinkInvalid, Links
 from edits.models import Edit, EditResult, EditStatus, TimelineEvent, is_id, new_id
 from edits.repository import Accepted, EditRepository, Idempotency, LeftRedis
 from edits.storage import Storage
-from edits.uploads import Uploads
+from edits.uploads import Upload, Uploads
 
 ANSWER_WITHIN = 1.5
 """Seconds for Redis, all calls and tries together: whoever asks hears within two that it is away."""
@@ -78,13 +78,15 @@ class EditService:
             return await self._accepted(new, idempotency_key)
 
     async def _accepted(self, new: NewEdit, idempotency_key: str | None) -> Accepted:
-        if new.is_fleeting and (kept := await self._kept(new.fingerprint(), idempotency_key)):
-            return kept
+        if idempotency_key is not None and new.is_fleeting:
+            kept = await self._kept(new, None, idempotency_key)
+            if kept is not None:
+                return kept
         if not new.is_passed_on:
             await self._require_room(idempotency_key)  # no picture is read for an edit that cannot be accepted
         edit_id = new_id()
         edit, upload = await self._intake.prepare(edit_id, new)
-        idempotency = _idempotency(new.fingerprint(upload), idempotency_key)
+        idempotency = _idempotency(new, upload, idempotency_key)
         if upload is None:
             return await self._accept(edit, idempotency)
         await self._uploads.keep(upload)
@@ -114,10 +116,10 @@ class EditService:
         ceilings = Ceilings(creates_per_second=limits.creates_per_second, max_in_flight=limits.max_in_flight)
         estimating = estimates.estimate(self._repository, tenant=TENANT, priority=new.priority, ceilings=ceilings)
         estimate = await _soon(estimating)
-        kept = await self._kept(new.fingerprint(), idempotency_key) if new.is_fleeting else None
+        kept = await self._kept(new, None, idempotency_key) if new.is_fleeting else None
         if kept is None:
             edit, upload = await self._intake.prepare(new_id(), new)
-            kept = await self._kept(new.fingerprint(upload), idempotency_key)
+            kept = await self._kept(new, upload, idempotency_key)
         if kept is not None:
             return Checked(kept.edit, estimate)
         await self._require_room(None)
@@ -175,9 +177,9 @@ class EditService:
         nudge = self._repository.nudge(attempt.edit_id, attempt=attempt.number, task_id=task_id, ended=ended)
         await _soon(nudge)
 
-    async def _kept(self, fingerprint: str, key: str | None) -> Accepted | None:
+    async def _kept(self, new: NewEdit, upload: Upload | None, key: str | None) -> Accepted | None:
         """The edit that the key stands for already."""
-        idempotency = _idempotency(fingerprint, key)
+        idempotency = _idempotency(new, upload, key)
         if idempotency is None:
             return None
         try:
@@ -188,8 +190,14 @@ class EditService:
 
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
         unknown = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
-        caps = asdict(await self._admission.caps())
-        accepting = self._repository.accept(edit, idempotency=idempotency, **caps)
+        caps = await self._admission.caps()
+        accepting = self._repository.accept(
+            edit,
+            idempotency=idempotency,
+            max_queued=caps.max_queued,
+            max_of_tenant=caps.max_of_tenant,
+            no_memory=caps.no_memory,
+        )
         try:
             return await _soon(accepting, late=unknown)
         except LeftRedis as exc:
@@ -246,8 +254,8 @@ class EditService:
         return str(before)
 
 
-def _idempotency(fingerprint: str, key: str | None) -> Idempotency | None:
-    return Idempotency(key=key, fingerprint=fingerprint) if key is not None else None
+def _idempotency(new: NewEdit, upload: Upload | None, key: str | None) -> Idempotency | None:
+    return Idempotency(key=key, fingerprint=new.fingerprint(upload)) if key is not None else None
 
 
 def _digest(filters: listing.Filters) -> str:

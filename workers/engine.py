@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 import uvloop
 
-from config import watch
+from config import garbage, watch
 from config.settings import Settings
 from config.watch import LOOP, Watch
 from edits import checks
@@ -126,6 +126,7 @@ class Engine:
         ):
             self.clients = clients
             self.work = steps_of(clients)
+            garbage.settle()
             self._ready.set()
             await self._finished.wait()
             await self.in_hand.drain(clients.outcomes, within=self._grace())

@@ -1,5 +1,7 @@
 """The server's clock jumps, or nobody looks at it for long: the time of edits goes on as it does for people."""
 
+import json
+
 import pytest
 
 from edits import clock
@@ -24,7 +26,7 @@ async def edit_id(core: Core, monkeypatch: pytest.MonkeyPatch) -> str:
 async def gone_wrong(core: Core, edit_id: str, scripts: Scripts) -> float:
     """Seconds by which the time of edits is ahead of what it would be without any jump."""
     rows = await scripts.run("read", ids=[edit_id])
-    return (int(rows[0][4]) - await core.now()) / 1000
+    return (int(json.loads(rows[0])[4]) - await core.now()) / 1000
 
 
 def look(scripts: Scripts) -> Scripts:

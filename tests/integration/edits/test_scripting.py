@@ -1,6 +1,7 @@
 """Calls of scripts over a bad line: each is carried out once, or known not to have left, or said to be in doubt."""
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
     for edit_id in ids[::2]:
         await core.redis.hset(core.key("e", edit_id), "st", edit_id)
     answers = await asyncio.gather(*[core.scripts.run("read", ids=[edit_id]) for edit_id in ids])
-    assert [row and row[0][1] for (row,) in answers] == [
+    assert [row and json.loads(row)[0][1] for (row,) in answers] == [
         edit_id if n % 2 == 0 else None for n, edit_id in enumerate(ids)
     ]
 
