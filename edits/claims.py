@@ -16,6 +16,8 @@ class Claim:
     fields: dict[str, str]  # the record as in records.py
     text: str  # its input, where the step needs it
     long: dict[str, str]
+    send_at: float = 0.0
+    """The moment of its slot, as `boot_time` counts, of one to submit."""
 
     @property
     def fence(self) -> int:
@@ -55,7 +57,8 @@ class Claim:
 class Claims:
     """`next`: seconds until it is worth claiming again. `late`: seconds by which reads are overdue for want of tokens.
 
-    `probe`: ask the account. `half`: the operations of which these claims are the probe.
+    `probe`: ask the account. `half`: the operations of which these claims are the probe. `paced`: until `next` the rate
+    allows no more.
     """
 
     claims: list[Claim]
@@ -63,9 +66,11 @@ class Claims:
     probe: bool = False
     half: frozenset[str] = frozenset()
     late: float = 0.0
+    paced: bool = False
 
 
-def claims_of(answer: dict[str, Any]) -> Claims:
+def claims_of(answer: dict[str, Any], *, claimed_at: float = 0.0) -> Claims:
+    """`claimed_at`: the moment from which slots are counted, as `boot_time` counts."""
     return Claims(
         claims=[
             Claim(
@@ -74,6 +79,7 @@ def claims_of(answer: dict[str, Any]) -> Claims:
                 fields=records.pairs(row["e"]),
                 text=row.get("input", ""),
                 long=records.pairs(row.get("x") or []),
+                send_at=claimed_at + row["slot"] / 1000,
             )
             for row in answer["claims"] or []
         ],
@@ -81,4 +87,5 @@ def claims_of(answer: dict[str, Any]) -> Claims:
         probe=answer.get("probe") == 1,
         half=frozenset(answer.get("half") or ()),
         late=answer.get("late", 0) / 1000,
+        paced=answer.get("reason") == "rate_limit",
     )

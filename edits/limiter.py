@@ -11,6 +11,8 @@ from edits.scripting import ScriptError, Scripts
 Operation = Literal["create", "read", "history", "download", "storage"]
 FIRST_BACKOFF: Final = timedelta(seconds=1)
 MOST_BACKOFF: Final = timedelta(seconds=30)
+MOST_REFUSED: Final = timedelta(seconds=4)
+"""Of who answers, though it is that he was asked too often: a probe every few seconds is no burden."""
 
 
 class Gate(Frozen):
@@ -40,10 +42,12 @@ class Limiter:
         age: float | None = None,
         ago: float = 0,
         probe: bool = False,
+        most: timedelta = MOST_BACKOFF,
     ) -> None:
         """It was refused, or is out of reach: nobody asks for `after` seconds, or for a growing time.
 
         Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
+        `most`: where the time stops growing.
         """
         await self._scripts.run(
             "gate",
@@ -54,7 +58,7 @@ class Limiter:
             probe=int(probe),
             after=None if after is None else int(after * 1000),
             first=int(FIRST_BACKOFF.total_seconds() * 1000),
-            most=int(MOST_BACKOFF.total_seconds() * 1000),
+            most=int(most.total_seconds() * 1000),
         )
 
     async def open(self, operation: Operation) -> None:

@@ -11,11 +11,16 @@ from uuid import uuid4
 
 from edits import records
 from edits.claims import Claim, Claims, claims_of
+from edits.clock import boot_time
 from edits.limiter import Operation
 from edits.models import EditInput, TimelineEvent
 from edits.scripting import ReplyLost, Scripts, Unsent
+from edits.slots import SlotClock
 
 LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
+NEW_SLOT_WITHIN: Final = timedelta(
+    seconds=1
+)  # one for a claim that missed its own stands behind all that are given out
 IDLE: Final = timedelta(seconds=15)  # longest sleep of a chain: wake-ups may be lost
 HEARTBEAT: Final = timedelta(seconds=2)
 ASKED_AGAIN_FOR: Final = timedelta(seconds=15)  # less than the answer of a claim is kept
@@ -75,10 +80,12 @@ class Schedule:
     process: str = field(default_factory=lambda: uuid4().hex)
     beats: int = 0
     told: list[dict[str, Any]] = field(default_factory=list)  # servers and numbers (_served.lua), the last first
+    slots: SlotClock = field(default_factory=SlotClock)
     shut: bool = False  # the data may lack what was written last (see _served.lua)
 
     async def claim_submit(self, most: int, *, lease: timedelta) -> Claims:
         """Up to `most` queued edits, as many as tokens and room in flight allow; each has its intent to buy written."""
+        sent = boot_time()
         answer = await self._claim(
             "claim_submit",
             k=most,
@@ -89,7 +96,7 @@ class Schedule:
             told=self.told,
         )
         self._listen(answer)
-        return claims_of(answer)
+        return claims_of(answer, claimed_at=self._ours(answer["now"], sent=sent))
 
     async def claim_due(self, step: str, most: int, *, lease: timedelta, wakes: Step, with_input: bool) -> Claims:
         """Up to `most` edits that are due in the set of `step`; polls take read tokens.
@@ -142,7 +149,7 @@ class Schedule:
     async def read_token(self, operation: Operation = "read") -> bool:
         """Waits until one read that belongs to no claim may go out; whether it is the probe. Raises Shut."""
         while True:
-            answer, delay = await self.scripts.run(
+            answer, delay, _ = await self.scripts.run(
                 "tokens",
                 name="read",
                 operation=operation,
@@ -155,6 +162,25 @@ class Schedule:
             await asyncio.sleep(delay / 1000)
             if answer != "wait":
                 return bool(answer == "half")
+
+    async def new_slot(self) -> tuple[float, bool]:
+        """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe. Raises Shut."""
+        sent = boot_time()
+        answer, delay, now = await self.scripts.run(
+            "tokens",
+            name="create",
+            operation="create",
+            ceiling="creates_per_second",
+            rate=self.creates_per_second,
+            lookahead=_ms(NEW_SLOT_WITHIN),
+        )
+        if answer in {"shut", "wait"}:
+            raise Shut("create")
+        return self._ours(now, sent=sent) + delay / 1000, bool(answer == "half")
+
+    def _ours(self, now: int, *, sent: float) -> float:
+        self.slots.told(now / 1000, sent=sent, received=boot_time())
+        return self.slots.ours(now / 1000)
 
     async def claim_abandoned(self, most: int, *, lease: timedelta) -> list[tuple[str, str]]:
         """(task, edit) of paid tasks that nobody waits for and that are due to be read."""

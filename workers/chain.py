@@ -72,4 +72,4 @@ async def _turn(engine: Engine, link: Link) -> float:
         return TROUBLE
     for claim in claims.claims:
         engine.spawn(link.step, claim, lease)
-    return 0.0 if claims.claims else claims.next
+    return 0.0 if claims.claims and not claims.paced else claims.next

@@ -18,6 +18,7 @@ from edits.outcomes import Outcomes
 from edits.repository import EditRepository
 from edits.schedule import Schedule
 from edits.scripting import Scripts
+from edits.slots import GOOD_FOR
 from edits.storage import Storage, open_storage
 from qubico.client import QubicoClient
 from workers.limits import Circuits
@@ -41,6 +42,7 @@ class Clients:
     paces: Paces
     requests: Counter[str] = field(default_factory=Counter)  # to the provider, since the last heartbeat
     jitter: Callable[[], float] = random.random
+    slot_good_for: float = GOOD_FOR
     stopping: Callable[[], bool] = field(default=lambda: False)
 
 

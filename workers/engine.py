@@ -209,11 +209,17 @@ class Engine:
                     self.wake_all()
                     while True:
                         message = await listener.get_message(timeout=10)
-                        if message is not None and message["data"] in self._wakes:
-                            self._wakes[Step(message["data"])].set()
+                        if message is not None:
+                            self._heard(message["data"], clients)
             except LOST as exc:
                 log.warning("wakeups.lost", error=type(exc).__name__)
                 await asyncio.sleep(1)
+
+    def _heard(self, what: str, clients: Clients) -> None:
+        if what in self._wakes:
+            self._wakes[Step(what)].set()
+        elif what == "shut":
+            clients.circuits.create.shut()
 
     def _grace(self) -> float:
         """What may be used of it: the rest is for the good-bye, before whoever waits for us loses patience."""

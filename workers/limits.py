@@ -10,7 +10,7 @@ from typing import Final
 
 from edits.claims import Claims
 from edits.clock import boot_time
-from edits.limiter import Limiter, Operation
+from edits.limiter import MOST_REFUSED, Limiter, Operation
 from edits.schedule import Schedule, Shut
 from qubico import errors
 
@@ -27,10 +27,20 @@ class Circuit:
     probes: set[str] = field(default_factory=set)
     failures: int = 0
     failing_since: float = 0.0
+    shut_at: float = float("-inf")
+    """When it was closed last, as far as this process heard."""
 
     def note(self, claims: Claims) -> None:
         if self.operation in claims.half:
             self.probes |= {claim.id for claim in claims.claims}
+
+    def shut(self) -> None:
+        self.shut_at = boot_time()
+
+    def require_open(self, claim_id: str, *, since: float) -> None:
+        """Raises Shut for what was claimed before it was closed, but for its probe."""
+        if self.shut_at > since and claim_id not in self.probes:
+            raise Shut(self.operation)
 
     async def answered(self, claim_id: str) -> None:
         """It works, whatever the answer was."""
@@ -48,12 +58,15 @@ class Circuit:
         self.probes.discard(claim_id)
         if probe or at_once or self.failures >= IN_A_ROW:
             self.failures = 0
+            self.shut()
             await self.limiter.close(self.operation, age=age, ago=boot_time() - self.failing_since, probe=probe)
 
-    async def refused(self, claim_id: str, *, after: float | None) -> None:
-        """It answers that it was asked too often."""
+    async def refused(self, claim_id: str, *, age: float, after: float | None) -> None:
+        """It answers that it was asked too often; `age`: seconds since it was asked."""
+        probe = claim_id in self.probes
         self.probes.discard(claim_id)
-        await self.limiter.close(self.operation, after=after)
+        self.shut()
+        await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED)
 
 
 class Circuits:
@@ -79,7 +92,7 @@ async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
     try:
         yield
     except errors.Throttled as exc:
-        await circuit.refused(name, after=exc.retry_after)
+        await circuit.refused(name, age=boot_time() - began, after=exc.retry_after)
         raise
     except errors.Unavailable:
         await circuit.failed(name, age=boot_time() - began)

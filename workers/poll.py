@@ -149,7 +149,7 @@ class Poll:
         circuit, pause = self.clients.circuits.read, None
         if isinstance(exc, errors.Throttled):
             pause = exc.retry_after
-            await lease.decide(lambda: circuit.refused(claim.id, after=pause))
+            await lease.decide(lambda: circuit.refused(claim.id, age=lease.age, after=pause))
         elif isinstance(exc, errors.AccountBlocked):
             await lease.decide(lambda: self.clients.limiter.block(str(exc)))
         else:

@@ -8,10 +8,12 @@ import structlog
 
 from edits.attempts import Attempt
 from edits.claims import Claim, Claims
+from edits.clock import boot_time
 from edits.layout import input_key
 from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
 from edits.retry import RETRYABLE
-from edits.schedule import Step
+from edits.schedule import Shut, Step
+from edits.scripting import ScriptError
 from edits.storage import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
@@ -40,20 +42,15 @@ class Submit:
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
-        edit = claim.edit()
-        await asyncio.sleep(claim.slot)
-        if self.clients.stopping():
-            await lease.decide(lambda: self.clients.outcomes.release(claim, why="handed_back", wait=Wait.FAIR_SHARE))
-            return
         try:
-            request = await self._request(edit, claim, lease)
+            request = await self._request(claim.edit(), claim, lease)
         except ValueError as exc:  # nothing has left, and it would be the same again
             await self._not_askable(claim, lease, exc)
             return
         except StorageError as exc:
             await self._not_addressed(claim, lease, exc)
             return
-        if request is None:
+        if request is None or not await self._its_turn(claim, lease):
             return
         try:
             task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
@@ -61,6 +58,27 @@ class Submit:
             await self._not_bought(claim, lease, exc)
         else:
             await self._bought(claim, task)
+
+    async def _its_turn(self, claim: Claim, lease: Lease) -> bool:
+        """Waits for its slot; False: it was put back. One that was missed, as this process stood still, is not used."""
+        circuit, at = self.clients.circuits.create, claim.send_at
+        why, wait = "handed_back", Wait.FAIR_SHARE
+        try:
+            while True:
+                await asyncio.sleep(max(0.0, at - boot_time()))
+                if self.clients.stopping():
+                    break
+                circuit.require_open(claim.id, since=lease.began)
+                if boot_time() - at <= self.clients.slot_good_for or claim.id in circuit.probes:
+                    return True
+                at, probe = await self.clients.schedule.new_slot()
+                circuit.probes |= {claim.id} if probe else set()
+        except Shut:
+            why, wait = "not_sent", Wait.COOLDOWN
+        except ScriptError as exc:
+            log.warning("slot.lost", edit_id=claim.id, error=str(exc))
+        await lease.decide(lambda: self.clients.outcomes.release(claim, why=why, wait=wait))
+        return False
 
     def _may_send(self, lease: Lease) -> bool:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
@@ -135,7 +153,7 @@ class Submit:
                     await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
                 await lease.decide(lambda: outcomes.release(claim, why="not_sent", wait=Wait.COOLDOWN))
             case errors.Throttled():
-                await lease.decide(lambda: circuit.refused(claim.id, after=exc.retry_after))
+                await lease.decide(lambda: circuit.refused(claim.id, age=lease.age, after=exc.retry_after))
                 await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))
             case errors.AccountBlocked():
                 await lease.decide(lambda: self.clients.limiter.block(str(exc)))

@@ -5,7 +5,7 @@
 -- since (reopened at: slow climb).
 
 local PROBE = 30000  -- ms a probe may take before the next one is let through
-local CLIMB = 10000  -- ms from reopening to full rate
+local CLIMB = 6000   -- ms from reopening to full rate
 local LEAST = 0.2    -- share of the rate right after reopening
 local MANY = 1000000 -- of an operation without a rate
 local PAUSE = {storage = 'storage'} -- what edits wait for while an operation does not work; else it is `cooldown`

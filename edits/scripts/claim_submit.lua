@@ -2,7 +2,7 @@
 -- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
 -- (creates a second), max_in_flight, chain, idle (ms the chain may sleep), told? (see serve).
 -- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
--- the account whether it works again), run, n}.
+-- the account whether it works again), run, n, now (ms)}. After a claim `next` is 0 where more might be had at once.
 need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
@@ -113,13 +113,18 @@ end
 spend('create', offer, #claims)
 if #claims > 0 then give_number(state, state.run) end
 
+-- While the rate holds a chain back it comes again for several slots at once, long before those it was given are used up.
+local function when_granted()
+  return offer.reason == 'rate_limit' and math.max(offer.at, NOW + A.lookahead / 4) or offer.at
+end
+
 local reason, next_at = '', NOW + A.idle
 if queued() > 0 or count_queues() > 0 then -- what an older release queued is not in the number yet
   if state.shut and #claims == 0 and not blocked[1] then reason, next_at = 'restored', NOW + 1000
-  elseif offer.n == 0 then reason, next_at = offer.reason, offer.at
+  elseif offer.n == 0 then reason, next_at = offer.reason, when_granted()
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
   elseif A.k <= #claims then reason, next_at = 'fair_share', NOW
-  else reason, next_at = offer.reason, offer.at end
+  else reason, next_at = offer.reason, when_granted() end
 elseif blocked[1] then
   next_at = offer.at
 end
@@ -127,4 +132,4 @@ if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.c
 local expiring = state.shut and {} or redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
 next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
 if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
-return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.run, n = state.n})
+return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.run, n = state.n, now = NOW})

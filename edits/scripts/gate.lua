@@ -20,13 +20,16 @@ if A.op == 'close' then
   local closed = tonumber(state[1] or 0)
   local after = A.after and math.min(A.after, HORIZON - 1) -- beyond, the time would count as one of a clock set back
   -- Who asked before it was closed says nothing new, however late the answer.
-  if A.age and A.probe ~= 1 and NOW - A.age < tonumber(state[3] or 0) then return 'ok' end
+  local at = tonumber(state[3] or 0)
+  local stale = A.age and A.probe ~= 1 and NOW - A.age < at and at <= NOW
   -- Only the first refusal of a burst makes the back-off grow.
   if closed <= NOW or closed >= NOW + HORIZON then
+    if stale then return 'ok' end
     local back = after or math.min(A.most, tonumber(state[2] or 0) * 2)
     back = math.max(back, A.first)
     local down = state[4] == '1' and state[5] or string.format('%.0f', NOW - (A.ago or 0))
     redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0, 'at', NOW, 'down', down)
+    if A.name == 'create' then redis.call('PUBLISH', key('wake'), 'shut') end -- slots that were given out are not used
   elseif after then
     redis.call('HSET', limit, 'until', math.max(closed, NOW + after))
   end

@@ -9,7 +9,7 @@ from tests.integration.edits.core import LEASE, Core, fill, slots
 
 PROBE = 30
 """Seconds that a probe may take."""
-CLIMB = 10
+CLIMB = 6
 """Seconds from reopening to the full rate."""
 
 
@@ -113,6 +113,29 @@ async def test_after_reopening_the_back_off_begins_anew(busy: Core):
     await busy.limiter.open("create")
     await busy.limiter.close("create")
     assert await _until_open(busy) == pytest.approx(1, abs=0.8)
+
+
+async def test_a_late_refusal_of_an_earlier_burst_closes_nothing_again(busy: Core):
+    await fill(busy, 3)
+    await busy.limiter.close("create", age=0.1)
+    await busy.pass_time(1)
+    await busy.claim_submit()
+    await busy.limiter.open("create")
+    await busy.limiter.close("create", age=3)
+    assert await busy.claim_submit()
+
+
+async def test_all_workers_hear_of_a_refusal_at_once(busy: Core):
+    heard: list[str] = []
+    async with busy.redis.pubsub() as listener:
+        await listener.subscribe(busy.key("wake"))
+        for _ in range(3):
+            await busy.limiter.close("create")
+        await busy.redis.publish(busy.key("wake"), "end")
+        while "end" not in heard:
+            message = await listener.get_message(timeout=1)
+            heard += [message["data"]] if message and message["type"] == "message" else []
+    assert heard == ["shut", "end"]
 
 
 async def test_opening_what_is_open_changes_nothing(busy: Core):

@@ -16,6 +16,7 @@ from edits.clock import boot_time
 from edits.links import Links
 from edits.models import CostState, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
+from edits.slots import GOOD_FOR
 from tests.integration.workers.conftest import SECRET, OpenRounds
 from tests.integration.workers.rounds import Rounds, picture, until
 from tests.parts.valkey import free_port
@@ -162,6 +163,37 @@ async def test_creates_leave_at_their_slots(open_rounds: OpenRounds) -> None:
         sent = [row["created_at"] for row in rounds.sandbox.ledger()["tasks"]]
         assert all(later - earlier > 0.05 for earlier, later in itertools.pairwise(sent))
         assert len(sent) == 3
+
+
+async def test_a_slot_that_was_missed_is_not_used(rounds: Rounds) -> None:
+    edit_id = await rounds.accept()
+    claim, lease = await rounds.claim_one(Step.SUBMIT)
+    stood_still = replace(claim, send_at=boot_time() - 1)
+    await Submit(replace(rounds.clients, slot_good_for=GOOD_FOR)).work(stood_still, lease)
+    assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
+    assert int(await rounds.redis.hget(rounds.key("stats"), "granted:create")) >= 2
+
+
+async def test_a_late_probe_goes_all_the_same(rounds: Rounds) -> None:
+    await rounds.clients.limiter.close("create")
+    await rounds.wait(1.1)
+    edit_id = await rounds.accept()
+    probe, lease = await rounds.claim_one(Step.SUBMIT)
+    submit = Submit(replace(rounds.clients, slot_good_for=GOOD_FOR))
+    await submit.work(replace(probe, send_at=boot_time() - 1), lease)
+    assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
+    assert (await rounds.limit("create"))["half"] == "0"
+    assert await rounds.redis.hget(rounds.key("stats"), "granted:create") == "1"
+
+
+async def test_what_was_claimed_before_a_refusal_is_not_sent_after_it(rounds: Rounds) -> None:
+    edit_id = await rounds.accept()
+    claim, lease = await rounds.claim_one(Step.SUBMIT)
+    rounds.clients.circuits.create.shut()
+    await rounds.work[Step.SUBMIT].work(claim, lease)
+    edit = await rounds.edit(edit_id)
+    assert (edit.status, edit.attempt, edit.waiting_for) == (EditStatus.QUEUED, 1, Wait.COOLDOWN)
+    assert rounds.sandbox.stats()["creates"] == 0
 
 
 async def test_no_more_is_claimed_than_there_is_room_in_flight(open_rounds: OpenRounds) -> None:
