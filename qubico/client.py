@@ -13,12 +13,11 @@ import httpx
 
 from qubico import account, answers, downloads, schemas
 from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
-from qubico.transport import closed, gated, over_aiohttp
+from qubico.transport import Wire, closed, gated, over_aiohttp
 
 USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
 LARGEST_PAGE = 100
 _LARGEST_ANSWER = 48 * 1024 * 1024  # a picture of 32 MiB in base64, and then some
-_LONGEST_CONNECT = 5.0
 
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -59,13 +58,13 @@ class QubicoClient:
         self._read_timeout = read_timeout
         self._download_timeout = download_timeout
         self._observe = observe
-        self._http = httpx.AsyncClient(
-            transport=transport or over_aiohttp(max_connections=max_connections),
-            timeout=_timeout(max(create_timeout, read_timeout, download_timeout)),
-            headers={"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"},
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._headers = {
+            "X-API-Key": api_key,
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "Content-Type": "application/json",
+        }
+        self._wire = Wire(transport or over_aiohttp(max_connections=max_connections), user_agent=USER_AGENT)
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,7 +73,7 @@ class QubicoClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._wire.aclose()
 
     async def create(self, request: schemas.KontextRequest, *, may_send: Callable[[], bool] = _always) -> schemas.Task:
         """Buy a task. `may_send` is asked first and again right before the first byte; if it says no, NotSent."""
@@ -138,7 +137,7 @@ class QubicoClient:
     def download(self, address: str, *, max_bytes: int) -> AbstractAsyncContextManager[downloads.Download]:
         """The result at this address, as a stream of at most `max_bytes`."""
         return downloads.opened(
-            self._http, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
+            self._wire, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
         )
 
     @contextmanager
@@ -157,20 +156,15 @@ class QubicoClient:
         self, path: str, *, within: float, body: bytes | None = None, params: Params | None = None
     ) -> answers.Answer:
         """A POST if there is a body: then what goes wrong is NotSent or AnswerLost, else Unavailable."""
-        if self._http.is_closed:
+        if self._wire.is_closed:
             raise (Unavailable if body is None else NotSent)("the client is closed")
-        request = self._http.build_request(
-            "GET" if body is None else "POST",
-            self._base_url + path,
-            params=params,
-            content=body,
-            headers={"X-API-Key": self._api_key, "Accept": "application/json", "Content-Type": "application/json"},
-            timeout=_timeout(within),
-        )
+        address = httpx.URL(self._base_url + path, params=params)
         lost = Unavailable if body is None else AnswerLost
         with transport_trouble(lost):
             async with asyncio.timeout(within):
-                response = await self._http.send(request, stream=True)
+                response = await self._wire.send(
+                    "GET" if body is None else "POST", address, headers=self._headers, within=within, body=body
+                )
                 try:
                     content = await _content(response, lost)
                 finally:
@@ -187,12 +181,6 @@ def _check_account(*, base_url: str, api_key: str) -> None:
         raise ValueError("base_url: must be an http(s) address such as https://api.piapi.ai")
     if not api_key or not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
         raise ValueError("api_key: must be printable ASCII without spaces around it")
-
-
-def _timeout(seconds: float) -> httpx.Timeout:
-    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart."""
-    connecting = min(_LONGEST_CONNECT, seconds / 2)
-    return httpx.Timeout(seconds, connect=connecting, pool=connecting)
 
 
 async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unavailable]) -> bytes:

@@ -9,12 +9,13 @@ from typing import cast
 import httpx
 
 from qubico.errors import ResultGone, ResultHostRefused, ResultTooLarge, Unavailable, transport_trouble
-from qubico.transport import closed
+from qubico.transport import Wire, closed
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _PORTS = {"https": 443, "http": 80}
+_HEADERS = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
 _NO_ADDRESS = "the address of the result, or one it redirects to, is not an address"
 _HTML = (b"<!doctype", b"<html", b"<head", b"<body")
 
@@ -60,11 +61,11 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
 
 @asynccontextmanager
 async def opened(
-    http: httpx.AsyncClient, address: str, *, hosts: ResultHosts, max_bytes: int, within: float
+    wire: Wire, address: str, *, hosts: ResultHosts, max_bytes: int, within: float
 ) -> AsyncGenerator[Download]:
     """The file at `address`; all of it has to be read within so many seconds."""
     deadline = asyncio.get_running_loop().time() + within
-    response = await _followed(http, address, hosts=hosts, deadline=deadline)
+    response = await _followed(wire, address, hosts=hosts, deadline=deadline, within=within)
     try:
         length = _length(response)
         _check_head(response, length=length, max_bytes=max_bytes)
@@ -77,28 +78,18 @@ async def opened(
         await closed(response)
 
 
-async def _followed(http: httpx.AsyncClient, address: str, *, hosts: ResultHosts, deadline: float) -> httpx.Response:
+async def _followed(wire: Wire, address: str, *, hosts: ResultHosts, deadline: float, within: float) -> httpx.Response:
     target = _parsed(address)
     for _ in range(1 + MOST_REDIRECTS):
         hosts.check(target)
-        request = http.build_request(
-            "GET", target, headers={"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
-        )
         with transport_trouble(Unavailable):
             async with asyncio.timeout_at(deadline):
-                response = await _sent(http, request)
+                response = await wire.send("GET", target, headers=_HEADERS, within=within)
         if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return response
         await closed(response)
         target = _parsed(response.headers["location"], base=target)
     raise ResultHostRefused(f"more than {MOST_REDIRECTS} redirects, the last to {target.host[:200]}")
-
-
-async def _sent(http: httpx.AsyncClient, request: httpx.Request) -> httpx.Response:
-    try:
-        return await http.send(request, stream=True, follow_redirects=False)
-    except httpx.InvalidURL:  # httpx reads the Location of a redirect also when it is not to follow it
-        raise ResultHostRefused(_NO_ADDRESS) from None
 
 
 def _parsed(address: str, *, base: httpx.URL | None = None) -> httpx.URL:

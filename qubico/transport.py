@@ -1,9 +1,13 @@
-"""httpx over aiohttp for the provider: a gate holds a create back to its first byte, and given up it sends no more."""
+"""httpx over aiohttp for the provider: a gate holds a create back to its first byte, and given up it sends no more.
+
+Requests go to the transport directly. httpx's client merges headers, cookies, auth and redirects for each, none of
+which is used here, and that costs as much CPU as all the rest (docs/performance.md).
+"""
 
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -12,6 +16,7 @@ import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
 from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.transport import AiohttpResponseStream
 
 from qubico.errors import TROUBLE, NotSent
 
@@ -21,10 +26,45 @@ _KEEPALIVE_SECONDS = 4
 _DNS_SECONDS = 30
 _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection with what it has not sent yet
 
+_CHUNK_BYTES = 64 * 1024  # of an answer at most, read at once: each chunk passes through half a dozen hands
+_LONGEST_CONNECT = 5.0
+
 _gate: ContextVar[Callable[[], bool] | None] = ContextVar("gate", default=None)
 
 # httpx logs every address it asks, and addresses of pictures are nobody's business.
 logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+class Wire:
+    """Sends requests that are whole as they are given: follows nothing, keeps no cookies, reads no environment."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, *, user_agent: str) -> None:
+        self._transport = transport
+        self._user_agent = user_agent
+        self.is_closed = False
+
+    async def aclose(self) -> None:
+        self.is_closed = True
+        await self._transport.aclose()
+
+    async def send(
+        self, method: str, address: httpx.URL, *, headers: Mapping[str, str], within: float, body: bytes | None = None
+    ) -> httpx.Response:
+        """The answer's head; whoever gets it closes it. `within`: seconds, for each part of the call."""
+        request = httpx.Request(
+            method,
+            address,
+            headers={"User-Agent": self._user_agent, **headers},
+            content=body,
+            extensions={"timeout": _timeout(within)},
+        )
+        return await self._transport.handle_async_request(request)
+
+
+def _timeout(seconds: float) -> dict[str, float]:
+    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart."""
+    connecting = min(_LONGEST_CONNECT, seconds / 2)
+    return {"connect": connecting, "read": seconds, "write": seconds, "pool": connecting}
 
 
 def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = None) -> httpx.AsyncBaseTransport:
@@ -56,7 +96,15 @@ def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = No
             response_class=_Response,
         )
 
-    return AiohttpTransport(verify=context, client=session)
+    return _InLargeChunks(verify=context, client=session)
+
+
+class _InLargeChunks(AiohttpTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if isinstance(response.stream, AiohttpResponseStream):
+            response.stream.CHUNK_SIZE = _CHUNK_BYTES
+        return response
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
