@@ -56,6 +56,7 @@ class WatchedScripts(Scripts):
         super().__init__(redis, namespace)
         self.watch = invariants.Watch()
         self.watching = True
+        self.seen: invariants.Dump = {}
         self._keys = (redis, namespace)
 
     async def run(self, name: str, /, **arguments: object) -> Any:
@@ -65,7 +66,8 @@ class WatchedScripts(Scripts):
 
     async def look(self, name: str) -> None:
         if self.watching and name not in {"read", "page", "tokens", "room"}:
-            self.watch.check(await invariants.dump(*self._keys), now=await moment_of(*self._keys))
+            self.seen = await invariants.dump(*self._keys)
+            self.watch.check(self.seen, now=await moment_of(*self._keys))
 
 
 @dataclass
