@@ -108,7 +108,7 @@ class Live:
 
     @property
     def patience(self) -> float:
-        return 30.0 if self.on_this_machine else 600.0
+        return 90.0 if self.on_this_machine else 600.0
 
 
 def asked(environ: Mapping[str, str]) -> bool:

@@ -29,7 +29,7 @@ class Subject:
     image: str
     purse: Purse | None = None  # of the real service
     pause: float = 0.02  # seconds between two looks at a task
-    patience: float = 8.0
+    patience: float = 90.0
 
     def client(self, *, api_key: str | None = None) -> QubicoClient:
         return QubicoClient(
@@ -37,8 +37,8 @@ class Subject:
             api_key=api_key or self.api_key,
             result_hosts=self.result_hosts,
             transport=Paid(self.purse) if self.purse else None,
-            create_timeout=30 if self.purse else 5,
-            read_timeout=30 if self.purse else 5,
+            create_timeout=30 if self.purse else 60,
+            read_timeout=30 if self.purse else 60,
         )
 
     async def bought(self, client: QubicoClient, prompt: str = "make it black and white") -> Task:

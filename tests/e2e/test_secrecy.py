@@ -11,7 +11,6 @@ import signal
 import stat
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,8 @@ def outage(stack: RunningStack, api: httpx.Client) -> None:
     try:
         for _ in range(2):
             assert api.post("/v1/edits", json={"prompt": WORD, "image": ADDRESS}).status_code == 503
-        time.sleep(3)  # longer than the sockets of workers have patience
+        noticed = ("claim.lost", "heartbeat.lost", "link.lost")
+        eventually(lambda: any(event in written(stack) for event in noticed), "a worker gives Redis up")
     finally:
         os.kill(server, signal.SIGCONT)
     eventually(lambda: api.get("/readyz").status_code == 200, "Redis is back")

@@ -147,7 +147,7 @@ async def test_stats_count_reads_and_how_late_the_end_was_noticed(api: Caller, s
     stats = sandbox.stats()
     assert stats["gets"] == 2
     assert stats["reads_per_task"]["max"] == 2
-    assert 29 < stats["noticed_after"]["p50"] < 35
+    assert 29 < stats["noticed_after"]["p50"] < 60
     assert stats["max_creates_per_second"] == 1
     assert stats["answers"] == {"200": 3}
 
