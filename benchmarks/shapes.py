@@ -1,5 +1,6 @@
 """How long tasks take at the provider, in the shapes that the questions are asked of. Every draw comes from a seed."""
 
+import functools
 import math
 import random
 from collections.abc import Callable
@@ -40,11 +41,16 @@ class Shape:
 
         Gaps g(t) cost the integral of S/g in reads and that of f * g/2 in lag; both are least at g = c * sqrt(S/f).
         """
-        times = sorted(task.run for task in self.tasks(100_000, seed=1))
-        parts = 400
-        edges = [times[min(len(times) - 1, i * len(times) // parts)] for i in range(parts + 1)]
-        disorder = sum(math.sqrt((edges[i + 1] - edges[i]) / parts * (1 - (i + 0.5) / parts)) for i in range(parts))
-        return disorder**2 / 2 / lag + 0.5
+        return _disorder(self) ** 2 / 2 / lag + 0.5
+
+
+@functools.cache
+def _disorder(shape: Shape) -> float:
+    """The integral of sqrt(f * S)."""
+    times = sorted(task.run for task in shape.tasks(100_000, seed=1))
+    parts = 400
+    edges = [times[min(len(times) - 1, i * len(times) // parts)] for i in range(parts + 1)]
+    return sum(math.sqrt((edges[i + 1] - edges[i]) / parts * (1 - (i + 0.5) / parts)) for i in range(parts))
 
 
 def _lognormal(spread: float) -> Draw:
