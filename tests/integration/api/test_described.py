@@ -114,7 +114,7 @@ async def test_the_api_does_what_its_description_says(hardened: Api, tmp_path: P
     listed = hardened.client.get("/v1/edits?limit=200").json()["data"]
     uploads = [edit for edit in listed if edit["input"]["image"].endswith("/input")]
     assert len(listed) > len(edits) + 10, "hardly anything that was asked was taken"
-    assert len(uploads) > 5, "hardly any picture was taken"
+    assert len(uploads) > 2, "hardly any picture was taken"
 
 
 def _run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
