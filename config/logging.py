@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -24,6 +25,8 @@ _HIDDEN = {"prompt", "image", "address", "authorization", "cookie", "password", 
 _URL = re.compile(r"\b(https?://[^/\s\"'<>]+)/[^\s\"'<>]+", re.IGNORECASE)
 _DATA_URI = re.compile(r"\bdata:image/[^\s\"'<>]+", re.IGNORECASE)
 _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+# Most values are ids, counts and moments; without a blank, a slash or an @ there is nothing to find in them.
+_PLAIN = re.compile(r"[\w.:+-]*", re.ASCII)
 
 # Quieter than ours: what they say at info is either on the record already, or holds addresses.
 LIBRARIES = {
@@ -102,7 +105,7 @@ def _order(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Event
 def _hidden(key: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if not _HIDDEN.isdisjoint(re.split(r"[^a-z]+", key.lower())):
+    if _tells(key):
         return MASK
     if isinstance(value, Mapping):
         return {str(name): _hidden(str(name), inner) for name, inner in value.items()}
@@ -111,7 +114,14 @@ def _hidden(key: str, value: Any) -> Any:
     return _clean(f"{len(value)} bytes" if isinstance(value, bytes) else str(value))
 
 
+@lru_cache(maxsize=1024)
+def _tells(key: str) -> bool:
+    return not _HIDDEN.isdisjoint(re.split(r"[^a-z]+", key.lower()))
+
+
 def _clean(text: str) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     text = _DATA_URI.sub(f"data:{MASK}", addresses.mask(text))
     return _BEARER.sub(rf"\1 {MASK}", _URL.sub(rf"\1/{MASK}", text))
 
