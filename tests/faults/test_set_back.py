@@ -30,8 +30,8 @@ RUNS = {"set_back_workers_alive": [REDIS], "set_back_workers_killed": [ALL]} if 
 @pytest.mark.parametrize("dying", RUNS.values(), ids=RUNS)
 def test_redis_set_back(scenario: Scenario, tmp_path: Path, dying: list[str]):
     """In a test it is set back a second time, without its workers, before the first time is settled."""
-    seconds = scenario.size("seconds", test=1, soak=10)
-    edits = scenario.size("edits", test=10, soak=60)
+    seconds = scenario.size("seconds", test=0, soak=10)
+    edits = scenario.size("edits", test=20, soak=60)  # a slow machine copies late
     scenario.is_("Redis comes back on an older append-only file", how=f"SIGKILL of {', then of '.join(dying)}")
     with valkey.own(tmp_path / "valkey") as own, scenario.system(RETOUCH_REDIS_URL=own.url, **SETTINGS) as system:
         copied, known, left = _outdated_copy(system, own, edits=edits, seconds=seconds)
