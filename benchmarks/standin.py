@@ -25,6 +25,7 @@ from benchmarks.shapes import SHAPES
 PRICE: Final = 200_000
 NOT_YET: Final = "0001-01-01T00:00:00Z"
 REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
+LOOK_EVERY: Final = 0.02  # seconds between looks whether it stood still itself
 MOST_SEEN: Final = 10_000  # moments kept of refused creates
 
 
@@ -52,6 +53,9 @@ class Provider:
     create_delay: float = 0.0
     """Seconds until a create is answered."""
 
+    knows_all: bool = False
+    """A task that it never took is shown as one that runs."""
+
     seed: int = 7
 
 
@@ -77,6 +81,9 @@ class Counters:
     finished: int = 0
     seconds: Counter[int] = field(default_factory=Counter)  # creates taken, by the second since the first
     refused_at: list[float] = field(default_factory=list)  # seconds since the first create that came
+    latest: float = 0.0  # seconds from the first create that came to the latest that was taken
+    burst_needed: float = 0.0  # tokens that a bucket must hold so that none of the creates taken were refused
+    stalled: float = 0.0  # seconds that the stand-in itself once stood still
     lags: list[float] = field(default_factory=list)  # from a task's end to the read that showed it
 
 
@@ -88,6 +95,8 @@ class Bucket:
     most: float
     tokens: float
     at: float = 0.0
+    depth: float = 0.0
+    """Tokens that the creates taken so far are ahead of the rate."""
 
     @classmethod
     def of(cls, provider: Provider) -> "Bucket | None":
@@ -97,11 +106,13 @@ class Bucket:
         return cls(provider.rate, most, most)
 
     def take(self, now: float) -> bool:
-        self.tokens = min(self.most, self.tokens + (now - self.at) * self.rate)
+        refilled = (now - self.at) * self.rate
+        self.tokens, self.depth = min(self.most, self.tokens + refilled), max(0.0, self.depth - refilled)
         self.at = now
         if self.tokens < 1 - 1e-9:
             return False
         self.tokens -= 1
+        self.depth += 1
         return True
 
 
@@ -170,7 +181,9 @@ class StandIn:
     def _begin(self, task: Task, now: float) -> None:
         seen = self.counters
         seen.creates += 1
-        seen.seconds[int(now - (self._first or now))] += 1
+        seen.latest = now - (self._first or now)
+        seen.seconds[int(seen.latest)] += 1
+        seen.burst_needed = max(seen.burst_needed, self._bucket.depth if self._bucket else 0.0)
         self._in_flight += 1
         if self.provider.reads is None:
             heapq.heappush(self._ends, task.ended)
@@ -184,7 +197,7 @@ class StandIn:
             self._in_flight -= 1
 
     def _read(self, task_id: str) -> tuple[int, bytes]:
-        task = self._tasks.get(task_id)
+        task = self._tasks.get(task_id) or self._made_up()
         self.counters.reads += 1
         if task is None:
             return 404, b'{"code":404,"data":null,"message":"task not found"}'
@@ -198,6 +211,13 @@ class StandIn:
             self.counters.lags.append(round(max(0.0, now - task.ended), 4))
             self._in_flight -= by_reads is not None
         return 200, self._shown(task_id, task, now)
+
+    def _made_up(self) -> Task | None:
+        now = self._clock()
+        return Task(now, now, float("inf"), "{}", "{}") if self.provider.knows_all else None
+
+    def stalled(self, seconds: float) -> None:
+        self.counters.stalled = max(self.counters.stalled, seconds)
 
     def _shown(self, task_id: str, task: Task, now: float) -> bytes:
         status = "completed" if task.over else "processing" if now >= task.started or task.reads else "pending"
@@ -304,8 +324,17 @@ async def serve(port: int, provider: Provider) -> None:
     server = await asyncio.get_running_loop().create_server(
         lambda: Connection(standin), "127.0.0.1", port, backlog=4096
     )
-    async with server:
+    async with server, asyncio.TaskGroup() as group:
+        group.create_task(_watch_itself(standin))
         await server.serve_forever()
+
+
+async def _watch_itself(standin: StandIn) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        await asyncio.sleep(LOOK_EVERY)
+        standin.stalled(loop.time() - began - LOOK_EVERY)
 
 
 def main() -> None:

@@ -186,14 +186,14 @@ def used_by(pid: int) -> tuple[float, int]:
 async def running(
     provider: Provider, *, workers: int = 1, api: bool = False, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[System]:
-    """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for."""
+    """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for; `workers=0`: none."""
     ports = Ports()
     with tempfile.TemporaryDirectory(prefix="retouch-bench-") as made:
         folder, port = Path(made), ports.any()
         environ = bare_environ() | UNLIMITED | {
             "RETOUCH_DATA_DIR": str(folder / "var"),
             "RETOUCH_API__PORT": str(unclaimed()),
-            "RETOUCH_WORKER__PROCESSES": str(workers),
+            "RETOUCH_WORKER__PROCESSES": str(max(workers, 1)),
             "RETOUCH_QUBICO__BASE_URL": f"http://127.0.0.1:{port}",
             "RETOUCH_QUBICO__API_KEY": "bench",
             "RETOUCH_QUBICO__RESULT_HOSTS": f"127.0.0.1:{port}",
@@ -205,7 +205,8 @@ async def running(
         asked = ground.load()
         data_dir.create(asked.data_dir)
         built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
-        wanted = [_patient(part) for part in built.parts if part.name != "flower" and (api or part.name != "api")]
+        left_out = {"flower"} | (set() if api else {"api"}) | (set() if workers else {"worker"})
+        wanted = [_patient(part) for part in built.parts if part.name.rstrip("0123456789") not in left_out]
         supervisor = Supervisor(
             [standin_part(port, provider, folder=folder), *wanted], logs=asked.data_dir / "logs", say=say, grace=10
         )

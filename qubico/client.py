@@ -3,7 +3,7 @@
 import asyncio
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
 from typing import Self, TypeVar
@@ -27,6 +27,10 @@ Params = dict[str, str | int]
 
 def _always() -> bool:
     return True
+
+
+async def _at_once() -> None:
+    """Nothing to wait for."""
 
 
 def _nobody(_operation: str, _outcome: str) -> None:
@@ -75,11 +79,20 @@ class QubicoClient:
     async def aclose(self) -> None:
         await self._wire.aclose()
 
-    async def create(self, request: schemas.KontextRequest, *, may_send: Callable[[], bool] = _always) -> schemas.Task:
-        """Buy a task. `may_send` is asked first and again right before the first byte; if it says no, NotSent."""
+    async def create(
+        self,
+        request: schemas.KontextRequest,
+        *,
+        may_send: Callable[[], bool] = _always,
+        connected: Callable[[], Awaitable[None]] = _at_once,
+    ) -> schemas.Task:
+        """Buy a task. `may_send` is asked first and again right before the first byte; if it says no, NotSent.
+
+        `connected` is waited for before the second time, with the connection in hand.
+        """
         body = request.body()
         with self._observed("create"):
-            with gated(may_send):
+            with gated(may_send, connected):
                 answer = await self._ask("/api/v1/task", within=self._create_timeout, body=body)
             if (task := answer.task()) is None:
                 raise answers.refusal(answer, creating=True)

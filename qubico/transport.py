@@ -7,7 +7,7 @@ which is used here, and that costs as much CPU as all the rest (docs/performance
 import logging
 import socket
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import SimpleNamespace
@@ -29,7 +29,8 @@ _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection
 _CHUNK_BYTES = 64 * 1024  # of an answer at most, read at once: each chunk passes through half a dozen hands
 _LONGEST_CONNECT = 5.0
 
-_gate: ContextVar[Callable[[], bool] | None] = ContextVar("gate", default=None)
+_Gate = tuple[Callable[[], bool], Callable[[], Awaitable[None]]]
+_gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
 
 # httpx logs every address it asks, and addresses of pictures are nobody's business.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -128,11 +129,14 @@ class _Response(aiohttp.ClientResponse):
 
 
 @contextmanager
-def gated(may_send: Callable[[], bool]) -> Iterator[None]:
-    """Requests inside leave only while `may_send` says so: asked now, and again right before the first byte."""
+def gated(may_send: Callable[[], bool], connected: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Requests inside leave only while `may_send` says so: asked now, and again right before the first byte.
+
+    With the connection in hand `connected` is waited for first.
+    """
     if not may_send():
         raise NotSent("the time to send had passed before a connection was asked for")
-    token = _gate.set(may_send)
+    token = _gate.set((may_send, connected))
     try:
         yield
     finally:
@@ -147,7 +151,10 @@ async def closed(response: httpx.Response) -> None:
 
 async def _ask_again(_session: aiohttp.ClientSession, request: SimpleNamespace, _params: object) -> None:
     """Before the first chunk alone: after it, something has left."""
-    may_send, first = _gate.get(), not vars(request).get("begun")
+    gate, first = _gate.get(), not vars(request).get("begun")
     request.begun = True
-    if first and may_send is not None and not may_send():
-        raise NotSent("the time to send had passed when the connection was there")
+    if first and gate is not None:
+        may_send, connected = gate
+        await connected()
+        if not may_send():
+            raise NotSent("the time to send had passed when the connection was there")

@@ -37,10 +37,9 @@ class Circuit:
     def shut(self) -> None:
         self.shut_at = boot_time()
 
-    def require_open(self, claim_id: str, *, since: float) -> None:
-        """Raises Shut for what was claimed before it was closed, but for its probe."""
-        if self.shut_at > since and claim_id not in self.probes:
-            raise Shut(self.operation)
+    def shut_since(self, moment: float, claim_id: str) -> bool:
+        """Whether what was claimed then must not be asked any more; its probe may."""
+        return self.shut_at > moment and claim_id not in self.probes
 
     async def answered(self, claim_id: str) -> None:
         """It works, whatever the answer was."""

@@ -1,6 +1,5 @@
 """Step submit: buys a task for each claimed edit. What may have reached the provider is never sent again from here."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -8,16 +7,15 @@ import structlog
 
 from edits.attempts import Attempt
 from edits.claims import Claim, Claims
-from edits.clock import boot_time
 from edits.layout import input_key
 from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Wait
 from edits.retry import RETRYABLE
-from edits.schedule import Shut, Step
-from edits.scripting import ScriptError
+from edits.schedule import Step
 from edits.storage import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold
+from workers.turn import Turn
 
 log = structlog.get_logger()
 
@@ -50,35 +48,23 @@ class Submit:
         except StorageError as exc:
             await self._not_addressed(claim, lease, exc)
             return
-        if request is None or not await self._its_turn(claim, lease):
+        if request is None:
+            return
+        turn = Turn(self.clients, claim, lease)
+        await turn.comes()
+        if turn.put_back is not None:
+            await self._put_back(claim, lease, *turn.put_back)
             return
         try:
-            task = await self.clients.qubico.create(request, may_send=lambda: self._may_send(lease))
+            task = await self.clients.qubico.create(
+                request, may_send=lambda: turn.put_back is None and self._may_send(lease), connected=turn.comes
+            )
+        except errors.NotSent as exc:
+            await self._not_sent(claim, lease, turn, exc)
         except errors.QubicoError as exc:
             await self._not_bought(claim, lease, exc)
         else:
             await self._bought(claim, task)
-
-    async def _its_turn(self, claim: Claim, lease: Lease) -> bool:
-        """Waits for its slot; False: it was put back. One that was missed, as this process stood still, is not used."""
-        circuit, at = self.clients.circuits.create, claim.send_at
-        why, wait = "handed_back", Wait.FAIR_SHARE
-        try:
-            while True:
-                await asyncio.sleep(max(0.0, at - boot_time()))
-                if self.clients.stopping():
-                    break
-                circuit.require_open(claim.id, since=lease.began)
-                if boot_time() - at <= self.clients.slot_good_for or claim.id in circuit.probes:
-                    return True
-                at, probe = await self.clients.schedule.new_slot()
-                circuit.probes |= {claim.id} if probe else set()
-        except Shut:
-            why, wait = "not_sent", Wait.COOLDOWN
-        except ScriptError as exc:
-            log.warning("slot.lost", edit_id=claim.id, error=str(exc))
-        await lease.decide(lambda: self.clients.outcomes.release(claim, why=why, wait=wait))
-        return False
 
     def _may_send(self, lease: Lease) -> bool:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
@@ -141,6 +127,17 @@ class Submit:
         await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
         await lease.decide(lambda: self.clients.outcomes.release(claim, why="no_storage", wait=Wait.COOLDOWN))
 
+    async def _not_sent(self, claim: Claim, lease: Lease, turn: Turn, exc: errors.NotSent) -> None:
+        if turn.put_back is None:
+            log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+            if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
+                circuit = self.clients.circuits.create
+                await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
+        await self._put_back(claim, lease, *(turn.put_back or ("not_sent", Wait.COOLDOWN)))
+
+    async def _put_back(self, claim: Claim, lease: Lease, why: str, wait: Wait) -> None:
+        await lease.decide(lambda: self.clients.outcomes.release(claim, why=why, wait=wait))
+
     async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
         """What each way of not getting a task means for the edit, and for all others."""
         outcomes, circuit = self.clients.outcomes, self.clients.circuits.create
@@ -148,10 +145,6 @@ class Submit:
         detail = "" if isinstance(exc, errors.Rejected) else str(exc)[:200]
         log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=detail)
         match exc:
-            case errors.NotSent():
-                if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
-                    await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
-                await lease.decide(lambda: outcomes.release(claim, why="not_sent", wait=Wait.COOLDOWN))
             case errors.Throttled():
                 await lease.decide(lambda: circuit.refused(claim.id, age=lease.age, after=exc.retry_after))
                 await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))

@@ -91,10 +91,11 @@ end
 -- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
-  if redis.call('STRLEN', key('t', e.id)) < TIMELINE_BYTES or FINAL[name] then
+  local told = redis.call('GET', key('t', e.id)) or ''
+  if #told < TIMELINE_BYTES or FINAL[name] then
     local line = {name, at, e.wt or '', data or {}}
     if e.wt then observe('wait:' .. e.wt, at - e.la) end
-    redis.call('APPEND', key('t', e.id), cjson.encode(line) .. '\n')
+    redis.call('SET', key('t', e.id), told .. cjson.encode(line) .. '\n') -- APPEND would keep as much room again for more
     e.la = at
     redis.call('HSET', key('e', e.id), 'la', at)
   end

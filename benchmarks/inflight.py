@@ -1,0 +1,193 @@
+"""Question: what do many edits in flight need, and what does an edit cost among them? Memory and time, up to 100,000.
+
+Edits are put in flight by the product's own scripts alone (accept, claim, task bought), with task ids that no provider
+gave: at a rate it would take hours. Then a real worker reads their tasks, so many a second however many there are; the
+stand-in shows each as one that runs.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from benchmarks.rounds import goal, say
+from benchmarks.standin import Provider
+from benchmarks.system import NAMESPACE, System, running, used_by
+from cli import parts
+from cli.ports import Ports
+from cli.stack import Ground
+from cli.supervisor import Supervisor
+from edits.claims import Claim
+from edits.outcomes import Outcomes
+from edits.repository import EditRepository, Idempotency
+from edits.schedule import Schedule
+from edits.scripting import Scripts
+
+LEVELS: Final = (1_000, 10_000, 100_000)
+READS_PER_SECOND: Final = 100.0
+WARM: Final = 3.0  # seconds of reading that are not counted
+AT_ONCE: Final = 500  # edits of which one script is called after the other
+CLAIMED: Final = 64  # by one call: as many as a worker has permits to submit
+LEASE: Final = timedelta(hours=1)
+KEYED: Final = 1_000  # edits with an idempotency key, put in flight before all others
+MIB: Final = 1024 * 1024
+SHAPE: Final = "200-character prompt, picture by address, no idempotency key"
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Filler:
+    """Puts edits in flight as the API and a worker would, and tells what each script took in Redis."""
+
+    system: System
+    scripts: Scripts
+    _tasks: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        self.repository = EditRepository(self.system.redis, namespace=NAMESPACE, scripts=self.scripts)
+        self.outcomes = Outcomes(self.scripts)
+        self.schedule = Schedule(self.scripts, 1e6, 1e6, 10**7)
+
+    async def put(self, number: int, *, keyed: bool = False) -> dict[str, float]:
+        """Microseconds in Redis of each script, an edit."""
+        spent: dict[str, float] = {"accept": 0.0, "claim": 0.0, "commit": 0.0}
+        for at in range(0, number, AT_ONCE):
+            some = min(AT_ONCE, number - at)
+            spent["accept"] += await self._timed(self._accept(some, keyed=keyed))
+            claims: list[Claim] = []
+            spent["claim"] += await self._timed(self._claim(some, claims))
+            spent["commit"] += await self._timed(self._bought(claims))
+        await self._forget_answers()
+        return {name: took / number for name, took in spent.items()}
+
+    async def _timed(self, work: Coroutine[Any, Any, None]) -> float:
+        before = await in_scripts(self.system)
+        await work
+        return await in_scripts(self.system) - before
+
+    async def _accept(self, number: int, *, keyed: bool) -> None:
+        edits = [self.system.edit() for _ in range(number)]
+        await asyncio.gather(
+            *(
+                self.repository.accept(
+                    edit,
+                    idempotency=Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64)
+                    if keyed
+                    else None,
+                    max_queued=10**7,
+                )
+                for edit in edits
+            )
+        )
+
+    async def _claim(self, number: int, claims: list[Claim]) -> None:
+        while len(claims) < number:
+            claims += (await self.schedule.claim_submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
+
+    async def _bought(self, claims: Sequence[Claim]) -> None:
+        await asyncio.gather(
+            *(
+                self.outcomes.bought(
+                    claim.id, attempt=1, task_id=str(UUID(int=next(self._tasks), version=4)), how="answer"
+                )
+                for claim in claims
+            )
+        )
+
+    async def _forget_answers(self) -> None:
+        """Answers of claims are kept for 30 s: that is of the rate, and not of what is in flight."""
+        keys = [key async for key in self.system.redis.scan_iter(match=f"{NAMESPACE}:claim:*", count=10_000)]
+        for at in range(0, len(keys), 1000):
+            await self.system.redis.unlink(*keys[at : at + 1000])
+
+
+async def in_scripts(system: System) -> float:
+    """Microseconds that Redis has spent in scripts."""
+    told = await system.redis.info("commandstats")
+    return float(told.get("cmdstat_evalsha", {}).get("usec", 0))
+
+
+async def memory_of(system: System) -> int:
+    return int((await system.redis.info("memory"))["used_memory"])
+
+
+def measure(*, full: bool = False) -> dict[str, Any]:
+    return asyncio.run(_measure(seconds=20.0 if full else 8.0))
+
+
+async def _measure(*, seconds: float) -> dict[str, Any]:
+    provider = Provider(knows_all=True, picture_bytes=4096)
+    settings = {"RETOUCH_QUBICO__READS_PER_SECOND": f"{READS_PER_SECOND:g}", "RETOUCH_EDITS__DEADLINE": "24h"}
+    async with running(provider, workers=0, settings=settings) as system:
+        filler = Filler(system, Scripts(system.redis, NAMESPACE))
+        await filler.put(AT_ONCE)  # scripts are loaded, sets are there
+        keyed = await _grown(system, filler.put(KEYED, keyed=True))
+        await system.redis.flushall()
+        await filler.put(there := AT_ONCE)
+        rows, empty = [], await memory_of(system)
+        for level in LEVELS:
+            spent = await filler.put(level - there)
+            there = level
+            rows.append(
+                {
+                    "in flight": level,
+                    "Redis, KiB an edit": (await memory_of(system) - empty) / (level - AT_ONCE) / 1024,
+                    **{f"{name}, µs in Redis": took for name, took in spent.items()},
+                    **await _read_for(system, seconds),
+                }
+            )
+            say(f"inflight: {level} in flight, {rows[-1]['Redis, KiB an edit']:.2f} KiB each")
+    return {"levels": rows, "keyed": keyed / KEYED / 1024, "goals": _goals(rows)}
+
+
+async def _grown(system: System, work: Coroutine[Any, Any, object]) -> int:
+    before = await memory_of(system)
+    await work
+    return await memory_of(system) - before
+
+
+async def _read_for(system: System, seconds: float) -> Row:
+    """What a worker that has just started uses and needs while it reads the tasks of what is there."""
+    async with _worker(system) as pid:
+        await asyncio.sleep(WARM)
+        await system.control()
+        cpu, redis = used_by(pid)[0], await in_scripts(system)
+        await asyncio.sleep(seconds)
+        (later, resident), spent = used_by(pid), await in_scripts(system) - redis
+        reads = (await system.counters())["reads"]
+    return {
+        "reads": reads,
+        "a read, µs in Redis": spent / max(reads, 1),
+        "a read, ms of worker CPU": (later - cpu) / max(reads, 1) * 1000,
+        "worker, MiB": resident / MIB,
+    }
+
+
+@asynccontextmanager
+async def _worker(system: System) -> AsyncIterator[int]:
+    ground = Ground(environ=system.environ, folder=system.folder)
+    settings, ports = ground.load(), Ports()
+    (part,) = parts.workers(settings, environment=ground.environment({}), folder=system.folder, ports=ports)
+    async with Supervisor([part], logs=system.folder / "logs", say=say, grace=10) as supervisor:
+        yield supervisor.pids()[part.name]
+    ports.release()
+
+
+def _goals(rows: Sequence[Row]) -> list[Row]:
+    first, last = rows[0], rows[-1]
+    flat = [name for name in first if "µs" in name or "ms of" in name]
+    return [
+        goal("a worker's memory grows by ≤ 40 MiB", last["worker, MiB"] - first["worker, MiB"], most=40),
+        goal(f"Redis ≤ 1.5 KiB an edit ({SHAPE})", last["Redis, KiB an edit"], most=1.5),
+        *(goal(f"flat, last to first ≤ 1.25: {name}", last[name] / first[name], most=1.25) for name in flat),
+    ]
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+    yield f"Edits in flight ({SHAPE}; with a key: {found['keyed']:.2f} KiB)", found["levels"]
+    yield "Goals", found["goals"]
