@@ -118,3 +118,21 @@ async def test_the_gate_of_one_create_does_not_hold_other_calls(client_of, reque
         with pytest.raises(NotSent):
             await held
         assert (await free).status is TaskStatus.PENDING
+
+
+async def test_what_is_waited_for_with_the_connection_in_hand_comes_before_the_last_look(client_of, request_to_buy):
+    order = []
+
+    async with provider(says(recorded("create-accepted"))) as qubico, client_of(qubico.base_url) as client:
+
+        async def connected() -> None:
+            await asyncio.wait_for(qubico.connected.wait(), 90)
+            order.append("connected")
+            assert qubico.received == 0
+
+        def may_send() -> bool:
+            order.append("asked")
+            return True
+
+        await client.create(request_to_buy, may_send=may_send, connected=connected)
+    assert order == ["asked", "connected", "asked"]

@@ -104,6 +104,20 @@ async def test_it_counts_what_is_in_flight(served, clock):
     assert (standin.counters.most_in_flight, standin.counters.over_cap) == (2, 1)
 
 
+async def test_it_tells_how_many_tokens_a_bucket_needs(served, clock):
+    standin, client = await served(rate=50)
+    for later in (0.04, 0.0, 0.0, 0.02):
+        clock.now += later
+        await client.create(ORDER)
+    assert standin.counters.burst_needed == pytest.approx(3)
+    assert standin.counters.latest == pytest.approx(0.02)
+
+
+async def test_it_may_know_tasks_that_it_never_took(served):
+    _, client = await served(knows_all=True)
+    assert (await client.get("5b7a0c1e-52f4-4a0e-9a55-2f0f6c1d7e10")).status is TaskStatus.PROCESSING
+
+
 async def test_its_history_tells_of_every_task_the_newest_first(served, clock):
     _, client = await served()
     tasks = [(await client.create(ORDER)).task_id for _ in range(3)]
