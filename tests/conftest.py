@@ -1,11 +1,22 @@
 """What every ring of tests shares: the real parts (Valkey, S3, the sandbox, …), one module each in `tests/parts`."""
 
+import functools
+
 import pytest
+import structlog
+from httpx._transports import default
 from hypothesis import settings
 
 # How long an example takes tells more of the machine than of the code.
 settings.register_profile("machine", deadline=None)
 settings.load_profile("machine")
+
+# Unconfigured, structlog draws every variable of every frame of an error: seconds of CPU for one that a test provokes.
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
+
+# Each client would read the certificates of the world, which takes 20 ms of CPU; thousands of clients are made.
+default.create_ssl_context = functools.cache(default.create_ssl_context)
 
 LONG = ("tests/e2e", "tests/integration/workers", "tests/integration/api", "tests/integration/cli", "tests/integration")
 
