@@ -16,12 +16,14 @@ from uuid import UUID
 
 from benchmarks.rounds import goal, say
 from benchmarks.standin import Provider
-from benchmarks.system import NAMESPACE, System, running, used_by
+from benchmarks.system import ACCEPTS_AT_ONCE, NAMESPACE, System, running, used_by
 from cli import parts
 from cli.ports import Ports
 from cli.stack import Ground
 from cli.supervisor import Supervisor
 from edits.claims import Claim
+from edits.errors import AcceptUnknown, Unavailable
+from edits.models import Edit
 from edits.outcomes import Outcomes
 from edits.repository import EditRepository, Idempotency
 from edits.schedule import Schedule
@@ -72,18 +74,18 @@ class Filler:
 
     async def _accept(self, number: int, *, keyed: bool) -> None:
         edits = [self.system.edit() for _ in range(number)]
-        await asyncio.gather(
-            *(
-                self.repository.accept(
-                    edit,
-                    idempotency=Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64)
-                    if keyed
-                    else None,
-                    max_queued=10**7,
-                )
-                for edit in edits
-            )
-        )
+        for at in range(0, number, ACCEPTS_AT_ONCE):
+            await asyncio.gather(*(self._accept_one(edit, keyed=keyed) for edit in edits[at : at + ACCEPTS_AT_ONCE]))
+
+    async def _accept_one(self, edit: Edit, *, keyed: bool) -> None:
+        """As often as it takes: a busy machine may answer later than the API waits, and the id makes it one edit."""
+        key = Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64) if keyed else None
+        while True:
+            try:
+                await self.repository.accept(edit, idempotency=key, max_queued=10**7)
+            except (AcceptUnknown, Unavailable):
+                continue
+            return
 
     async def _claim(self, number: int, claims: list[Claim]) -> None:
         while len(claims) < number:
