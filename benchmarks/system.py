@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from cli import data_dir, probes, stack
 from cli.commands import ROOT
 from cli.ports import Ports, unclaimed
 from cli.supervisor import Part, Supervisor
+from config.settings import Settings
 from edits.connection import connect
 from edits.models import Edit, EditInput
 from edits.repository import EditRepository
@@ -184,9 +185,17 @@ def used_by(pid: int) -> tuple[float, int]:
 
 @asynccontextmanager
 async def running(
-    provider: Provider, *, workers: int = 1, api: bool = False, settings: Mapping[str, str] | None = None
+    provider: Provider,
+    *,
+    workers: int = 1,
+    api: bool = False,
+    settings: Mapping[str, str] | None = None,
+    beside: Callable[[Settings], Part] | None = None,
 ) -> AsyncIterator[System]:
-    """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for; `workers=0`: none."""
+    """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for; `workers=0`: none.
+
+    `beside`: one part more, of the question's own.
+    """
     ports = Ports()
     with tempfile.TemporaryDirectory(prefix="retouch-bench-") as made:
         folder, port = Path(made), ports.any()
@@ -206,9 +215,13 @@ async def running(
         data_dir.create(asked.data_dir)
         built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
         left_out = {"flower"} | (set() if api else {"api"}) | (set() if workers else {"worker"})
+        more = [beside(built.settings)] if beside else []
         wanted = [_patient(part) for part in built.parts if part.name.rstrip("0123456789") not in left_out]
         supervisor = Supervisor(
-            [standin_part(port, provider, folder=folder), *wanted], logs=asked.data_dir / "logs", say=say, grace=10
+            [standin_part(port, provider, folder=folder), *wanted, *more],
+            logs=asked.data_dir / "logs",
+            say=say,
+            grace=10,
         )
         async with supervisor:
             made_for = {name: text for name, text in built.up.environment.items() if name not in environ}

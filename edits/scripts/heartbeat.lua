@@ -12,59 +12,86 @@ local function answer(start)
   return cjson.encode({start = chains, run = state.run, n = state.n, shut = state.shut and 1 or 0})
 end
 
-local function lowest(name)
-  local low
-  for _, text in ipairs(redis.call('HVALS', key('wanted'))) do
-    local value = cjson.decode(text)[name]
-    if value and (not low or value < low) then low = value end
-  end
-  return low
+local function hash(name)
+  local found, flat = {}, redis.call('HGETALL', name)
+  for i = 1, #flat, 2 do found[flat[i]] = flat[i + 1] end
+  return found
 end
 
-local start = {}
-for _, step in ipairs(A.steps) do
-  if A.leave == 1 then
-    redis.call('ZREM', key('live', step), A.process)
-  else
-    redis.call('ZADD', key('live', step), NOW + A.ttl, A.process)
-  end
-  redis.call('ZREMRANGEBYSCORE', key('live', step), '-inf', NOW)
+-- The minute is over: what others left is tidied, and counted anew. (A process of an older release, which knows nothing of
+-- the number of those queued, may have changed the queues.)
+local minute = A.leave ~= 1 and redis.call('SET', key('counted'), '', 'NX', 'PX', 60000)
+local function lives(set)
+  if A.leave == 1 then redis.call('ZREM', set, A.process) else redis.call('ZADD', set, NOW + A.ttl, A.process) end
 end
-if A.leave == 1 then redis.call('ZREM', key('live'), A.process) else redis.call('ZADD', key('live'), NOW + A.ttl, A.process) end
+lives(key('live'))
 redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
+for _, step in ipairs(A.steps) do
+  lives(key('live', step))
+  if minute then redis.call('ZREMRANGEBYSCORE', key('live', step), '-inf', NOW) end
+end
+
 -- Counts are added once, also when a beat whose reply was lost is repeated.
-local before = redis.call('HGET', key('wanted'), A.process)
+local wanted, dead = hash(key('wanted')), {}
+local before = wanted[A.process]
 if A.beat > (before and cjson.decode(before).beat or 0) then
   for name, n in pairs(A.counts) do count(name, n) end
   give_number(state, state.run)
 end
-local wanted = {beat = A.beat}
-for name, value in pairs(A.ceilings) do wanted[name] = value end
-redis.call('HSET', key('wanted'), A.process, cjson.encode(wanted))
-for _, process in ipairs(redis.call('HKEYS', key('wanted'))) do
-  if not redis.call('ZSCORE', key('live'), process) then redis.call('HDEL', key('wanted'), process) end
-end
-for name, _ in pairs(A.ceilings) do
-  local value = lowest(name)
-  if value then redis.call('HSET', key('ceilings'), name, value) else redis.call('HDEL', key('ceilings'), name) end
-end
-for _, chain in ipairs(A.running) do
-  if tonumber(redis.call('HGET', key('chain', chain.step), 'n' .. chain.slot) or -1) == chain.number then
-    redis.call('HSET', key('chain', chain.step), 'a' .. chain.slot, NOW + A.grace)
+local own, alive, lowest = {beat = A.beat}, {}, {}
+for name, value in pairs(A.ceilings) do own[name] = value end
+wanted[A.process] = cjson.encode(own)
+redis.call('HSET', key('wanted'), A.process, wanted[A.process])
+for _, process in ipairs(redis.call('ZRANGE', key('live'), 0, -1)) do alive[process] = true end
+for process, text in pairs(wanted) do
+  if alive[process] then
+    local theirs = cjson.decode(text)
+    for name, _ in pairs(A.ceilings) do
+      if theirs[name] and (not lowest[name] or theirs[name] < lowest[name]) then lowest[name] = theirs[name] end
+    end
+  else
+    dead[#dead + 1] = process
   end
 end
-if A.leave == 1 then return answer({}) end
--- A process of an older release, which knows nothing of this number, may have changed the queues.
-if redis.call('SET', key('counted'), '', 'NX', 'PX', 60000) then redis.call('SET', key('queued'), count_queues()) end
-for _, step in ipairs(A.steps) do
-  local chain = key('chain', step)
-  for slot = 0, redis.call('ZCARD', key('live', step)) - 1 do
-    local alive = tonumber(redis.call('HGET', chain, 'a' .. slot) or 0)
-    if alive < NOW or alive > NOW + HORIZON then
-      local number = tonumber(redis.call('HGET', chain, 'n' .. slot) or 0) + 1
-      redis.call('HSET', chain, 'n' .. slot, number, 'a' .. slot, NOW + A.grace)
+if #dead > 0 then redis.call('HDEL', key('wanted'), unpack(dead)) end
+local ceilings = {}
+for name, _ in pairs(A.ceilings) do
+  if lowest[name] then
+    ceilings[#ceilings + 1], ceilings[#ceilings + 2] = name, lowest[name]
+  else
+    redis.call('HDEL', key('ceilings'), name)
+  end
+end
+if #ceilings > 0 then redis.call('HSET', key('ceilings'), unpack(ceilings)) end
+
+-- Each step's slots are read at once and written at once.
+local chains, start = {}, {}
+local function chain(step)
+  chains[step] = chains[step] or {is = hash(key('chain', step)), set = {}}
+  return chains[step]
+end
+local function put(c, field, value)
+  c.is[field] = value
+  c.set[#c.set + 1], c.set[#c.set + 2] = field, value
+end
+for _, runs in ipairs(A.running) do
+  local c = chain(runs.step)
+  if tonumber(c.is['n' .. runs.slot] or -1) == runs.number then put(c, 'a' .. runs.slot, NOW + A.grace) end
+end
+for _, step in ipairs(A.leave == 1 and {} or A.steps) do
+  local c = chain(step)
+  for slot = 0, redis.call('ZCOUNT', key('live', step), string.format('(%.0f', NOW), '+inf') - 1 do
+    local until_then = tonumber(c.is['a' .. slot] or 0)
+    if until_then < NOW or until_then > NOW + HORIZON then
+      local number = tonumber(c.is['n' .. slot] or 0) + 1
+      put(c, 'n' .. slot, number)
+      put(c, 'a' .. slot, NOW + A.grace)
       start[#start + 1] = {step = step, slot = slot, number = number}
     end
   end
 end
+for step, c in pairs(chains) do
+  if #c.set > 0 then redis.call('HSET', key('chain', step), unpack(c.set)) end
+end
+if minute then redis.call('SET', key('queued'), count_queues()) end
 return answer(start)

@@ -4,10 +4,11 @@
 -- Returns ok|stale|surplus.
 need('step', 'slot', 'number', 'grace', 'nonce')
 local chain = key('chain', A.step)
-redis.call('ZREMRANGEBYSCORE', key('live', A.step), '-inf', NOW)
-if A.slot >= math.max(1, redis.call('ZCARD', key('live', A.step))) then return 'surplus' end
-local number = tonumber(redis.call('HGET', chain, 'n' .. A.slot) or -1)
-if number == A.number + 1 and redis.call('HGET', chain, 'h' .. A.slot) == A.nonce then return 'ok' end
+local live = redis.call('ZCOUNT', key('live', A.step), string.format('(%.0f', NOW), '+inf')
+if A.slot >= math.max(1, live) then return 'surplus' end
+local seen = redis.call('HMGET', chain, 'n' .. A.slot, 'h' .. A.slot)
+local number = tonumber(seen[1] or -1)
+if number == A.number + 1 and seen[2] == A.nonce then return 'ok' end
 if number ~= A.number then return 'stale' end
 redis.call('HSET', chain, 'n' .. A.slot, A.number + 1, 'a' .. A.slot, NOW + A.grace, 'h' .. A.slot, A.nonce)
 return 'ok'

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks import pacing
+from benchmarks import growth, pacing
+from benchmarks.load import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
 
 
@@ -23,3 +24,23 @@ def test_a_short_budget_costs_some_lag_and_no_more():
     plenty, half = (pacing.short_of_reads(share, seconds=60) for share in (2.0, 0.5))
     assert half["reads"] < 0.8 * plenty["reads"]
     assert plenty["lag"] < half["lag"] < 5 * plenty["lag"]
+
+
+def test_an_answer_is_read_once_it_is_whole():
+    answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 5\r\n\r\nhello"
+    assert answer_in(answer) == (202, b"hello")
+    assert [answer_in(answer[:cut]) for cut in range(len(answer))] == [None] * len(answer)
+
+
+def test_a_request_tells_its_length():
+    sent = request("POST", "/v1/edits", host="127.0.0.1:1", key="k", body=b"{}")
+    assert sent.endswith(b"Content-Length: 2\r\n\r\n{}")
+
+
+@pytest.mark.parametrize(
+    ("valkey", "machine", "worker", "named"),
+    [(0.95, 1.0, 1.0, "Redis"), (0.5, 0.95, 1.0, "machine"), (0.5, 0.6, 0.95, "workers"), (0.1, 0.2, 0.3, "waiting")],
+)
+def test_what_binds_first_is_what_is_used_up(valkey, machine, worker, named):
+    shares = {"valkey_share": valkey, "machine_share": machine, "worker_share": worker}
+    assert named in growth.binds(shares)

@@ -1,0 +1,128 @@
+"""Question: what does a system with nothing to do cost? And how soon is it awake for one edit.
+
+Idle: CPU of the worker processes, all steps in each, and all commands that Redis counts, those inside scripts included.
+One edit: what its life took beside the task at the provider and the lag of the read that saw the task's end.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+
+from benchmarks.rounds import goal, say, spread
+from benchmarks.standin import Provider
+from benchmarks.system import NAMESPACE, System, running
+
+PROCESSES: Final = (1, 2)
+SETTLED: Final = 8.0  # seconds after the start, in which chains begin and workers look around
+SPEED: Final = 30.0  # tasks of one second
+BESIDE: Final = 3.0  # seconds between two edits, so that each one finds an idle system
+
+
+def measure(*, full: bool) -> dict[str, Any]:
+    idle = {str(number): asyncio.run(_idle(number, seconds=60.0 if full else 20.0)) for number in PROCESSES}
+    alone = asyncio.run(_alone(edits=20 if full else 6))
+    return {"idle": idle, "alone": alone, "goals": _goals(idle, alone)}
+
+
+async def _idle(processes: int, *, seconds: float) -> dict[str, Any]:
+    async with running(Provider(), workers=processes) as system:
+        await asyncio.sleep(SETTLED)
+        before, counted, began = await system.used(), await _commands(system), time.monotonic()
+        await asyncio.sleep(seconds)
+        passed = time.monotonic() - began
+        after = await _commands(system)
+        used = (await system.used()).since(before)
+    say(f"{processes} idle: {used.cpu['worker'] / passed:.2%} of a core")
+    rates = {name: (times - counted.get(name, 0)) / passed for name, times in after.items() if name != "info"}
+    return {
+        "cpu_percent": used.cpu["worker"] / processes / passed * 100,
+        "redis_percent": used.cpu["valkey"] / passed * 100,
+        "commands": sum(rates.values()),
+        "most": dict(sorted(rates.items(), key=lambda pair: -pair[1])[:8]),
+    }
+
+
+async def _commands(system: System) -> dict[str, int]:
+    told = await system.redis.info("commandstats")
+    return {name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in told.items()}
+
+
+async def _alone(*, edits: int) -> dict[str, Any]:
+    inside, outside = [], []
+    async with running(Provider(speed=SPEED), workers=1, api=True) as system, aiohttp.ClientSession() as http:
+        for number in range(edits + 1):
+            await asyncio.sleep(BESIDE)
+            added, seen = await _one(system, http)
+            if number:  # the first opens every connection
+                inside.append(added)
+                outside.append(seen)
+                say(f"one edit: {added:.0f} ms added, {seen:.0f} ms with the client's way there and back")
+    return {"added_ms": spread(inside), "seen_ms": spread(outside), "edits": edits}
+
+
+async def _one(system: System, http: aiohttp.ClientSession) -> tuple[float, float]:
+    """What one edit took beside its task and the lag of the last read, in ms: by its record, and for a client."""
+    body = {"prompt": "one edit", "image": "https://pictures.example/one.png"}
+    headers = {"X-API-Key": system.api_key, "Prefer": "wait=50"}
+    began = time.monotonic()
+    async with http.post(f"{system.api_url}/v1/edits", json=body, headers=headers) as answer:
+        edit = await answer.json()
+    seen = time.monotonic() - began
+    if edit.get("status") != "succeeded":
+        raise RuntimeError(f"the edit did not succeed: {edit}")
+    async with http.get(f"{system.provider_url}/api/v1/task/{edit['provider']['task_id']}") as answer:
+        told = (await answer.json(content_type=None))["data"]["meta"]
+    task = _moment(told["ended_at"]) - _moment(told["created_at"])
+    lag = (await system.counters())["lags"][-1]
+    created, ended = (int(text or 0) for text in await system.redis.hmget(f"{NAMESPACE}:e:{edit['id']}", "cr", "en"))
+    return ended - created - (task + lag) * 1000, (seen - task - lag) * 1000
+
+
+def _moment(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _goals(idle: Mapping[str, Any], alone: Mapping[str, Any]) -> list[dict[str, Any]]:
+    each = [
+        row
+        for number, figures in idle.items()
+        for row in (
+            goal(f"an idle process of {number}: % of a core, at most", figures["cpu_percent"], most=0.5),
+            goal(f"commands of Redis a second with {number} idle, at most", figures["commands"], most=20),
+        )
+    ]
+    return [*each, goal("one edit on an idle system: ms added, at most", alone["added_ms"]["median"], most=50)]
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    yield "Idle: goals", found["goals"]
+    yield (
+        "Idle, all steps in each process",
+        [
+            {
+                "processes": number,
+                "a process, % of a core": figures["cpu_percent"],
+                "Redis, % of a core": figures["redis_percent"],
+                "commands of Redis a second": figures["commands"],
+                "most of them": ", ".join(f"{name} {rate:.1f}" for name, rate in list(figures["most"].items())[:5]),
+            }
+            for number, figures in found["idle"].items()
+        ],
+    )
+    alone = found["alone"]
+    yield (
+        f"One edit on an idle system, {alone['edits']} times: ms beside its task and the lag of one read",
+        [
+            {
+                "seen by": who,
+                "median": alone[name]["median"],
+                "least": alone[name]["least"],
+                "most": alone[name]["most"],
+            }
+            for who, name in (("its record", "added_ms"), ("a client that waits for it", "seen_ms"))
+        ],
+    )
