@@ -137,7 +137,12 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
 
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     axes = figure.add_subplot()
-    names = {"bare accept": "accept, a bare route", "api accept": "accept, Retouch", "bare read": "read, a bare route", "api read": "read, Retouch"}
+    names = {
+        "bare accept": "accept, a bare route",
+        "api accept": "accept, Retouch",
+        "bare read": "read, a bare route",
+        "api read": "read, Retouch",
+    }
     axes.barh(list(names.values()), [found["figures"][name]["cpu_us"]["median"] for name in names])
     axes.invert_yaxis()
     axes.set_xlabel("CPU of the server, µs a request")

@@ -183,7 +183,9 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
 
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     names = list(found["figures"])
-    for place, (figure_name, label) in enumerate((("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))):
+    for place, (figure_name, label) in enumerate(
+        (("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))
+    ):
         axes = figure.add_subplot(1, 2, place + 1)
         axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names])
         axes.invert_yaxis()
