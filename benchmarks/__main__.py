@@ -38,28 +38,28 @@ def main() -> None:
 
 
 def _answered(name: str, *, full: bool) -> bool:
-    """Whether it could be measured; a goal that is missed is an answer, too."""
+    """Whether it could be measured and shown; a goal that is missed is an answer, too."""
     question, began = QUESTIONS[name](), time.monotonic()
     say(f"{name}: {(question.__doc__ or '').splitlines()[0]}")
     before = machine.machine()
     try:
         found = question.measure(full=full)
+        kept: dict[str, Any] = {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "full": full,
+            "seconds": round(time.monotonic() - began, 1),
+            "machine": before,
+            **found,
+        }
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+        for title, rows in question.tables(kept):
+            Console(soft_wrap=True).print(page.on_screen(title, rows))
+        if hasattr(question, "picture"):
+            page.draw(question.picture, kept, RESULTS / f"{name}.svg")
     except Exception:  # noqa: BLE001 - the questions after it are asked all the same
         traceback.print_exc()
         return False
-    kept: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "full": full,
-        "seconds": round(time.monotonic() - began, 1),
-        "machine": before,
-        **found,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    for title, rows in question.tables(found):
-        Console(soft_wrap=True).print(page.on_screen(title, rows))
-    if hasattr(question, "picture"):
-        page.draw(question.picture, found, RESULTS / f"{name}.svg")
     return True
 
 

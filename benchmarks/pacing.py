@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, quantiles
 from typing import Any, Final, Protocol
 
+from benchmarks.rounds import goal
 from benchmarks.shapes import SHAPES, STEADY, Shape, Task
 from edits import pacing
 from edits.pacing import Pace, Took
@@ -209,12 +210,13 @@ def short_of_reads(share: float, *, seconds: float = 400.0, rate: float = 20.0) 
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    return {
+    found = {
         "curves": {shape.name: curves(shape) for shape in SHAPES},
         "shift": shift(),
         "callbacks": [called_back(lost) for lost in (0.0, 0.02, 0.2, 1.0)],
         "budget": [short_of_reads(share) for share in (2.0, 0.8, 0.5, 0.25)],
     }
+    return {**found, "goals": _goals(found)}
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -224,3 +226,63 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
     yield "30 s become 45 s after task 0, and 30 s again after task 400", found["shift"]
     yield "With callbacks, some of them lost", found["callbacks"]
     yield "With a share of the reads that would be asked for", found["budget"]
+    yield "Goals", found["goals"]
+
+
+def _goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    learned = {shape: points["learned"] for shape, points in found["curves"].items()}
+    plain = next(row for row in learned[STEADY.name] if row["knob"] == 1.0)
+    told = found["callbacks"][0]
+    return [
+        goal("reads ≤ 1.3 x the floor at equal mean lag, the worst shape", _worst(learned, knob=1.0), most=1.3),
+        goal("the same with a quarter of the reads (knob 4)", _worst(learned, knob=4.0), most=1.3),
+        goal(f"{STEADY.name}: reads ≤ 6.5", plain["reads"], most=6.5),
+        goal(f"{STEADY.name}: mean lag ≤ 0.6 s", plain["lag"], most=0.6),
+        goal(f"{STEADY.name}: lag p99 ≤ 2 s", plain["lag_p99"], most=2.0),
+        goal("a budget of half the reads is never passed, as a share of it", _budget_used(found), most=1.05),
+        goal("200 edits after a shift, reads x lag as a multiple of before", _after_shift(found["shift"]), most=1.3),
+        goal("with callbacks: reads ≤ 1.2", told["reads"], most=1.2),
+        goal("with callbacks: lag p50 ≤ 0.1 s", told["lag_p50"], most=0.1),
+    ]
+
+
+def _worst(learned: Mapping[str, Any], *, knob: float) -> float:
+    return float(max(row["times_floor"] for points in learned.values() for row in points if row["knob"] == knob))
+
+
+def _budget_used(found: Mapping[str, Any]) -> float:
+    half = next(row for row in found["budget"] if row["share"] == 0.5)
+    return float(half["reads"] / half["reads_allowed"])
+
+
+def _after_shift(rows: Sequence[Mapping[str, float]]) -> float:
+    """Lag is measured against the run, which is half as long again for 400 tasks."""
+    before = fmean(row["reads"] * row["lag"] for row in rows if row["task"] < 0)
+    slower = fmean(row["reads"] * row["lag"] / 1.5 for row in rows if 200 <= row["task"] < 400)
+    faster = fmean(row["reads"] * row["lag"] for row in rows if row["task"] >= 600)
+    return max(slower, faster) / before
+
+
+def picture(found: Mapping[str, Any], figure: Any) -> None:
+    """Reads against lag, a panel for each shape."""
+    figure.set_size_inches(9, 6)
+    *panels, last = figure.subplots(2, 3).flat
+    for axes, (shape, curves_of) in zip(panels, found["curves"].items(), strict=True):
+        for name, points in curves_of.items():
+            axes.plot([row["lag"] for row in points], [row["reads"] for row in points], marker="o", ms=3, label=name)
+        axes.plot(*_floor_line(curves_of), color="#222", ls="--", lw=1, label="floor of theory")
+        axes.set(title=shape, xscale="log", yscale="log", xlabel="mean lag, s", ylabel="reads an edit")
+        axes.set_xticks([0.3, 1, 3, 10], labels=["0.3", "1", "3", "10"])
+        axes.set_yticks([1, 3, 10, 30, 100], labels=["1", "3", "10", "30", "100"])
+        axes.minorticks_off()
+        axes.grid(visible=True, alpha=0.2)
+    last.axis("off")
+    last.legend(*axes.get_legend_handles_labels(), loc="center", frameon=False)
+
+
+def _floor_line(curves_of: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """The floor falls as one over the lag, so one point of it gives the others."""
+    rows = [row for points in curves_of.values() for row in points]
+    product = (rows[0]["floor_reads"] - 0.5) * rows[0]["lag"]
+    lags = sorted(row["lag"] for row in rows)
+    return lags, [product / lag + 0.5 for lag in lags]
