@@ -111,6 +111,16 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
     yield "Goals", found["goals"]
 
 
+def headline(found: Mapping[str, Any]) -> str:
+    ms, size = found["ms"], next(iter(SIZES))
+    tutorial = min((name for name in ms if name.startswith("tutorial")), key=lambda name: _median(ms, name))
+    return (
+        f"With pictures of {size} and {found['reads']} reads, an edit costs the workers "
+        f"{times(ms, f'floor, {size}'):.2f} x the CPU of a bare asyncio script that has no queue and no records, and a "
+        f"{1 / times(ms, tutorial):.0f}th of a Celery task a poll."
+    )
+
+
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     axes = figure.subplots()
     rows = [(name, row["worker"]) for name, row in found["ms"].items()][::-1]

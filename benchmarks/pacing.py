@@ -229,6 +229,33 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
     yield "Goals", found["goals"]
 
 
+def page(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The schedules as they are first tried; the picture has the whole curves."""
+    shapes = [
+        {"tasks take": shape, **_beside(curves_of, "learned", "learned")}
+        | _beside(curves_of, "fixed", "fixed 1 s")
+        | _beside(curves_of, "fixed after a learned first wait", "first wait, then 1 s")
+        for shape, curves_of in found["curves"].items()
+    ]
+    yield "Reads an edit (times the floor of theory at the same lag), at which mean lag", shapes
+    yield from list(tables(found))[len(found["curves"]) :]
+
+
+def _beside(curves_of: Mapping[str, Any], name: str, heading: str) -> dict[str, str]:
+    row = next(row for row in curves_of[name] if row["knob"] == 1.0)
+    return {heading: f"{row['reads']:.1f} ({row['times_floor']:.2f} x), {row['lag']:.2f} s"}
+
+
+def headline(found: Mapping[str, Any]) -> str:
+    learned, fixed = (
+        next(row for row in found["curves"][STEADY.name][name] if row["knob"] == 1.0) for name in ("learned", "fixed")
+    )
+    return (
+        f"On tasks of {STEADY.name} an end is noticed {learned['lag']:.1f} s late on average for "
+        f"{learned['reads']:.1f} reads; reading every second takes {fixed['reads']:.0f} (simulated)."
+    )
+
+
 def _goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     learned = {shape: points["learned"] for shape, points in found["curves"].items()}
     plain = next(row for row in learned[STEADY.name] if row["knob"] == 1.0)

@@ -1,4 +1,4 @@
-"""How answers are shown: tables on the screen, the same tables in `docs/performance.md`, and one picture a question."""
+"""How answers are shown: tables on the screen, the same in `docs/performance.md`, pictures, and figures in README."""
 
 import json
 import re
@@ -13,7 +13,10 @@ from benchmarks.questions import QUESTIONS
 from cli.commands import ROOT
 
 PAGE: Final = ROOT / "docs" / "performance.md"
+README: Final = ROOT / "README.md"
 _PLACE: Final = re.compile(r"(<!-- tables of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_REST: Final = re.compile(r"(<!-- the other questions -->\n).*?(<!-- end -->)", re.DOTALL)
+_HEADLINE: Final = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Row = Mapping[str, Any]
 
@@ -28,20 +31,32 @@ def on_screen(title: str, rows: Iterable[Row]) -> Table:
     return table
 
 
-def write(results: Path) -> None:
-    """Puts the tables of what is kept between the marks of the page; what nobody measured stays as it is."""
-    if not PAGE.exists():
-        return
-    text = PAGE.read_text()
-    PAGE.write_text(_PLACE.sub(lambda place: place[1] + _kept(results, place[2], place[0]) + place[3], text))
+def write(results: Path, *, page: Path = PAGE, readme: Path = README) -> None:
+    """Puts what is kept between the marks of the page: a question has its own place, or comes under the others."""
+    text = page.read_text()
+    placed = {place[2] for place in _PLACE.finditer(text)}
+    rest = "".join(_section(results, name) for name in QUESTIONS if name not in placed)
+    text = _PLACE.sub(lambda place: place[1] + _kept(results, place[2]) + place[3], text)
+    page.write_text(_REST.sub(lambda place: place[1] + rest + place[2], text))
+    if said := _headline(results):
+        readme.write_text(_HEADLINE.sub(lambda place: f"{place[1]}{said}\n{place[2]}", readme.read_text()))
 
 
-def _kept(results: Path, name: str, before: str) -> str:
+def _section(results: Path, name: str) -> str:
+    kept = _kept(results, name)
+    question = (QUESTIONS[name]().__doc__ or name).splitlines()[0].removeprefix("Question: ")
+    seen = f"\n![{name}](../benchmarks/results/{name}.svg)\n" if (results / f"{name}.svg").exists() else ""
+    return f"\n## {question[:1].upper()}{question[1:]}\n{seen}{kept}" if kept else ""
+
+
+def _kept(results: Path, name: str) -> str:
+    """A question may say in `page` which of its tables a reader wants; on the screen are all."""
     path = results / f"{name}.json"
     if not path.exists() or name not in QUESTIONS:
-        return "\n".join(before.splitlines()[1:-1]) + "\n"
-    found = json.loads(path.read_text())
-    parts = [_in_markdown(title, list(rows)) for title, rows in QUESTIONS[name]().tables(found)]
+        return ""
+    found, question = json.loads(path.read_text()), QUESTIONS[name]()
+    tables = getattr(question, "page", question.tables)(found)
+    parts = [_in_markdown(title, list(rows)) for title, rows in tables]
     return "\n" + "\n".join(parts) + f"\n<sub>{found['at'][:10]}, {machine.sentence(found['machine'])}</sub>\n\n"
 
 
@@ -50,6 +65,16 @@ def _in_markdown(title: str, rows: list[Row]) -> str:
     lines = [f"**{title}**", "", f"| {' | '.join(rows[0])} |", f"| {' | '.join(f'---{side}' for side in right)} |"]
     lines += [f"| {' | '.join(_text(value) for value in row.values())} |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _headline(results: Path) -> str:
+    """What README says: each question's own sentence, of those that have one and were asked."""
+    said = []
+    for name in QUESTIONS:
+        path = results / f"{name}.json"
+        if path.exists() and hasattr(question := QUESTIONS[name](), "headline"):
+            said.append(f"  - {question.headline(json.loads(path.read_text()))}")
+    return "\n".join(said)
 
 
 def _text(value: object) -> str:
