@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks import growth, pacing
+from benchmarks import growth, pacing, page
+from benchmarks.__main__ import RESULTS
 from benchmarks.load import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
 
@@ -44,3 +45,17 @@ def test_a_request_tells_its_length():
 def test_what_binds_first_is_what_is_used_up(valkey, machine, worker, named):
     shares = {"valkey_share": valkey, "machine_share": machine, "worker_share": worker}
     assert named in growth.binds(shares)
+
+
+def test_the_page_shows_what_is_kept_however_often_it_is_written(tmp_path):
+    written, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    written.write_text(
+        "a\n<!-- tables of pacing -->\nold\n<!-- end -->\nb\n<!-- the other questions -->\n<!-- end -->\n"
+    )
+    readme.write_text("<!-- measured -->\nold\n<!-- end -->\n")
+    page.write(RESULTS, page=written, readme=readme)
+    first = written.read_text(), readme.read_text()
+    assert "| with callbacks: reads" in first[0]
+    assert "\nold\n" not in "".join(first)
+    page.write(RESULTS, page=written, readme=readme)
+    assert (written.read_text(), readme.read_text()) == first
