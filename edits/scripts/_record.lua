@@ -112,23 +112,23 @@ local function queued()
   return tonumber(redis.call('GET', key('queued')) or count_queues())
 end
 
+-- In `enqueue`, `dequeue` and `move` the edit is put into its line last, and taken out of it last of all: where another program's
+-- key stops them, it is still where its record says, and whoever finds it elsewhere too takes it out there.
 local function enqueue(e)
-  redis.call('ZADD', key('q', e.tn), e.qa, e.id)
-  local newest = redis.call('HGET', key('doubt'), 'newest') -- data that may lack something: only what is surely new may be bought
-  if newest and e.id > newest and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
   redis.call('INCR', key('queued'))
   if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
   if not redis.call('ZSCORE', key('tenants'), e.tn) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
   end
+  redis.call('ZADD', key('q', e.tn), e.qa, e.id)
   wake('submit', NOW)
 end
 
 -- Its tenant stays in line even without another edit, until it would be served next: whoever leaves keeps what he owes.
 local function dequeue(e)
-  redis.call('ZREM', key('q', e.tn), e.id)
   redis.call('DECR', key('queued'))
   if e.ex then redis.call('ZREM', key('expiring'), e.id) end
+  redis.call('ZREM', key('q', e.tn), e.id)
 end
 
 local IN_FLIGHT = {submit = true, adopt = true, poll = true}
@@ -141,7 +141,6 @@ end
 -- Takes an edit out of the one place where it is and puts it into another: 'queue', a due-set with its time, or 'final'.
 local function move(e, place, due)
   if IN_FLIGHT[e.pl] and not IN_FLIGHT[place] then room_freed() end
-  if e.pl == 'queue' then dequeue(e) elseif e.pl and e.pl ~= 'final' then redis.call('ZREM', key('due', e.pl), e.id) end
   if place == 'queue' then
     enqueue(e)
   elseif place == 'final' then
@@ -151,15 +150,24 @@ local function move(e, place, due)
     redis.call('ZADD', key('due', place), due, e.id)
     wake(place, due)
   end
+  if e.pl == place then return end
+  if e.pl == 'queue' then dequeue(e) elseif e.pl and e.pl ~= 'final' then redis.call('ZREM', key('due', e.pl), e.id) end
   e.pl = place
 end
 
--- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}
+-- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}.
+-- First the lines that all edits share: what is written after them is the edit's own, and cannot fail.
 local function advance(e, change)
-  if change.event then event(e, change.event, change.data, change.at) end
   local fields = change.set or {}
+  for name, value in pairs(fields) do e[name] = value end
+  if change.place then
+    move(e, change.place, change.due)
+    fields.pl = change.place
+  end
+  if change.event then event(e, change.event, change.data, change.at) end
   fields.up, fields.fm = fields.up or NOW, FORMAT -- a record of an older format is one of ours from now on
   if change.status then fields.st = change.status end
+  if FINAL[change.status] then fields.en, fields.up = e.la, e.la end
   if change.wait and change.wait ~= e.wt then
     fields.wt = change.wait
     fields.ws = math.max(e.la, math.min(change.at or NOW, NOW))
@@ -169,11 +177,6 @@ local function advance(e, change)
     e[name] = value
     flat[#flat + 1] = name
     flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or tostring(value)
-  end
-  if change.place then
-    move(e, change.place, change.due)
-    flat[#flat + 1] = 'pl'
-    flat[#flat + 1] = change.place
   end
   redis.call('HSET', key('e', e.id), unpack(flat))
   if change.drop then redis.call('HDEL', key('e', e.id), unpack(change.drop)) end
@@ -256,16 +259,13 @@ end
 
 -- Ends an edit for good (until somebody retries it): final status, retention, counters, and whoever waits for it is told.
 local function finish(e, status, kind, change)
-  event(e, status, change.data, change.at)
-  change.status = status
-  change.place = 'final'
+  change.status, change.event, change.place = status, status, 'final'
   change.set = change.set or {}
-  change.set.en, change.set.up = e.la, e.la
   if e.tb > 0 and change.set.cs == 'released' then change.set.cs = 'charged' end -- by an earlier attempt
   change.drop = {'li', 'wt', 'ws', 'hv', 'rt'}
+  if status ~= 'succeeded' then redis.call('ZADD', key('due', 'manifest'), NOW, e.id) wake('sweep', NOW) end
   advance(e, change)
   count('ended:' .. status .. ':' .. (kind or ''))
-  if status ~= 'succeeded' then redis.call('ZADD', key('due', 'manifest'), NOW, e.id) wake('sweep', NOW) end
   expire_idempotency(e)
   redis.call('PUBLISH', key('ended'), e.id)
 end

@@ -14,20 +14,21 @@ if redis.call('EXISTS', key('e', A.id)) == 1 then return cjson.encode({outcome =
 local full = crowded(A.tenant)
 if full then return cjson.encode(full) end
 
-local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift}
+local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift, ex = A.expires_in and NOW + A.expires_in or nil}
+move(e, 'queue') -- before its record is there: where it stops, whoever finds the id in a line takes it out
+redis.call('ZADD', key('index', A.tenant), 0, A.id)
+if A.external_id then redis.call('ZADD', key('ext', A.tenant, A.external_id), 0, A.id) end
+advance(e, {
+  status = 'queued', wait = 'fair_share', event = 'accepted',
+  set = {
+    tn = A.tenant, pr = A.priority, lm = A.livemode, at = 1, fe = 0, nu = 0, cr = NOW, la = NOW, qa = e.qa, tb = 0,
+    cu = A.units, cs = 'reserved', sp = A.task_steps, ex = e.ex, pl = e.pl,
+  },
+})
 redis.call('SET', key('i', A.id), A.input)
 if A.idem then
   redis.call('SET', key('idem', A.tenant, A.idem.key), cjson.encode({id = A.id, fp = A.idem.fingerprint}))
   redis.call('HSET', key('x', A.id), 'idem', A.idem.key) -- it expires only once the edit has ended
 end
-redis.call('ZADD', key('index', A.tenant), 0, A.id)
-if A.external_id then redis.call('ZADD', key('ext', A.tenant, A.external_id), 0, A.id) end
-advance(e, {
-  status = 'queued', place = 'queue', wait = 'fair_share', event = 'accepted',
-  set = {
-    tn = A.tenant, pr = A.priority, lm = A.livemode, at = 1, fe = 0, nu = 0, cr = NOW, la = NOW, qa = e.qa, tb = 0,
-    cu = A.units, cs = 'reserved', sp = A.task_steps, ex = A.expires_in and NOW + A.expires_in or nil,
-  },
-})
-if redis.call('HINCRBY', key('stats'), 'accepted', 1) == 1 then serve_first() end
+if redis.pcall('HINCRBY', key('stats'), 'accepted', 1) == 1 then serve_first() end
 return cjson.encode({outcome = 'new', id = A.id, now = NOW})

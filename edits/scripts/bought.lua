@@ -13,9 +13,13 @@ if owner then return owner == A.id and 'same' or 'other' end
 
 local ahead = A.attempt > e.at and e.st ~= 'succeeded' and e.st ~= 'canceled'
 if ahead then keep_idempotency(e) end
-redis.call('SET', key('task', A.task), A.id)
-count('bought')
-count('spent', A.units)
+-- Last of all: else a repeat would find the task known, and the edit without it.
+local function taken_in(answer)
+  redis.call('SET', key('task', A.task), A.id)
+  count('bought')
+  count('spent', A.units)
+  return answer
+end
 local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- before, `cu` is an estimate
 if ahead then
   if e.ti then
@@ -23,8 +27,6 @@ if ahead then
     redis.call('ZADD', key('abandoned'), NOW, e.ti)
   end
   redis.call('HDEL', key('x', A.id), 'addr', 'msg')
-  redis.call('ZREM', key('retention'), A.id)
-  redis.call('ZREM', key('due', 'manifest'), A.id)
   facts.at, e.wt = A.attempt, e.wt or 'restored'
 elseif e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   redis.call('ZADD', key('abandoned'), NOW, A.task)
@@ -35,10 +37,9 @@ elseif e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   end
   ended_otherwise(e, facts)
   advance(e, {event = 'extra_task', data = {task_id = A.task, how = A.how}, set = facts})
-  return e.ti == A.task and 'late' or 'extra'
+  return taken_in(e.ti == A.task and 'late' or 'extra')
 end
 local called_back = redis.call('HGET', key('x', A.id), 'cand') == A.task -- before the answer of its create was here
-redis.call('HDEL', key('x', A.id), 'cand')
 facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
 facts.nl = NOW + A.due
 advance(e, {
@@ -46,4 +47,9 @@ advance(e, {
   data = {task_id = A.task, how = A.how}, set = facts,
   drop = ahead and {'li', 'tr', 'hv', 'en', 'ek', 'er', 'ec', 'ex'} or {'li'},
 })
-return 'taken_over'
+if ahead then
+  redis.call('ZREM', key('retention'), A.id)
+  redis.call('ZREM', key('due', 'manifest'), A.id)
+end
+redis.call('HDEL', key('x', A.id), 'cand')
+return taken_in('taken_over')

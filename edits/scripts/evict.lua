@@ -37,6 +37,7 @@ for _, one in ipairs(leaving) do
   local e = one.e
   gone[e.id] = true
   redis.call('ZREM', key('index', e.tn), e.id)
+  redis.call('ZREM', key('fresh', e.tn), e.id)
   if one.external_id then redis.call('ZREM', key('ext', e.tn, one.external_id), e.id) end
   for _, task in ipairs(one.tasks) do redis.call('DEL', key('task', task)) end
   redis.call('DEL', key('e', e.id), key('i', e.id), key('x', e.id), key('t', e.id))

@@ -9,10 +9,10 @@ if other then -- what was paid for is not given up because another task of the e
   take_other(e, other, A.task_status or 'useless')
   return 'ok'
 end
-redis.call('HSET', key('x', A.id), 'msg', A.message)
-redis.call('HDEL', key('x', A.id), 'addr')
 if A.abandon == 1 and e.ti then redis.call('ZADD', key('abandoned'), NOW, e.ti) end
 finish(e, 'failed', A.kind, {
   set = {ek = A.kind, er = A.retryable, ec = A.code, cs = A.cost, ts = A.task_status}, data = {kind = A.kind},
 })
+redis.call('HSET', key('x', A.id), 'msg', A.message)
+redis.call('HDEL', key('x', A.id), 'addr')
 return 'ok'
