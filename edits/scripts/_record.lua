@@ -120,6 +120,8 @@ local function enqueue(e)
   if not redis.call('ZSCORE', key('tenants'), e.tn) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
   end
+  local newest = redis.call('HGET', key('doubt'), 'newest') -- data that may lack something: only what is surely new may be bought
+  if newest and e.id > newest and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
   redis.call('ZADD', key('q', e.tn), e.qa, e.id)
   wake('submit', NOW)
 end

@@ -14,7 +14,7 @@ if redis.call('EXISTS', key('e', A.id)) == 1 then return cjson.encode({outcome =
 local full = crowded(A.tenant)
 if full then return cjson.encode(full) end
 
-local e = {id = A.id, tn = A.tenant, la = NOW, qa = NOW + A.shift, ex = A.expires_in and NOW + A.expires_in or nil}
+local e = {id = A.id, tn = A.tenant, at = 1, la = NOW, qa = NOW + A.shift, ex = A.expires_in and NOW + A.expires_in or nil}
 move(e, 'queue') -- before its record is there: where it stops, whoever finds the id in a line takes it out
 redis.call('ZADD', key('index', A.tenant), 0, A.id)
 if A.external_id then redis.call('ZADD', key('ext', A.tenant, A.external_id), 0, A.id) end
