@@ -233,9 +233,20 @@ class PartView(View):
     detail: str | None = None
 
 
+class CircuitView(View):
+    operation: str = Field(description="`create`, `read`, `history`, `download` or `storage`")
+    since: datetime
+    next_probe_at: datetime = Field(description="When one request alone tries it again; past: that is on its way.")
+    cause: str = Field(description="What closed it last.")
+
+
 class ReadyView(View):
     status: Literal["ok", "degraded", "down"]
     parts: dict[str, PartView] | None = Field(default=None, description="Only with `?verbose` and the operator's key.")
+    circuits: list[CircuitView] | None = Field(
+        default=None,
+        description="What does not work now and is tried again by itself; only with `?verbose`.",
+    )
 
 
 class FieldProblem(View):

@@ -41,6 +41,7 @@ async def run(*, as_json: bool) -> int:
         "redis": examining.redis(settings, state),
         "redis.whole": examining.whole(settings),
         "broker": examining.broker(settings),
+        "circuits": examining.circuits(settings),
         "storage": examining.storage(settings),
         "provider": examining.provider(settings),
         "clock": examining.clock(settings, state),

@@ -1,5 +1,6 @@
 """What `doctor` looks at outside of this process, one coroutine each: it asks, judges, and never shows a secret."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from cli.findings import Finding, fail, ok, warn
 from config import addresses
 from config.settings import Settings
-from edits import checks, restoring
+from edits import checks, limiter, restoring
 from edits.addresses import is_private
 from edits.backends import StorageError
 from edits.connection import connect
@@ -112,6 +113,23 @@ async def whole(settings: Settings) -> list[Finding]:
         said = f"{len(told.unknown)} paid tasks of edits that this Redis does not know, such as {task} of {edit}"
         found.append(warn("redis.unknown", said, "their callers send them again; the provider still has the pictures"))
     return found or [ok("redis.whole", "nothing that was written is missing")]
+
+
+async def circuits(settings: Settings) -> list[Finding]:
+    """What the workers found out does not work, and when they try it again."""
+    client: Redis = connect(settings.redis_url or "")
+    try:
+        outages = await asyncio.wait_for(limiter.outages(client, settings.namespace), ANSWER_WITHIN)
+    except (Unavailable, TimeoutError):
+        return []  # `redis` says so
+    finally:
+        await client.aclose(close_connection_pool=True)
+    found = []
+    for name, outage in sorted(outages.items()):
+        said = f"{name} does not work since {outage.since:%H:%M:%S} UTC{f' ({outage.cause})' if outage.cause else ''}"
+        do = f"nothing is lost; one request alone tries it again, at {outage.probe_at:%H:%M:%S} UTC or a little later"
+        found.append(warn("circuits", said, do))
+    return found or [ok("circuits", "create, read, history, download and storage are in use")]
 
 
 async def storage(settings: Settings) -> list[Finding]:

@@ -160,7 +160,7 @@ async def _crew(redis: Redis, namespace: str) -> Crew:
     values: dict[str, set[float]] = {}
     for process, text in wanted.items():
         for name, value in json.loads(text).items() if process in alive else ():
-            if name != "beat":
+            if name != "beat":  # which an older release tells with them
                 values.setdefault(name, set()).add(float(value))
     return Crew(
         processes=len(alive),

@@ -1,14 +1,17 @@
 """Limits and circuits, shared by every worker: what closes and opens them. Tokens are taken in the claims alone."""
 
-import json
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, get_args
+
+from redis.asyncio import Redis
 
 from edits import errors, records
+from edits.connection import LOST
 from edits.models import Frozen, Wait, from_ms
 from edits.scripting import ScriptError, Scripts
 
 Operation = Literal["create", "read", "history", "download", "storage"]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 FIRST_BACKOFF: Final = timedelta(seconds=1)
 MOST_BACKOFF: Final = timedelta(seconds=30)
 MOST_REFUSED: Final = timedelta(seconds=4)
@@ -25,9 +28,30 @@ class Gate(Frozen):
 
 
 class Outage(Frozen):
+    """The open circuit of an operation."""
+
     since: datetime
     probe_at: datetime
     """When it is tried again, by one request alone."""
+
+    cause: str = ""
+    """What closed it last; \"\" where an older release did."""
+
+
+async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
+    """Operations that do not work now. Raises Unavailable."""
+    pipe = redis.pipeline(transaction=False)
+    for name in OPERATIONS:
+        pipe.hmget(f"{namespace}:limit:{name}", "half", "down", "until", "cause")
+    try:
+        states = await pipe.execute()
+    except LOST as exc:
+        raise errors.Unavailable("Redis does not answer.") from exc
+    return {
+        name: Outage(since=from_ms(int(down)), probe_at=from_ms(int(until or down)), cause=cause or "")
+        for name, (half, down, until, cause) in zip(OPERATIONS, states, strict=True)
+        if half == "1" and down
+    }
 
 
 class Limiter:
@@ -43,11 +67,12 @@ class Limiter:
         ago: float = 0,
         probe: bool = False,
         most: timedelta = MOST_BACKOFF,
+        cause: str = "",
     ) -> None:
         """It was refused, or is out of reach: nobody asks for `after` seconds, or for a growing time.
 
         Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
-        `most`: where the time stops growing.
+        `most`: where the time stops growing. `cause`: what happened, for people.
         """
         await self._scripts.run(
             "gate",
@@ -56,6 +81,7 @@ class Limiter:
             age=None if age is None else int(age * 1000),
             ago=int(ago * 1000),
             probe=int(probe),
+            cause=cause[:200],
             after=None if after is None else int(after * 1000),
             first=int(FIRST_BACKOFF.total_seconds() * 1000),
             most=int(most.total_seconds() * 1000),
@@ -65,16 +91,9 @@ class Limiter:
         """A probe got through: the rate climbs back."""
         await self._scripts.run("gate", op="open", name=operation)
 
-    async def outages(self) -> dict[str, Outage]:
-        """Operations that do not work now. Raises Unavailable."""
-        try:
-            found = json.loads(await self._scripts.run("circuits"))
-        except ScriptError as exc:
-            raise errors.Unavailable("Redis does not answer.") from exc
-        return {
-            name: Outage(since=from_ms(state["since"]), probe_at=from_ms(state["until"]))
-            for name, state in found.items()
-        }
+    async def probe_again(self, operation: Operation) -> None:
+        """A probe met other trouble first and told nothing: another may go at once."""
+        await self._scripts.run("gate", op="again", name=operation)
 
     async def block(self, message: str) -> None:
         """The account was refused: nothing is bought until it answers again."""

@@ -20,6 +20,7 @@
 {ns}:claim:{nonce}     the answer of a claim, 30 s
 {ns}:limit:{name}, :gate, :ceilings, :wanted   limits and circuits (_limits.lua), the account's gate, ceilings
 {ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
+{ns}:beat:{process}    the last heartbeat whose counts were added, a day
 {ns}:served            zset: the servers that these data had, by the number each gave out last (_served.lua)
 {ns}:doubt, :awaited, :fresh:{tenant}   only while the data may lack something: what, who must speak, what is bought
 {ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
@@ -185,8 +186,8 @@ class EditRepository:
     async def gate(self) -> limiter.Gate:
         return await limiter.Limiter(self.scripts).gate()
 
-    async def outages(self) -> dict[str, limiter.Outage]:
-        return await limiter.Limiter(self.scripts).outages()
+    async def outages(self) -> dict[limiter.Operation, limiter.Outage]:
+        return await limiter.outages(self.redis, self.namespace)
 
     async def ping(self) -> None:
         try:
@@ -241,9 +242,10 @@ class EditRepository:
 
 
 def _read(edit_id: str, row: str) -> Edit:
-    """What holds the queue holds each edit in it."""
-    flat, text, texts, _, _, held = json.loads(row)
+    """What holds the queue, or keeps a step from working, holds each edit in it; its timeline will say the same."""
+    flat, text, texts, _, _, held, *down = json.loads(row)
     edit = records.read(edit_id, records.pairs(flat), text, records.pairs(texts))
     if not held or edit.waiting_for is Wait.PAUSED:
         return edit
-    return edit.model_copy(update={"waiting_for": Wait(held)})
+    since = max(from_ms(down[0]), edit.waiting_since or from_ms(0)) if down else edit.waiting_since
+    return edit.model_copy(update={"waiting_for": Wait(held), "waiting_since": since})

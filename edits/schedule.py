@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -79,6 +79,7 @@ class Schedule:
     max_in_flight: int
     process: str = field(default_factory=lambda: uuid4().hex)
     beats: int = 0
+    untold: Counter[str] = field(default_factory=Counter)  # what the last beat counts, until it has its answer
     told: list[dict[str, Any]] = field(default_factory=list)  # servers and numbers (_served.lua), the last first
     slots: SlotClock = field(default_factory=SlotClock)
     shut: bool = False  # the data may lack what was written last (see _served.lua)
@@ -206,14 +207,18 @@ class Schedule:
         steps: list[Step],
         running: list[Link],
         *,
-        counts: Mapping[str, int] | None = None,
+        counts: Counter[str] | None = None,
         leave: bool = False,
     ) -> list[Link]:
         """Says that this process lives and runs these chains; returns the chains that nobody runs.
 
-        `counts`: what it has counted since the last heartbeat that came through.
+        `counts`: what it has counted and not told yet; what is told is taken out of it. A beat without an answer may
+        have been counted: it is told again as it was, and what came since goes with the next one.
         """
-        self.beats += 1
+        counts = Counter() if counts is None else counts
+        if not self.untold:
+            self.beats += 1
+            self.untold = +counts  # without those that are zero
         text = await self.scripts.run(
             "heartbeat",
             process=self.process,
@@ -227,10 +232,12 @@ class Schedule:
                 "max_in_flight": self.max_in_flight,
             },
             beat=self.beats,
-            counts=dict(counts or {}),
+            counts=dict(self.untold),
             leave=int(leave),
             told=self.told,
         )
+        counts -= self.untold
+        self.untold = Counter()
         answer = json.loads(text)
         self._listen(answer)
         self.shut = answer["shut"] == 1

@@ -5,7 +5,7 @@ import heapq
 import platform
 from collections.abc import Iterable, Iterator
 from importlib import metadata
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from edits import clock, errors, fairness
 from edits.admission import Admission
 from edits.connection import LOST
-from edits.limiter import Operation
+from edits.limiter import OPERATIONS
 from edits.models import Priority
 from edits.records import FORMAT
 from edits.repository import CALL_TIMEOUT, EditRepository
@@ -23,7 +23,6 @@ from edits.schedule import Step
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
 
-OPERATIONS: Final[tuple[str, ...]] = get_args(Operation)
 LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
 

@@ -158,6 +158,8 @@ class Engine:
             log.exception("step.broken", step=step, edit_id=claim.id)
             with contextlib.suppress(ScriptError):  # then the lease brings it back
                 await broken.put_off(self.clients, step, claim, lease)
+        with contextlib.suppress(ScriptError):
+            await self.clients.circuits.worked_on(claim.id)
 
     def forget_wakes(self, step: Step) -> None:
         """Called before a claim: a wake-up that comes from now on counts for the sleep after it."""
@@ -178,10 +180,8 @@ class Engine:
     async def _heartbeats(self, clients: Clients) -> None:
         fit_for = 0  # heartbeats until Redis is looked at again; it may be another one each time it was away
         while True:
-            counts = +clients.requests  # without those that are zero
             try:
-                missing = await clients.schedule.heartbeat(self.steps, list(self.running), counts=counts)
-                clients.requests.subtract(counts)
+                missing = await clients.schedule.heartbeat(self.steps, list(self.running), counts=clients.requests)
                 if fit_for <= 0:
                     await checks.require_fit(clients.repository.redis)
                     fit_for = FITNESS_EVERY

@@ -10,7 +10,7 @@ from typing import Final
 
 from edits.claims import Claims
 from edits.clock import boot_time
-from edits.limiter import MOST_REFUSED, Limiter, Operation
+from edits.limiter import MOST_REFUSED, OPERATIONS, Limiter, Operation
 from edits.schedule import Schedule, Shut
 from qubico import errors
 
@@ -48,7 +48,7 @@ class Circuit:
             self.probes.discard(claim_id)
             await self.limiter.open(self.operation)
 
-    async def failed(self, claim_id: str, *, age: float, at_once: bool = False) -> None:
+    async def failed(self, claim_id: str, cause: Exception, *, age: float, at_once: bool = False) -> None:
         """Nobody answered; `age`: seconds since it was asked. `at_once`: there is no doubt, nothing could be sent."""
         if not self.failures:
             self.failing_since = boot_time()
@@ -58,21 +58,30 @@ class Circuit:
         if probe or at_once or self.failures >= IN_A_ROW:
             self.failures = 0
             self.shut()
-            await self.limiter.close(self.operation, age=age, ago=boot_time() - self.failing_since, probe=probe)
+            ago = boot_time() - self.failing_since
+            await self.limiter.close(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
 
-    async def refused(self, claim_id: str, *, age: float, after: float | None) -> None:
+    async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
         """It answers that it was asked too often; `age`: seconds since it was asked."""
         probe = claim_id in self.probes
         self.probes.discard(claim_id)
         self.shut()
-        await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED)
+        told = _told(cause)
+        await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
 
 
 class Circuits:
     def __init__(self, limiter: Limiter) -> None:
-        self.create, self.read, self.history, self.download, self.storage = (
-            Circuit(limiter, name) for name in ("create", "read", "history", "download", "storage")
+        self.create, self.read, self.history, self.download, self.storage = self._all = tuple(
+            Circuit(limiter, name) for name in OPERATIONS
         )
+
+    async def worked_on(self, claim_id: str) -> None:
+        """The work on a claim is over: a probe that has told nothing till now never will, so that another may go."""
+        for circuit in self._all:
+            if claim_id in circuit.probes:
+                circuit.probes.discard(claim_id)
+                await circuit.limiter.probe_again(circuit.operation)
 
 
 @asynccontextmanager
@@ -91,13 +100,17 @@ async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
     try:
         yield
     except errors.Throttled as exc:
-        await circuit.refused(name, age=boot_time() - began, after=exc.retry_after)
+        await circuit.refused(name, exc, age=boot_time() - began, after=exc.retry_after)
         raise
-    except errors.Unavailable:
-        await circuit.failed(name, age=boot_time() - began)
+    except errors.Unavailable as exc:
+        await circuit.failed(name, exc, age=boot_time() - began)
         raise
     except errors.TaskGone:
         await circuit.answered(name)
         raise
     else:
         await circuit.answered(name)
+
+
+def _told(cause: Exception) -> str:
+    return f"{type(cause).__name__}: {cause}"

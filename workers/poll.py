@@ -149,11 +149,11 @@ class Poll:
         circuit, pause = self.clients.circuits.read, None
         if isinstance(exc, errors.Throttled):
             pause = exc.retry_after
-            await lease.decide(lambda: circuit.refused(claim.id, age=lease.age, after=pause))
+            await lease.decide(lambda: circuit.refused(claim.id, exc, age=lease.age, after=pause))
         elif isinstance(exc, errors.AccountBlocked):
             await lease.decide(lambda: self.clients.limiter.block(str(exc)))
         else:
-            await lease.decide(lambda: circuit.failed(claim.id, age=lease.age))
+            await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age))
         tried = tries.so_far(claim, Trouble.PASSING)
         delay = max(retry.READ.delay(tried, self.clients.jitter) or 0.0, pause or 0.0)
         after = tries.one_more(claim, Trouble.PASSING)

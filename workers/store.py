@@ -65,7 +65,7 @@ class Store:
         except (errors.ResultTooLarge, storage.TooLarge, pictures.PictureInvalid) as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
         except storage.StorageError as exc:
-            await self.clients.circuits.storage.failed(claim.id, age=lease.age)
+            await self.clients.circuits.storage.failed(claim.id, exc, age=lease.age)
             await self._not_kept(claim, lease, exc)
         except errors.QubicoError as exc:
             await self._later(claim, lease, exc)
@@ -140,8 +140,8 @@ class Store:
         try:
             async with self.clients.qubico.download(address, max_bytes=cap) as download:
                 yield download.chunks
-        except errors.Unavailable:
-            await circuit.failed(claim.id, age=boot_time() - began)
+        except errors.Unavailable as exc:
+            await circuit.failed(claim.id, exc, age=boot_time() - began)
             raise
         except (errors.ResultGone, errors.ResultTooLarge, pictures.PictureInvalid):
             await circuit.answered(claim.id)

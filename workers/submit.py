@@ -124,7 +124,7 @@ class Submit:
         """Its picture stands in a storage that cannot be used now, and there results have to go as well."""
         log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
         circuit = self.clients.circuits.create
-        await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
+        await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age, at_once=True))
         await lease.decide(lambda: self.clients.outcomes.release(claim, why="no_storage", wait=Wait.COOLDOWN))
 
     async def _not_sent(self, claim: Claim, lease: Lease, turn: Turn, exc: errors.NotSent) -> None:
@@ -132,7 +132,7 @@ class Submit:
             log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
             if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
                 circuit = self.clients.circuits.create
-                await lease.decide(lambda: circuit.failed(claim.id, age=lease.age, at_once=True))
+                await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age, at_once=True))
         await self._put_back(claim, lease, *(turn.put_back or ("not_sent", Wait.COOLDOWN)))
 
     async def _put_back(self, claim: Claim, lease: Lease, why: str, wait: Wait) -> None:
@@ -146,7 +146,7 @@ class Submit:
         log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=detail)
         match exc:
             case errors.Throttled():
-                await lease.decide(lambda: circuit.refused(claim.id, age=lease.age, after=exc.retry_after))
+                await lease.decide(lambda: circuit.refused(claim.id, exc, age=lease.age, after=exc.retry_after))
                 await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))
             case errors.AccountBlocked():
                 await lease.decide(lambda: self.clients.limiter.block(str(exc)))
@@ -160,7 +160,7 @@ class Submit:
                 await circuit.answered(claim.id)
             case _:
                 cause = type(exc).__name__
-                await lease.decide(lambda: circuit.failed(claim.id, age=lease.age))
+                await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age))
                 await lease.decide(lambda: outcomes.lost(claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
 
     async def _ask_account(self) -> None:

@@ -74,7 +74,7 @@ class Sweep:
             )
         except StorageError as exc:  # its lease runs out and it is due again
             log.warning("manifest.not_written", edit_id=claim.id, cause=type(exc).__name__)
-            await self.clients.circuits.storage.failed(claim.id, age=lease.age)
+            await self.clients.circuits.storage.failed(claim.id, exc, age=lease.age)
             return
         await self.clients.circuits.storage.answered(claim.id)
         await lease.decide(lambda: self.clients.outcomes.recorded(claim))

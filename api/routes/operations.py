@@ -12,11 +12,15 @@ from api import auth, queries
 from api.dependencies import Parts, Served
 from api.documents import Responses, answers, problems
 from api.doors import OpenRoute
-from api.schemas import HealthView, PartView, ReadyView
+from api.schemas import CircuitView, HealthView, PartView, ReadyView
 from edits import checks, stats
 from edits.backends import StorageError
 from edits.errors import QueueFull, Unavailable
+from edits.limiter import Gate
 from edits.models import Wait
+
+Limits = tuple[Gate, list[CircuitView]]
+STORAGE: Final = "storage"  # the one operation that is not the provider's
 
 router = APIRouter(tags=["operations"], route_class=OpenRoute)
 
@@ -67,15 +71,20 @@ async def healthz() -> HealthView:
 async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts: Served) -> Response:
     if query.verbose:
         auth.check(request)
-        looks = await asyncio.gather(_redis(parts), _room(parts), _storage(parts), _provider(parts))
-        named = zip(("redis", "room", "storage", "provider"), looks, strict=True)
-        shown = dict(named) | {"process": _process(parts)}
+        limits, redis, room, storage = await asyncio.gather(
+            _limits(parts), _redis(parts), _room(parts), _storage(parts)
+        )
+        circuits = limits and limits[1]
+        if storage.status == "ok":  # to us, and not to a worker
+            storage = _tried_again([one for one in circuits or [] if one.operation == STORAGE])
+        shown = {"redis": redis, "room": room, "storage": storage, "provider": _provider(limits)}
+        shown["process"] = _process(parts)
     else:
-        shown = {"redis": await _redis(parts), "process": _process(parts)}
+        circuits, shown = None, {"redis": await _redis(parts), "process": _process(parts)}
     overall: Literal["ok", "degraded", "down"] = "ok"
     if any(part.status != "ok" for part in shown.values()):
         overall = "down" if "down" in {shown["redis"].status, shown["process"].status} else "degraded"
-    view = ReadyView(status=overall, parts=shown if query.verbose else None)
+    view = ReadyView(status=overall, parts=shown if query.verbose else None, circuits=circuits)
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if overall == "down" else {})
     return Response(view.model_dump_json(), 503 if overall == "down" else 200, headers, "application/json")
 
@@ -107,23 +116,40 @@ async def _room(parts: Parts) -> PartView:
     return await _look(parts.service.require_room(None), bad="degraded")
 
 
+async def _limits(parts: Parts) -> Limits | None:
+    """None while Redis does not answer."""
+    try:
+        async with asyncio.timeout(LOOK_FOR):
+            gate, outages = await asyncio.gather(parts.repository.gate(), parts.repository.outages())
+    except (Unavailable, TimeoutError):
+        return None
+    return gate, [
+        CircuitView(operation=name, since=outage.since, next_probe_at=outage.probe_at, cause=outage.cause)
+        for name, outage in sorted(outages.items())
+    ]
+
+
 async def _storage(parts: Parts) -> PartView:
     # Without storage an edit with an address is still accepted, bought and followed; its copy waits.
     return await _look(parts.storage.check(), bad="degraded")
 
 
-async def _provider(parts: Parts) -> PartView:
-    try:
-        async with asyncio.timeout(LOOK_FOR):
-            gate, outages = await parts.repository.gate(), await parts.repository.outages()
-    except (Unavailable, TimeoutError):
+def _provider(limits: Limits | None) -> PartView:
+    if limits is None:
         return PartView(status="degraded", detail="not known while Redis does not answer")
-    if outages and gate.reason is not Wait.PROVIDER_ACCOUNT:
-        told = ", ".join(f"{name} since {outage.since:%H:%M:%S}" for name, outage in sorted(outages.items()))
-        return PartView(status="degraded", detail=f"does not work now and is tried again by itself: {told} UTC")
-    if gate.reason is None:
-        return PartView(status="ok")
+    gate, circuits = limits
+    if gate.reason is not Wait.PROVIDER_ACCOUNT:
+        held = [one for one in circuits if one.operation != STORAGE]
+        if held or gate.reason is None:
+            return _tried_again(held)
     return PartView(status="degraded", detail=f"{gate.reason}: {gate.message}" if gate.message else gate.reason)
+
+
+def _tried_again(circuits: list[CircuitView]) -> PartView:
+    if not circuits:
+        return PartView(status="ok")
+    told = ", ".join(f"{one.operation} since {one.since:%H:%M:%S}" for one in circuits)
+    return PartView(status="degraded", detail=f"does not work now and is tried again by itself: {told} UTC")
 
 
 def _process(parts: Parts) -> PartView:

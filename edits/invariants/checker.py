@@ -19,8 +19,9 @@ from edits.invariants import members, objects, rules, sums
 from edits.invariants.facts import Facts
 from edits.invariants.past import Past, PastRules, PastUnreadable
 from edits.invariants.report import RULES, Report
+from edits.limiter import OPERATIONS
 from edits.models import FINAL, from_ms
-from edits.schedule import IDLE
+from edits.schedule import IDLE, NEEDS
 from edits.storage import Storage, StorageError
 
 MOST_SUSPICIONS: Final = 2000
@@ -98,8 +99,11 @@ class _Checker:
         for name in reading.DUE_SETS:
             pipe.zcard(f"{self.ns}:due:{name}")
         pipe.hget(f"{self.ns}:ceilings", "max_in_flight")
-        pipe.hget(f"{self.ns}:limit:read", "until")
-        *sizes, ceiling, closed = await pipe.execute()
+        for operation in OPERATIONS:
+            pipe.hget(f"{self.ns}:limit:{operation}", "until")
+        told = await pipe.execute()
+        sizes = dict(zip(reading.DUE_SETS, told, strict=False))
+        ceiling, *closed = told[len(sizes) :]
         now = await reading.moment(self.redis, self.ns)
         self.cap = int(float(ceiling)) if ceiling else self.settings.qubico.max_in_flight
         leases = self.settings.leases
@@ -107,15 +111,14 @@ class _Checker:
             "submit": leases.submit_lease, "adopt": leases.adopt_lease, "poll": leases.poll_lease,
             "store": leases.store_lease, "manifest": leases.poll_lease,
         }  # fmt: skip
-        allowed = {
-            name: _ms(longest[name] + leases.margin + IDLE) + size * BACKLOG
-            for name, size in zip(reading.DUE_SETS, sizes, strict=True)
-        }
+        allowed = {name: _ms(longest[name] + leases.margin + IDLE) + size * BACKLOG for name, size in sizes.items()}
         allowed["expiring"] = _ms(leases.submit_lease + leases.margin + IDLE)
-        if closed and float(closed) > now - allowed["poll"]:  # the provider has just kept us from reading
-            del allowed["poll"]
-            if sizes[reading.DUE_SETS.index("poll")]:
-                self.report.skip(["overdue"], "polls: the provider keeps us from reading")
+        until = {name: float(moment or 0) for name, moment in zip(OPERATIONS, closed, strict=True)}
+        for name, operations in NEEDS.items():
+            away = [operation for operation in operations if until[operation] > now - allowed[name]]
+            if away and sizes[name]:  # until just now, if not longer
+                del allowed[name]
+                self.report.skip(["overdue"], f"{name}: {' and '.join(away)} did not work lately")
         self.bounds = rules.Bounds(overdue=allowed)
         if self.storage is None:
             self.report.skip(OF_OBJECTS, "no storage was given")

@@ -16,22 +16,27 @@ local function ceiling(name, own)
   return math.min(own, shared)
 end
 
+-- A time that was written down, or 0 where there is none, or where the clock was set back since.
+local function before_now(text)
+  local at = tonumber(text or 0)
+  return at <= NOW and at or 0
+end
+
 -- Whether an operation may be asked for now: `shut` until then, else with a share of its rate; half: one probe alone.
 local function circuit(name)
   local s = redis.call('HMGET', key('limit', name), 'tat', 'until', 'half', 'probe', 'since', 'down')
-  local closed, half, probe, since = tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), tonumber(s[5] or 0)
-  local c = {name = name, tat = tonumber(s[1] or 0), half = half, since = since, down = half and tonumber(s[6]) or nil}
+  redis.call('LLEN', key('pauses', name)) -- raises here, before any write, if another program wrote under our names
+  local closed, half, probe, since, down = tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), before_now(s[5]), before_now(s[6])
+  local c = {name = name, tat = tonumber(s[1] or 0), half = half, since = since, down = half and down > 0 and down or nil}
   if closed > NOW and closed < NOW + HORIZON then c.shut = closed
   elseif half and probe > NOW and probe <= NOW + PROBE then c.shut = math.min(probe, NOW + 1000) end
-  if since > NOW then since = 0 end -- the clock was set back
   c.share = math.min(1, LEAST + (1 - LEAST) * (NOW - since) / CLIMB)
   return c
 end
 
 -- What a limit would grant now: at most how many, the first slot, ms between slots, and else why not and when to ask again.
--- `other`: the circuit that decides, where it is not that of the limit. `free`: it has no rate but while it climbs.
-local function quote(name, rate, lookahead, other, free)
-  local own = circuit(name)
+-- `own`: the circuit of the limit; `other`: the one that decides, where that is not it. `free`: it has no rate but while it climbs.
+local function quote(own, rate, lookahead, other, free)
   local c = other or own
   if c.shut then return {n = 0, reason = 'cooldown', at = c.shut, c = c} end
   if free and not c.half and c.share == 1 then return {n = MANY, first = NOW, gap = 0, reason = 'rate_limit', at = NOW, c = c, free = true} end
@@ -62,7 +67,7 @@ local function tell_pauses(e, c)
   end
   for _, line in ipairs(c.since > e.la and redis.call('LRANGE', key('pauses', c.name), 0, -1) or {}) do
     local from, to, wait = string.match(line, '^(%d+) (%d+) (%S+)$')
-    if tonumber(to) > e.la then
+    if tonumber(to) > e.la and tonumber(to) <= NOW then
       pause(tonumber(from), wait)
       event(e, 'recovered', {operation = c.name}, tonumber(to))
       e.wt, told = before, 'told'

@@ -45,7 +45,7 @@ facts.nl = NOW + A.due
 advance(e, {
   status = 'processing', place = 'poll', due = NOW + (called_back and 0 or A.due), wait = 'provider_queue', event = 'submitted',
   data = {task_id = A.task, how = A.how}, set = facts,
-  drop = ahead and {'li', 'tr', 'hv', 'en', 'ek', 'er', 'ec', 'ex'} or {'li'},
+  drop = ahead and {'li', 'tr', 'hv', 'en', 'ek', 'er', 'ec', 'ex', 'ou'} or {'li'},
 })
 if ahead then
   redis.call('ZREM', key('retention'), A.id)

@@ -27,7 +27,7 @@ end
 local offers, wanted, not_before = {}, A.k, NOW
 for n, want in ipairs(A.needs) do
   local rate = want.ceiling and ceiling(want.ceiling, want.rate) or want.rate
-  offers[n] = quote(want.name, rate, A.lookahead, nil, not want.ceiling)
+  offers[n] = quote(circuit(want.name), rate, A.lookahead, nil, not want.ceiling)
   wanted = math.min(wanted, offers[n].n)
 end
 local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil

@@ -6,6 +6,7 @@
 need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
+local create = circuit('create')
 local state = serve(A.told or {})
 
 -- The first of a tenant's queue that may be bought now. What has left the queue leaves `fresh` here.
@@ -63,7 +64,7 @@ local why = redis.call('HGET', key('gate'), 'why')
 for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
   local can, e = readable(id)
   if can and e and e.st == 'queued' then
-    name_wait(e, why, circuit('create'))
+    name_wait(e, why, create)
     expire(e)
   elseif can then
     redis.call('ZREM', key('expiring'), id)
@@ -89,7 +90,7 @@ if blocked[1] then
     redis.call('HSET', key('gate'), 'ask', offer.at)
   end
 else
-  offer = quote('create', ceiling('creates_per_second', A.rate), A.lookahead)
+  offer = quote(create, ceiling('creates_per_second', A.rate), A.lookahead)
 end
 
 local wanted = math.min(offer.n, A.k, math.max(room, 0))
@@ -106,7 +107,7 @@ while #claims < wanted and looked < wanted + 200 do
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
   else
-    name_wait(e, not state.shut and why or nil, offer.c)
+    name_wait(e, not state.shut and why or nil, create)
     if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
   end
 end

@@ -5,6 +5,7 @@ need('id', 'fence', 'address')
 local TOOK_KEPT = 512
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'poll' then return 'stale' end
+local read = e.nl and NOW - e.nl > LATE and circuit('read') or nil
 if A.started and not e.tr then
   advance(e, {event = 'started', at = A.started, wait = 'provider_run', set = {tr = A.started}})
 end
@@ -12,7 +13,7 @@ if A.ended then
   advance(e, {event = 'completed', at = A.ended, wait = 'notice'})
   observe('notice_lag', math.max(0, NOW - e.la))
 end
-if e.nl and NOW - e.nl > LATE then tell_pauses(e, circuit('read')) end
+if read then tell_pauses(e, read) end
 if A.took then
   local seen = key('took', e.sp or 28)
   redis.pcall('LPUSH', seen, string.format('%d,%d,%d', A.took.wait, A.took.run, e.nu > 0 and 1 or 0))

@@ -1,15 +1,17 @@
 #!lua flags=allow-oom
 -- Opens and closes what all workers share. A: op and, by op:
 --   close: name (of an operation), after? (ms, as the provider says), first, most (ms of back-off), age? (ms since the request that
---     failed began), probe? (1: it was the probe), ago? (ms since the first failure in a row) - refused or out of reach
+--     failed began), probe? (1: it was the probe), ago? (ms since the first failure in a row), cause? - refused or out of reach
 --   open: name - a probe got through
+--   again: name - the probe met other trouble first and told nothing
 --   block: message - the account was refused; unblock
 -- Returns ok.
 local KEPT = 50 -- outages of an operation that timelines can still tell of
 local STEP = {create = 'submit', read = 'poll', download = 'store', storage = 'store', history = 'adopt'}
 
+redis.call('LLEN', key('pauses', A.name or 'create')) -- raises here, before any write, if another program wrote under our names
 local function ended(name, from, wait)
-  redis.call('RPUSH', key('pauses', name), string.format('%.0f %.0f %s', from, NOW, wait))
+  redis.call('RPUSH', key('pauses', name), string.format('%.0f %.0f %s', math.min(from, NOW), NOW, wait))
   redis.call('LTRIM', key('pauses', name), -KEPT, -1)
 end
 
@@ -20,15 +22,16 @@ if A.op == 'close' then
   local closed = tonumber(state[1] or 0)
   local after = A.after and math.min(A.after, HORIZON - 1) -- beyond, the time would count as one of a clock set back
   -- Who asked before it was closed says nothing new, however late the answer.
-  local at = tonumber(state[3] or 0)
-  local stale = A.age and A.probe ~= 1 and NOW - A.age < at and at <= NOW
+  local at = before_now(state[3])
+  local stale = A.age and A.probe ~= 1 and NOW - A.age < at
   -- Only the first refusal of a burst makes the back-off grow.
   if closed <= NOW or closed >= NOW + HORIZON then
     if stale then return 'ok' end
     local back = after or math.min(A.most, tonumber(state[2] or 0) * 2)
     back = math.max(back, A.first)
-    local down = state[4] == '1' and state[5] or string.format('%.0f', NOW - (A.ago or 0))
-    redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0, 'at', NOW, 'down', down)
+    local down = state[4] == '1' and before_now(state[5]) or 0
+    down = string.format('%.0f', down > 0 and down or NOW - (A.ago or 0))
+    redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0, 'at', NOW, 'down', down, 'cause', A.cause or '')
     if A.name == 'create' then redis.call('PUBLISH', key('wake'), 'shut') end -- slots that were given out are not used
   elseif after then
     redis.call('HSET', limit, 'until', math.max(closed, NOW + after))
@@ -38,11 +41,14 @@ elseif A.op == 'open' then
   local state = redis.call('HMGET', key('limit', A.name), 'half', 'down')
   if state[1] == '1' then
     redis.call('HSET', key('limit', A.name), 'half', 0, 'back', 0, 'probe', 0, 'since', NOW)
-    redis.call('HDEL', key('limit', A.name), 'down')
+    redis.call('HDEL', key('limit', A.name), 'down', 'cause')
     if state[2] then ended(A.name, tonumber(state[2]), PAUSE[A.name] or 'cooldown') end
     wake(STEP[A.name], NOW)
     if A.name == 'storage' then wake('sweep', NOW) end
   end
+elseif A.op == 'again' then
+  need('name')
+  if redis.call('HGET', key('limit', A.name), 'half') == '1' then redis.call('HSET', key('limit', A.name), 'probe', 0) end
 elseif A.op == 'block' then
   need('message')
   if redis.call('HSETNX', key('gate'), 'blocked', NOW) == 1 then

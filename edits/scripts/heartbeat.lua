@@ -5,6 +5,8 @@
 -- n, shut (1: the data may lack what was written last)}.
 need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings', 'beat', 'counts')
 for _, chain in ipairs(A.running) do need_in(chain, 'step', 'slot', 'number') end
+local COUNTED = 24 * 3600 * 1000 -- ms; Redis is not out of reach of a living process for longer
+local before = tonumber(redis.call('GET', key('beat', A.process)) or 0)
 local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
 local function answer(start)
@@ -31,16 +33,15 @@ for _, step in ipairs(A.steps) do
   if minute then redis.call('ZREMRANGEBYSCORE', key('live', step), '-inf', NOW) end
 end
 
--- Counts are added once, also when a beat whose reply was lost is repeated.
+-- Counts are added once, also when a beat whose reply was lost is repeated, however much later.
 local wanted, dead = hash(key('wanted')), {}
-local before = wanted[A.process]
-if A.beat > (before and cjson.decode(before).beat or 0) then
+if A.beat > before then
   for name, n in pairs(A.counts) do count(name, n) end
   give_number(state, state.run)
 end
-local own, alive, lowest = {beat = A.beat}, {}, {}
-for name, value in pairs(A.ceilings) do own[name] = value end
-wanted[A.process] = cjson.encode(own)
+redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
+local alive, lowest = {}, {}
+wanted[A.process] = cjson.encode(A.ceilings)
 redis.call('HSET', key('wanted'), A.process, wanted[A.process])
 for _, process in ipairs(redis.call('ZRANGE', key('live'), 0, -1)) do alive[process] = true end
 for process, text in pairs(wanted) do

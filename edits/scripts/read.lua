@@ -1,17 +1,34 @@
 #!lua flags=no-writes
 -- Reads edits. A: ids, timeline (true: with it).
--- Returns [JSON: {hash as a flat list, input, long texts as a flat list, timeline, now (ms), what holds the queue if the edit is
--- in it | false} | false]: one text an edit, as a client takes many small ones apart slowly.
-local held
+-- Returns [JSON: {hash as a flat list, input, long texts as a flat list, timeline, now (ms), what holds the edit where it is |
+-- false, since when (ms) if that is an outage} | false]: one text an edit, as a client takes many small ones apart slowly.
+local NEEDED = {poll = {'read'}, store = {'storage', 'download'}}
+local known = {}
+
+local function once(name, look)
+  if known[name] == nil then known[name] = look() or false end
+  return known[name]
+end
+
+local function queue_held()
+  local gate = redis.call('HMGET', key('gate'), 'blocked', 'why')
+  return gate[1] and 'provider_account' or gate[2]
+end
+
 local function holds(flat)
+  local place
   for i = 1, #flat, 2 do
-    if flat[i] == 'st' and flat[i + 1] ~= 'queued' then return false end
+    if flat[i] == 'pl' then place = flat[i + 1] end
   end
-  if held == nil then
-    local gate = redis.call('HMGET', key('gate'), 'blocked', 'why')
-    held = gate[1] and 'provider_account' or gate[2]
+  if place == 'queue' then return once('queue', queue_held) end
+  for _, name in ipairs(NEEDED[place] or {}) do
+    local down = once(name, function()
+      local s = redis.call('HMGET', key('limit', name), 'half', 'down')
+      return s[1] == '1' and tonumber(s[2])
+    end)
+    if down then return PAUSE[name] or 'cooldown', down end
   end
-  return held
+  return false
 end
 
 local answer = {}

@@ -3,7 +3,7 @@
 -- rate, lookahead (ms).
 -- Returns {granted | half (so is its circuit: this is the probe) | wait | shut, slot or wait (ms), now (ms)}.
 need('name', 'operation', 'ceiling', 'rate', 'lookahead')
-local offer = quote(A.name, ceiling(A.ceiling, A.rate), A.lookahead, A.operation ~= A.name and circuit(A.operation) or nil)
+local offer = quote(circuit(A.name), ceiling(A.ceiling, A.rate), A.lookahead, A.operation ~= A.name and circuit(A.operation) or nil)
 if offer.n == 0 then return {offer.c.shut and 'shut' or 'wait', math.ceil(math.max(1, offer.at - NOW)), NOW} end
 spend(A.name, offer, 1)
 return {offer.half and 'half' or 'granted', math.floor(offer.first - NOW), NOW}

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,7 +76,14 @@ class System:
         raise AssertionError(f"edit {number} was not accepted within {ACCEPTED_WITHIN:.0f} s")
 
     @contextmanager
-    def submitting(self, count: int, *, per_second: float, uploads: int = 0) -> Iterator[None]:
+    def submitting(
+        self,
+        count: int,
+        *,
+        per_second: float,
+        uploads: int = 0,
+        prompt_of: Callable[[int], str] = lambda _number: pictures.PROMPT,
+    ) -> Iterator[None]:
         """Hands in so many edits while the block runs, each `uploads`-th as an upload; at its end the rest at once."""
         first, hurry = len(self.accepted), Event()
         faults: list[BaseException] = []
@@ -84,7 +91,8 @@ class System:
         def hand_in() -> None:
             try:
                 for number in range(first, first + count):
-                    self.submit(number, upload=uploads > 0 and number % uploads == 0)
+                    upload = uploads > 0 and number % uploads == 0
+                    self.submit(number, upload=upload, prompt=prompt_of(number))
                     hurry.wait(1 / per_second)
             except BaseException as exc:  # noqa: BLE001 - raised where the block ends
                 faults.append(exc)

@@ -56,7 +56,7 @@ def folder_of_results_full(ground: Ground) -> str:
             refused = api.post("/v1/edits", json=body)
             waiting = api.get("/v1/edits", params={"status": "storing", "limit": 200}).json()["data"]
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable"), refused.text
-        assert {edit["waiting"]["for"] for edit in waiting} <= {"copy", "storage"}
+        assert {edit["waiting"]["for"] for edit in waiting} <= {"storage"}
         time.sleep(ground.seconds)
     finally:
         ground.disk.make_room()
@@ -105,7 +105,8 @@ def _another_valkey(system: System, before: int) -> bool:
 
 def _storage_is_told_away(system: System) -> bool:
     with system.stack.http(timeout=10) as api:
-        return "storage since" in api.get("/readyz", params={"verbose": "true"}).text
+        circuits = api.get("/readyz", params={"verbose": "true"}).json()["circuits"]
+    return "storage" in {circuit["operation"] for circuit in circuits}
 
 
 def _ended(system: System, edit_id: str) -> bool:

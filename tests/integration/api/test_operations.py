@@ -1,9 +1,11 @@
 import re
 from collections.abc import Callable
+from datetime import datetime
 
 import httpx
 import pytest
 
+from edits.limiter import Limiter, Operation
 from tests.integration.api.conftest import KEY, Api
 from tests.integration.api.progress import Progress
 from tests.integration.api.test_waiting import listening
@@ -16,14 +18,14 @@ def test_the_process_says_that_it_lives(public_client: httpx.Client) -> None:
 async def test_it_is_ready_with_redis_there(client: httpx.AsyncClient) -> None:
     await listening(client)
     answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "parts": None})
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "parts": None, "circuits": None})
 
 
 @pytest.mark.parametrize("query", ["verbose", "verbose=true", "verbose=1"])
 async def test_the_operator_sees_every_part(client: httpx.AsyncClient, query: str) -> None:
     await listening(client)
     answer = (await client.get(f"/readyz?{query}")).json()
-    assert answer["status"] == "ok"
+    assert (answer["status"], answer["circuits"]) == ("ok", [])
     assert {name: part["status"] for name, part in answer["parts"].items()} == {
         "redis": "ok", "room": "ok", "storage": "ok", "provider": "ok", "process": "ok"
     }  # fmt: skip
@@ -37,6 +39,24 @@ async def test_a_closed_provider_is_only_a_degradation(api: Api, client: httpx.A
     assert (answer.status_code, answer.json()["status"], part["status"]) == (200, "degraded", "degraded")
     assert part["detail"] == "provider_account: the account has no credit"
     assert (await client.get(f"/v1/edits/{edit_id}")).json()["waiting"]["for"] == "provider_account"
+
+
+@pytest.mark.parametrize(("operation", "part"), [("read", "provider"), ("storage", "storage")])
+async def test_what_does_not_work_is_told_with_its_next_probe(
+    client: httpx.AsyncClient, progress: Progress, operation: Operation, part: str
+) -> None:
+    limiter = Limiter(progress.repository.scripts)
+    await limiter.close(operation, after=60, cause="Unavailable: 503")
+    answer = (await client.get("/readyz?verbose")).json()
+    (circuit,) = answer["circuits"]
+    since, probe = (datetime.fromisoformat(circuit[name]) for name in ("since", "next_probe_at"))
+    assert (circuit["operation"], circuit["cause"], (probe - since).total_seconds()) == (
+        operation, "Unavailable: 503", pytest.approx(60, abs=0.1),
+    )  # fmt: skip
+    assert answer["status"] == answer["parts"][part]["status"] == "degraded"
+    assert f"{operation} since {since:%H:%M:%S} UTC" in answer["parts"][part]["detail"]
+    await limiter.open(operation)
+    assert (await client.get("/readyz?verbose")).json()["circuits"] == []
 
 
 def test_unusable_storage_is_only_a_degradation(start_api: Callable[..., Api]) -> None:

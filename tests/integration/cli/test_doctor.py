@@ -1,5 +1,6 @@
 """`retouch doctor` on set-ups that are broken in many ways: it names each fault, soon, and shows no secret."""
 
+import asyncio
 import contextlib
 import json
 import socket
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 import redis as redis_sync
 
+from edits.connection import connect
+from edits.limiter import Limiter, outages
+from edits.scripting import Scripts
 from tests.parts.sandbox import Sandbox, run_sandbox
 from tests.parts.stack import environment, program
 from tests.parts.valkey import free_port, server_binary, start_server
@@ -51,14 +55,32 @@ def test_what_is_there_is_well_and_what_is_not_started_is_told(tmp_path: Path, w
     assert code == 1
     levels = {finding["check"]: finding["level"] for finding in findings}
     assert levels == {
-        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.whole": "ok", "broker": "ok", "storage": "ok",
-        "provider": "ok", "provider.balance": "ok", "provider.limits": "ok", "clock": "ok", "public_url": "fail",
-        "workers": "fail", "ceilings": "ok",
+        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.whole": "ok", "circuits": "ok",
+        "broker": "ok", "storage": "ok", "provider": "ok", "provider.balance": "ok", "provider.limits": "ok",
+        "clock": "ok", "public_url": "fail", "workers": "fail", "ceilings": "ok",
     }  # fmt: skip
     assert "start `retouch worker`" in of(findings, "workers")["do"]
     assert "start the API" in of(findings, "public_url")["do"]
     assert "49,000 edits a day; MAX_IN_FLIGHT binds" in of(findings, "ceilings")["said"]
     assert list((tmp_path / "objects").rglob("*.*")) == []  # the object it wrote is gone
+
+
+async def test_what_the_workers_find_away_is_told_with_its_cause_and_its_next_probe(
+    tmp_path: Path, whole: dict[str, str]
+) -> None:
+    redis = connect(whole["RETOUCH_REDIS_URL"])
+    try:
+        limiter = Limiter(Scripts(redis, "retouch"))
+        await limiter.close("download", after=600, cause="Unavailable: no route to the host")
+        _, findings, _ = await asyncio.to_thread(lambda: diagnosed(tmp_path, **whole))
+        outage = (await outages(redis, "retouch"))["download"]
+    finally:
+        await redis.aclose(close_connection_pool=True)
+    told = of(findings, "circuits")
+    assert told["level"] == "warn"
+    said = f"download does not work since {outage.since:%H:%M:%S} UTC (Unavailable: no route to the host)"
+    assert told["said"] == said
+    assert f"{outage.probe_at:%H:%M:%S}" in told["do"]
 
 
 def test_with_everything_down_each_fault_is_named_within_seconds_and_no_secret_shown(tmp_path: Path) -> None:

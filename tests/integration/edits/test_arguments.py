@@ -72,7 +72,7 @@ async def test_a_call_that_lacks_an_argument_is_refused_and_writes_nothing(core:
 
 def test_no_script_that_writes_is_forgotten_here():
     """`gate`, `abandoned` and `purge` ask by their `op`; the others write nothing."""
-    asking = {"page", "read", "room", "gate_state", "circuits"}
+    asking = {"page", "read", "room", "gate_state"}
     assert set(SCRIPTS) - set(CALLS) == {"gate", "abandoned", "purge", "restored"} | asking
 
 

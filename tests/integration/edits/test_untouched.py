@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from edits.connection import connect
+from edits.limiter import Operation
 from edits.models import ErrorKind
 from edits.repository import Idempotency
 from edits.scripting import SCRIPTS
@@ -21,6 +22,7 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     *CALLS.items(),
     ("gate", {"op": "close", "name": "create", "after": 5, "first": 1000, "most": 60_000}),
     ("gate", {"op": "open", "name": "create"}),
+    ("gate", {"op": "again", "name": "create"}),
     ("gate", {"op": "block", "message": "no credit"}),
     ("gate", {"op": "unblock"}),
     ("abandoned", {"op": "claim", "nonce": "n", "k": 5, "lease": 1}),
@@ -198,6 +200,36 @@ async def test_a_record_that_cannot_be_read_is_left_as_it_is(
         await world.spoil(edit_id, broken)
         assert await world.call(script, whole(script, arguments, edit_id, fence))
         await world.put_back()
+
+
+STORAGE = {"step": "store", "wakes": "store", "needs": [{"name": "storage", "rate": 1}]}
+SHARED = [
+    ("completed", {}, "read"), ("tokens", {}, "read"), ("claim_submit", {"nonce": "another"}, "create"),
+    ("claim_due", {"nonce": "another"}, "read"),
+    ("claim_due", {"nonce": "another"} | STORAGE, "storage"),
+    ("gate", {"op": "open", "name": "read"}, "read"), ("gate", {"op": "unblock"}, "create"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("script", "arguments", "operation"), SHARED)
+async def test_outages_that_cannot_be_read_are_met_before_anything_is_written(
+    world: World, script: str, arguments: dict[str, Any], operation: Operation
+) -> None:
+    core = world.core
+    await core.limiter.block("no credit")
+    if script != "gate":
+        await core.limiter.unblock()
+    await core.limiter.close(operation)
+    await core.pass_time(100)
+    if script != "gate":
+        await core.limiter.open(operation)
+    await core.redis.delete(core.key("pauses", operation))
+    await core.redis.set(core.key("pauses", operation), "of another kind")
+    world.digested = set(await world.digest())
+    edit_id, fence = world.claims["processing"]
+    given = CALLS.get(script, {}) | MORE.get(script, {}) | arguments
+    given |= {"id": edit_id, "fence": fence} if script in FENCED else {}
+    assert await world.call(script, given)
 
 
 @pytest.mark.parametrize(("step", "broken"), list(zip(STEPS, BROKEN, strict=True)))

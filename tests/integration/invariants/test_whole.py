@@ -1,6 +1,9 @@
 """A system that is well: every rule is checked on something, and every rule holds."""
 
+import pytest
+
 from edits.invariants import RULES
+from edits.limiter import Operation
 from tests.integration.invariants.conftest import System
 
 
@@ -11,13 +14,15 @@ async def test_every_rule_holds_and_was_held_against_something(system: System) -
     assert report.figures == {"edits": 8, "tasks_bought": 5, "edits_submitted": 5, "rebuys": 0}
 
 
-async def test_a_provider_that_keeps_us_from_reading_excuses_late_polls_alone(system: System) -> None:
-    async def excused() -> bool:
-        report = await system.check(within_redis=True)
-        return "polls" in str(report.results["overdue"].not_checked)
-
-    assert not await excused()
-    await system.redis.hset(system.key("limit:read"), "until", str(int(await system.rounds.now() * 1000) + 5000))
-    assert await excused()
-    await system.redis.delete(system.key("due:poll"))
-    assert not await excused()  # with nobody to poll there is nothing to excuse
+@pytest.mark.parametrize(("operation", "step"), [("read", "poll"), ("storage", "store"), ("download", "store")])
+async def test_what_an_outage_holds_up_is_not_called_overdue(system: System, operation: Operation, step: str) -> None:
+    edit_id = {"poll": system.processing, "store": system.storing}[step]
+    long_ago = (await system.rounds.now() - 600) * 1000
+    await system.redis.zadd(system.key("due", step), {edit_id: long_ago})
+    await system.rounds.clients.limiter.close(operation)
+    report = await system.check()
+    assert not report.broken, str(report)
+    assert report.results["overdue"].not_checked == f"{step}: {operation} did not work lately"
+    await system.redis.delete(system.key("due", step))
+    report = await system.check(within_redis=True)
+    assert not report.results["overdue"].not_checked  # with nobody to look at there is nothing to excuse

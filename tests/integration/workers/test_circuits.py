@@ -24,7 +24,7 @@ async def go_on_for(rounds: Rounds, seconds: float) -> None:
 
 
 async def check_timeline(rounds: Rounds, edit_id: str) -> dict[str, float]:
-    """Seconds by wait; their sum is the whole life."""
+    """Seconds by wait; their sum is the whole life. A slow machine makes any of them longer, and none shorter."""
     edit = await rounds.edit(edit_id)
     timeline = await rounds.clients.schedule.timeline(edit_id)
     assert edit.finished_at is not None
@@ -51,18 +51,18 @@ async def test_an_outage_costs_a_few_probes_and_shows_as_a_wait(operation: str, 
     await go_on_for(rounds, 62)
     asked = rounds.sandbox.stats()[COUNTS[operation]] - before
     assert asked <= 10 + 6  # a first round, then probes after 1, 2, 4, 8, 16 and 30 seconds
-    assert operation in await rounds.clients.limiter.outages()
+    assert operation in await rounds.clients.repository.outages()
     rounds.sandbox.options(outage="none", outage_of=[])
     lost = set()
     for edit_id in ids:
         if (await rounds.place(edit_id)).name == "adopt":  # a create that was refused with a 503 may have been bought
             lost.add(edit_id)
     await go_on_for(rounds, 60)
-    assert await rounds.clients.limiter.outages() == {}
+    assert await rounds.clients.repository.outages() == {}
     for edit_id in set(ids) - lost:
         assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
         spans = await check_timeline(rounds, edit_id)
-        assert spans[Wait.COOLDOWN] == pytest.approx(62, abs=32)
+        assert spans[Wait.COOLDOWN] >= 30
         assert {"outage", "recovered"} <= set(await rounds.events(edit_id)) or Wait.COOLDOWN in spans
     assert len(lost) <= (asked if operation == "create" else 0)
 
@@ -88,13 +88,13 @@ async def test_storage_away_holds_copies_and_never_ends_an_edit(
     await go_on_for(rounds, 60)
     for edit_id in ids:
         assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
-        assert (await check_timeline(rounds, edit_id))[Wait.STORAGE] == pytest.approx(62, abs=32)
+        assert (await check_timeline(rounds, edit_id))[Wait.STORAGE] >= 30
 
 
 async def test_reads_that_fail_now_and_then_close_nothing(rounds: Rounds) -> None:
     ids = [await rounds.accept(f"winter {number} [fault:get_500_once]") for number in range(IN_A_ROW - 1)]
     await go_on_for(rounds, 20)
-    assert await rounds.clients.limiter.outages() == {}
+    assert await rounds.clients.repository.outages() == {}
     assert {(await rounds.edit(edit_id)).status for edit_id in ids} == {EditStatus.SUCCEEDED}
 
 
@@ -111,13 +111,34 @@ async def test_what_one_process_found_out_holds_for_all(open_rounds: OpenRounds)
         assert await first.run(Step.POLL) == []
 
 
+async def test_a_probe_that_met_other_trouble_first_makes_way_for_another(rounds: Rounds) -> None:
+    """Storage is back, but a probe of it has to download first, and the file host is away."""
+    ids = [await rounds.accept(f"winter {number}") for number in range(2)]
+    await rounds.run(Step.SUBMIT)
+    await rounds.wait(8)
+    await rounds.run(Step.POLL)
+    await rounds.clients.limiter.close("storage")
+    rounds.sandbox.options(outage="refuse_503", outage_of=["download"])
+    await rounds.wait(2)
+    probe, lease = await rounds.claim(Step.STORE)
+    (claim,) = probe.claims
+    assert probe.half == {"storage"}
+    assert await rounds.run(Step.STORE) == []
+    await rounds.work[Step.STORE].work(claim, lease)
+    await rounds.clients.circuits.worked_on(claim.id)
+    again = await rounds.run(Step.STORE)
+    assert len(again) == 1
+    assert set(again) < set(ids)
+    assert list(await rounds.clients.repository.outages()) == ["storage"]
+
+
 async def test_late_answers_from_before_the_closing_do_not_lengthen_it(rounds: Rounds) -> None:
     circuits = Circuits(rounds.clients.limiter)
     for _ in range(IN_A_ROW):
-        await circuits.read.failed("edit", age=0)
+        await circuits.read.failed("edit", TimeoutError(), age=0)
     await rounds.wait(1.1)
     for _ in range(IN_A_ROW):
-        await circuits.read.failed("edit", age=10)
+        await circuits.read.failed("edit", TimeoutError(), age=10)
     assert (await rounds.limit("read"))["back"] == "1000"
 
 
@@ -148,4 +169,4 @@ async def test_a_refused_account_is_a_span_of_the_timeline(rounds: Rounds) -> No
     await go_on_for(rounds, 40)
     assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
     spans = await check_timeline(rounds, edit_id)
-    assert spans[Wait.PROVIDER_ACCOUNT] == pytest.approx(45, abs=8)
+    assert spans[Wait.PROVIDER_ACCOUNT] >= 37
