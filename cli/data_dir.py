@@ -15,6 +15,7 @@ from cli.reaper_process import running
 
 LOCK = "up.lock"
 SECRETS = "secrets.json"
+PORT = "port"
 LOOK_EVERY = 0.1  # seconds between tries for the lock
 
 
@@ -64,6 +65,21 @@ def keep_secrets(folder: Path) -> Secrets:
         return _make(path)
     except (OSError, ValidationError) as error:
         raise WrongUsage(f"{path} cannot be read as secrets; restore it, or remove it to have new ones made") from error
+
+
+def keep_port(folder: Path, port: int) -> None:
+    """For the part whose folder this is, to have the same at its next start."""
+    create(folder)
+    (folder / PORT).write_text(f"{port}\n")
+
+
+def kept_port(folder: Path) -> int | None:
+    """None if there is none, or no port."""
+    try:
+        port = int((folder / PORT).read_text())
+    except (OSError, ValueError):
+        return None
+    return port if 0 < port < 65_536 else None
 
 
 def _lock(held: int, folder: Path, *, until: float) -> None:

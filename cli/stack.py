@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from cli import commands, parts
+from cli import commands, data_dir, parts
 from cli.data_dir import Secrets
 from cli.ports import Ports
 from cli.supervisor import Part
@@ -98,7 +98,7 @@ def _valkey(ground: Ground, settings: Settings, made: dict[str, str], ports: Por
 
 
 def _sandbox(ground: Ground, settings: Settings, secrets: Secrets, made: dict[str, str], ports: Ports) -> Part:
-    port = _movable(ports, settings, "RETOUCH_SANDBOX__PORT", settings.sandbox.port)
+    port = _sandbox_port(ports, settings)
     chosen = {name: text for name, text in ground.environ.items() if name.startswith("SANDBOX_") and text}
     kept = {"SANDBOX_API_KEY": secrets.sandbox_key, "SANDBOX_DATA_DIR": str(settings.data_dir / "sandbox")} | chosen
     made |= {
@@ -110,6 +110,16 @@ def _sandbox(ground: Ground, settings: Settings, secrets: Secrets, made: dict[st
         "RETOUCH_QUBICO__RESULT_HOSTS": f"127.0.0.1:{port}",
     }
     return parts.sandbox(int(port), environment=ground.environment(kept), folder=ground.folder)
+
+
+def _sandbox_port(ports: Ports, settings: Settings) -> str:
+    """The one that it had before, if it can be: addresses of results are fixed when their tasks are made."""
+    name, folder = "RETOUCH_SANDBOX__PORT", settings.data_dir / "sandbox"
+    before = data_dir.kept_port(folder)
+    preferred = settings.sandbox.port if before is None or name in settings.explicit else before
+    port = _movable(ports, settings, name, preferred)
+    data_dir.keep_port(folder, int(port))
+    return port
 
 
 def _up(settings: Settings, *, has_sandbox: bool) -> joined.Up:

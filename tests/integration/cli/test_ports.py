@@ -4,6 +4,8 @@ import socket
 
 import pytest
 
+from cli import stack
+from cli.data_dir import create, keep_port, keep_secrets, kept_port
 from cli.errors import WrongUsage
 from cli.ports import Ports, why_not
 from tests.parts.valkey import free_port
@@ -47,3 +49,38 @@ def test_a_released_port_may_be_taken_again(tmp_path):
 def test_an_address_that_is_not_ours_is_told_with_its_reason(tmp_path):
     with pytest.raises(WrongUsage, match=r"192\.0\.2\.1 cannot be used"):
         Ports(claims=tmp_path).take(8000, setting="RETOUCH_API__PORT", movable=False, host="192.0.2.1")
+
+
+def test_a_sandbox_is_found_again_where_it_was(tmp_path):
+    """Whatever port is free by now: addresses of results are fixed when their tasks are made."""
+    before = free_port()
+    keep_port(tmp_path / "var" / "sandbox", before)
+    assert _sandbox_port(tmp_path) == before
+
+
+@pytest.mark.parametrize("kept", [None, "no port", "70000"])
+def test_the_port_of_a_sandbox_is_kept_from_its_first_start_on(kept, tmp_path):
+    folder = tmp_path / "var" / "sandbox"
+    if kept:
+        folder.mkdir(parents=True)
+        (folder / "port").write_text(kept)
+    assert _sandbox_port(tmp_path) == kept_port(folder)
+
+
+def test_a_port_that_was_set_beats_the_one_before(tmp_path):
+    keep_port(tmp_path / "var" / "sandbox", free_port())
+    chosen = free_port()
+    assert _sandbox_port(tmp_path, RETOUCH_SANDBOX__PORT=str(chosen)) == chosen
+
+
+def _sandbox_port(folder, **settings):
+    environ = {"RETOUCH_DATA_DIR": str(folder / "var"), "RETOUCH_API__PORT": str(free_port())} | settings
+    ground = stack.Ground(environ=environ, folder=folder)
+    settings = ground.load()
+    create(settings.data_dir)
+    ports = Ports(claims=folder / "claims")
+    try:
+        built = stack.build(ground, settings=settings, secrets=keep_secrets(settings.data_dir), ports=ports)
+    finally:
+        ports.release()
+    return int(built.up.sandbox_url.rpartition(":")[2])

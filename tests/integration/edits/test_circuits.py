@@ -52,6 +52,7 @@ async def test_an_outage_of_a_time_to_come_is_not_told_with_one_of_now(core: Cor
     await outage(core, "create")
     await core.pass_time(-8000)
     edit_id = await core.queued()
+    await core.pass_time(1)
     await outage(core, "create")
     await core.claim_submit()
     assert await waits(core, edit_id) == [
