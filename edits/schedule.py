@@ -124,7 +124,7 @@ class Schedule:
         rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
         if not rows[0]:
             return [], 0
-        _, _, _, text, now, _ = json.loads(rows[0])
+        text, now = json.loads(rows[0])[3:5]
         return list(records.read_timeline(text)), now
 
     async def renew(self, claim: Claim, step: Step, *, lease: timedelta) -> bool:
