@@ -16,7 +16,9 @@ import psutil
 
 from benchmarks.rounds import goal, say
 from benchmarks.standin import Provider
-from benchmarks.system import System, running
+from benchmarks.system import NAMESPACE, System, running
+from edits.schedule import Schedule
+from edits.scripting import Scripts
 
 PROCESSES: Final = (1, 4, 8)
 RATES: Final = (5.0, 50.0, 300.0)
@@ -29,7 +31,8 @@ SETTLE: Final = 3.0  # seconds after all processes have started
 AT_REST: Final = 0.5  # seconds in which all have heard of a refusal
 CLOSED_FOR: Final = 2.5  # seconds in which every create is refused
 BACK_WITHIN: Final = 14.0  # seconds after it that are looked at
-FILLED_FOR: Final = 25.0  # seconds that a system takes to start and to settle, at the most, on a busy machine
+FILLED_FOR: Final = 10.0  # seconds of the rate that the queue holds beyond those that are measured
+FILLED_AT_ONCE: Final = 500
 CAP: Final = 20
 FULL: Final = 0.85  # of the cores busy: there was no CPU left when it was needed
 NEVER: Final = 999.0  # seconds
@@ -166,7 +169,7 @@ async def _cap(processes: int, *, seconds: float) -> Row:
     provider = Provider(speed=15.0, cap=CAP, create_delay=CREATE_DELAY, picture_bytes=4096)
     settings = {"RETOUCH_QUBICO__MAX_IN_FLIGHT": str(CAP)}
     async with running(provider, workers=processes, settings=settings) as system:
-        await system.accept(round(CAP * (seconds + FILLED_FOR)))
+        await _fill(system, round(CAP * (seconds + FILLED_FOR)))
         await asyncio.sleep(SETTLE)
         await system.control()
         await asyncio.sleep(seconds)
@@ -192,9 +195,18 @@ async def _busy(
         "RETOUCH_QUBICO__READS_PER_SECOND": READS_PER_SECOND,
     }
     async with running(provider, workers=processes, settings=settings) as system:
-        await system.accept(round(rate * (seconds + FILLED_FOR)))
+        await _fill(system, round(rate * (seconds + FILLED_FOR)))
         await asyncio.sleep(SETTLE)
         yield system
+
+
+async def _fill(system: System, number: int) -> None:
+    """Nothing is created meanwhile: of all ceilings the lowest holds, and one process allows nothing in flight."""
+    holding = Schedule(Scripts(system.redis, NAMESPACE), 1e6, 1e6, 0)
+    for at in range(0, number, FILLED_AT_ONCE):
+        await holding.heartbeat([], [])
+        await system.accept(min(FILLED_AT_ONCE, number - at))
+    await holding.heartbeat([], [], leave=True)
 
 
 def _goals(rates: Sequence[Row], refusals: Sequence[Row], caps: Sequence[Row]) -> list[Row]:
