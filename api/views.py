@@ -3,7 +3,7 @@
 import math
 from datetime import timedelta
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import Final
 
 from api import schemas
@@ -88,7 +88,7 @@ def event(event: TimelineEvent) -> schemas.EventView:
     return schemas.EventView(**event.model_dump())
 
 
-@cache
+@lru_cache(maxsize=1024)
 def dollars(units: int) -> str:
     """Exact, with at least the cents: 200000 is 0.02, 123456 is 0.0123456."""
     exact = Decimal(units) / UNITS_PER_USD
