@@ -14,8 +14,9 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from config.values import MemoryCap
-from edits import errors
+from edits import errors, fairness, records
 from edits.connection import LOST
+from edits.models import Edit, to_ms
 
 LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
 LOOKS_WITHIN: Final = 0.1  # seconds; without an answer the last one holds
@@ -136,14 +137,31 @@ def no_memory() -> errors.QueueFull:
     return errors.QueueFull("Redis has no room for more edits; try again later.", retry_after=MEMORY_FREED_AFTER)
 
 
-def require_room(answer: Mapping[str, Any], caps: Caps, drain: Drain) -> None:
-    """Raises QueueFull or TenantQueueFull where `crowded` said so."""
+def refusal(answer: Mapping[str, Any], caps: Caps, drain: Drain) -> errors.QueueFull:
+    """What `crowded` said, in words."""
     if answer["outcome"] == "no_memory":
-        raise no_memory()
+        return no_memory()
     if answer["outcome"] == "full":
         message = f"{caps.max_queued} edits are waiting already; try again later."
-        raise errors.QueueFull(message, retry_after=drain.wait(answer, cap=caps.max_queued))
-    if answer["outcome"] == "tenant_full":
-        cap = caps.max_of_tenant or 1
-        message = f"{cap} edits of this tenant are waiting already; try again later."
-        raise errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))
+        return errors.QueueFull(message, retry_after=drain.wait(answer, cap=caps.max_queued))
+    cap = caps.max_of_tenant or 1
+    message = f"{cap} edits of this tenant are waiting already; try again later."
+    return errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))
+
+
+def asked(edit: Edit, idem: Mapping[str, str] | None) -> dict[str, Any]:
+    """An edit as accept.lua takes it."""
+    given = {
+        "id": edit.id,
+        "tenant": edit.tenant,
+        "livemode": int(edit.livemode),
+        "priority": edit.priority,
+        "shift": fairness.arrival_shift(edit.priority),
+        "input": records.written_input(edit),
+        "task_steps": edit.input.steps,
+        "external_id": edit.external_id,
+        "units": edit.cost_units,
+        "expires_in": to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
+        "idem": idem,
+    }
+    return {name: value for name, value in given.items() if value is not None}

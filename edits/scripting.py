@@ -5,7 +5,6 @@ A call is either provably not sent (`Unsent`) or may have happened (`ReplyLost`)
 
 import asyncio
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from edits.clock import Watch, boot_time
+from edits.composing import Script, compose
 from edits.connection import LOST
 
 log = structlog.get_logger()
@@ -63,22 +63,7 @@ class TooFewReplicas(RedisError):
     """What was written may be gone with the primary."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    name: str
-    text: str
-    sha: str
-
-
-def _compose(name: str) -> Script:
-    """A script is its `#!lua` line, what all have in common, and its own body."""
-    shebang, _, body = (FOLDER / f"{name}.lua").read_text().partition("\n")
-    prelude = [(FOLDER / f"{part}.lua").read_text() for part in ("_arguments", "_record", "_limits", "_served")]
-    text = "\n".join([shebang, *prelude, body])
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-SCRIPTS: Final = {path.stem: _compose(path.stem) for path in FOLDER.glob("[!_]*.lua")}
+SCRIPTS: Final = {path.stem: compose(FOLDER, path.stem) for path in FOLDER.glob("[!_]*.lua")}
 
 
 @dataclass(slots=True)

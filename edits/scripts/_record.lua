@@ -14,8 +14,10 @@ local NUMBERS = {'fm', 'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar
 local ALWAYS = {'st', 'pl', 'tn', 'pr', 'at', 'fe', 'nu', 'cr', 'la', 'qa', 'tb', 'cu', 'cs'}
 local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
 
-local function key(...)
-  return NS .. ':' .. table.concat({...}, ':')
+local function key(a, b, c)
+  if c then return NS .. ':' .. a .. ':' .. b .. ':' .. c end
+  if b then return NS .. ':' .. a .. ':' .. b end
+  return NS .. ':' .. a
 end
 
 -- Time goes on with the server's clock as far as somebody looked at it (tick.lua); what it did since counts for so much at most.
@@ -33,19 +35,22 @@ end
 local function record(id)
   local flat = redis.call('HGETALL', key('e', id))
   if #flat == 0 then return nil end
-  local e = {id = id}
+  local e = {id = id, read = flat} -- `read`: as it was, for whoever claims it
   for i = 1, #flat, 2 do e[flat[i]] = flat[i + 1] end
-  for _, field in ipairs(NUMBERS) do
-    local number = tonumber(e[field])
-    if e[field] and not number then error('the record of ' .. id .. ' holds no number in ' .. field, 0) end
-    e[field] = number
+  for i = 1, #NUMBERS do
+    local field = NUMBERS[i]
+    local text = e[field]
+    if text then
+      e[field] = tonumber(text) or error('the record of ' .. id .. ' holds no number in ' .. field, 0)
+    end
   end
   if (e.fm or 1) > FORMAT then error('NEWER ' .. id .. ' has a record of format ' .. e.fm .. ', and this release knows ' .. FORMAT, 0) end
-  for _, field in ipairs(ALWAYS) do
-    if not e[field] then error('the record of ' .. id .. ' lacks ' .. field, 0) end
+  for i = 1, #ALWAYS do
+    if not e[ALWAYS[i]] then error('the record of ' .. id .. ' lacks ' .. ALWAYS[i], 0) end
   end
-  redis.call('STRLEN', key('t', id)) -- raises here, before any write, if another program wrote under our names
-  redis.call('HLEN', key('x', id))
+  -- Both raise here, before any write, if another program wrote under our names.
+  e.told = redis.call('GET', key('t', id)) or '' -- its timeline so far
+  e.long = redis.call('HLEN', key('x', id)) -- how many long texts
   return e
 end
 
@@ -55,10 +60,9 @@ local function readable(id)
 end
 
 local function observe(name, ms)
-  local bucket = 'inf'
-  for _, limit in ipairs(WAIT_BUCKETS) do
-    if ms <= limit then bucket = limit break end
-  end
+  local n = 1
+  while WAIT_BUCKETS[n] and ms > WAIT_BUCKETS[n] do n = n + 1 end
+  local bucket = WAIT_BUCKETS[n] or 'inf'
   redis.pcall('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
   redis.pcall('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
 end
@@ -79,25 +83,30 @@ local function due_in(set, limit)
   return found
 end
 
--- Wakes a chain of `step` that sleeps past `due`; chains say in `idle` until when they sleep.
+-- Wakes a chain of `step` that sleeps past `due`; chains say in `idle` until when they sleep. A script that changes many edits
+-- looks once: nobody lies down to sleep while it runs.
+local SLEEPING = {}
 local function wake(step, due)
-  local last = redis.call('ZREVRANGE', key('idle', step), 0, 0, 'WITHSCORES')
-  if last[2] and tonumber(last[2]) > due then
+  if not SLEEPING[step] then
+    local last = redis.call('ZREVRANGE', key('idle', step), 0, 0, 'WITHSCORES')
+    SLEEPING[step] = tonumber(last[2] or 0)
+  end
+  if SLEEPING[step] > due then
     redis.call('DEL', key('idle', step))
     redis.call('PUBLISH', key('wake'), step)
+    SLEEPING[step] = 0
   end
 end
 
 -- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
+-- Whoever calls it writes `la` to the record, as `advance` does.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
-  local told = redis.call('GET', key('t', e.id)) or ''
-  if #told < TIMELINE_BYTES or FINAL[name] then
-    local line = {name, at, e.wt or '', data or {}}
+  if #e.told < TIMELINE_BYTES or FINAL[name] then
     if e.wt then observe('wait:' .. e.wt, at - e.la) end
-    redis.call('SET', key('t', e.id), told .. cjson.encode(line) .. '\n') -- APPEND would keep as much room again for more
+    e.told = e.told .. cjson.encode({name, at, e.wt or '', data or {}}) .. '\n'
+    redis.call('SET', key('t', e.id), e.told) -- APPEND would keep as much room again for more
     e.la = at
-    redis.call('HSET', key('e', e.id), 'la', at)
   end
 end
 
@@ -112,17 +121,25 @@ local function queued()
   return tonumber(redis.call('GET', key('queued')) or count_queues())
 end
 
+local IN_LINE, NEWEST = {}, nil -- what this script has looked up: tenants in line, and of the doubt (_served.lua)
+
 -- In `enqueue`, `dequeue` and `move` the edit is put into its line last, and taken out of it last of all: where another program's
 -- key stops them, it is still where its record says, and whoever finds it elsewhere too takes it out there.
-local function enqueue(e)
-  redis.call('INCR', key('queued'))
+local function line_up(e)
   if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
-  if not redis.call('ZSCORE', key('tenants'), e.tn) then
+  if not IN_LINE[e.tn] and not redis.call('ZSCORE', key('tenants'), e.tn) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
   end
-  local newest = redis.call('HGET', key('doubt'), 'newest') -- data that may lack something: only what is surely new may be bought
-  if newest and e.id > newest and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
+  IN_LINE[e.tn] = true
+  -- Data that may lack something: only what is surely new may be bought.
+  if NEWEST == nil then NEWEST = redis.call('HGET', key('doubt'), 'newest') end
+  if NEWEST and e.id > NEWEST and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
   redis.call('ZADD', key('q', e.tn), e.qa, e.id)
+end
+
+local function enqueue(e)
+  redis.call('INCR', key('queued'))
+  line_up(e)
   wake('submit', NOW)
 end
 
@@ -158,7 +175,8 @@ local function move(e, place, due)
 end
 
 -- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}.
--- First the lines that all edits share: what is written after them is the edit's own, and cannot fail.
+-- First the lines that all edits share: what is written after them is the edit's own, and cannot fail. Returns what was written
+-- of the record, as a flat list.
 local function advance(e, change)
   local fields = change.set or {}
   for name, value in pairs(fields) do e[name] = value end
@@ -174,15 +192,25 @@ local function advance(e, change)
     fields.wt = change.wait
     fields.ws = math.max(e.la, math.min(change.at or NOW, NOW))
   end
-  local flat = {}
+  local flat, n = {'la', e.la}, 2
   for name, value in pairs(fields) do
     e[name] = value
-    flat[#flat + 1] = name
-    flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or tostring(value)
+    flat[n + 1], flat[n + 2], n = name, value, n + 2
   end
   redis.call('HSET', key('e', e.id), unpack(flat))
   if change.drop then redis.call('HDEL', key('e', e.id), unpack(change.drop)) end
   for _, name in ipairs(change.drop or {}) do e[name] = nil end
+  return flat
+end
+
+-- The record as it is now, for whoever claims it: as it was read, and after that what was written, which counts.
+local function with(e, written)
+  local flat, n = e.read, #e.read
+  for i = 1, #written do
+    local value = written[i]
+    flat[n + i] = type(value) == 'number' and string.format('%d', value) or value
+  end
+  return flat
 end
 
 -- A paid task by which the edit does not go (any more): it is named as long as the edit is kept, with the units that were counted

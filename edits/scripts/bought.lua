@@ -39,7 +39,8 @@ elseif e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   advance(e, {event = 'extra_task', data = {task_id = A.task, how = A.how}, set = facts})
   return taken_in(e.ti == A.task and 'late' or 'extra')
 end
-local called_back = redis.call('HGET', key('x', A.id), 'cand') == A.task -- before the answer of its create was here
+local candidate = redis.call('HGET', key('x', A.id), 'cand')
+local called_back = candidate == A.task -- before the answer of its create was here
 facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
 facts.nl = NOW + A.due
 advance(e, {
@@ -51,5 +52,5 @@ if ahead then
   redis.call('ZREM', key('retention'), A.id)
   redis.call('ZREM', key('due', 'manifest'), A.id)
 end
-redis.call('HDEL', key('x', A.id), 'cand')
+if candidate then redis.call('HDEL', key('x', A.id), 'cand') end
 return taken_in('taken_over')

@@ -46,10 +46,11 @@ for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
       e.wt = before
     end
     local fence = A.step == 'manifest' and e.fe or e.fe + 1
-    redis.call('HSET', key('e', id), 'fe', fence, 'li', NOW + A.lease)
+    local written = {'fe', fence, 'li', NOW + A.lease, 'la', e.la}
+    redis.call('HSET', key('e', id), unpack(written))
     claims[#claims + 1] = {
-      id = id, slot = paced and (paced.first - NOW + #claims * paced.gap) or 0, e = redis.call('HGETALL', key('e', id)),
-      input = A.with_input and redis.call('GET', key('i', id)) or '', x = redis.call('HGETALL', key('x', id)),
+      id = id, slot = paced and (paced.first - NOW + #claims * paced.gap) or 0, e = with(e, written),
+      input = A.with_input and redis.call('GET', key('i', id)) or '', x = e.long > 0 and redis.call('HGETALL', key('x', id)) or nil,
     }
   end
 end

@@ -21,19 +21,21 @@ end
 
 -- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight. One that has no edit left is only taken
 -- out of the line here, where it owes nothing any more; one whose edits may not be bought yet keeps its place.
+local vtime
+local weights = {}
 local function next_in_line()
   local place = 0
   while true do
-    local tenant, vtime = unpack(redis.call('ZRANGE', key('tenants'), place, place, 'WITHSCORES'))
+    local tenant, served_at = unpack(redis.call('ZRANGE', key('tenants'), place, place, 'WITHSCORES'))
     if not tenant then return nil end
     local id = first_of(tenant)
     if state.shut and not id then
       place = place + 1
     else
-      redis.call('SET', key('vtime'), vtime)
+      vtime = served_at
       if id then
-        local weight = tonumber(redis.call('HGET', key('weights'), tenant) or 1)
-        redis.call('ZINCRBY', key('tenants'), 1 / weight, tenant)
+        weights[tenant] = weights[tenant] or tonumber(redis.call('HGET', key('weights'), tenant) or 1)
+        redis.call('ZINCRBY', key('tenants'), 1 / weights[tenant], tenant)
         return id, tenant
       end
       redis.call('ZREM', key('tenants'), tenant)
@@ -74,11 +76,11 @@ for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiri
 end
 
 local function claim(e, slot)
-  advance(e, {
+  local written = advance(e, {
     status = 'submitting', place = 'submit', due = NOW + A.lease, wait = 'submit', event = 'submitting',
     data = {attempt = e.at}, set = {fe = e.fe + 1, li = NOW + A.lease, sa = NOW, cs = 'reserved'},
   })
-  return {id = e.id, slot = slot, e = redis.call('HGETALL', key('e', e.id)), input = redis.call('GET', key('i', e.id)) or ''}
+  return {id = e.id, slot = slot, e = with(e, written), input = redis.call('GET', key('i', e.id)) or ''}
 end
 
 local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
@@ -111,6 +113,7 @@ while #claims < wanted and looked < wanted + 200 do
     if e.ex and e.ex <= NOW then expire(e) else claims[#claims + 1] = claim(e, #claims * (offer.gap or 0) + (offer.first - NOW)) end
   end
 end
+if vtime then redis.call('SET', key('vtime'), vtime) end
 spend('create', offer, #claims)
 if #claims > 0 then give_number(state, state.run) end
 

@@ -17,11 +17,11 @@ async def _refused_without(core: Core, script: str, arguments: dict[str, Any], n
 
 
 CLAIM: dict[str, Any] = {"nonce": "n", "k": 1, "lease": 1, "chain": "c", "idle": 1}
+ASKED: dict[str, Any] = {
+    "id": "edit_2", "tenant": "t", "livemode": 0, "priority": "bulk", "shift": 0, "input": "{}", "units": 1,
+}  # fmt: skip
 CALLS: dict[str, dict[str, Any]] = {
-    "accept": {
-        "id": "edit_2", "tenant": "t", "livemode": 0, "priority": "bulk", "shift": 0, "input": "{}", "units": 1,
-        "max_queued": 9,
-    },
+    "accept": {"edits": [ASKED], "max_queued": 9},
     "bought": {"attempt": 1, "task": "t", "units": 1, "status": "pending", "due": 0, "how": "answer"},
     "cancel": {},
     "claim_due": CLAIM | {"step": "poll", "wakes": "poll"},
@@ -50,6 +50,15 @@ CALLS: dict[str, dict[str, Any]] = {
     "tokens": {"name": "read", "operation": "read", "ceiling": "reads_per_second", "rate": 1, "lookahead": 1},
     "unknown": {"most": 1},
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_an_edit_that_lacks_a_part_is_refused_with_all_that_came_with_it(core: Core, name: str):
+    lacking = {part: value for part, value in ASKED.items() if part != name}
+    before = await core.dump()
+    with pytest.raises(ScriptRefused, match=f"accept.*part of an argument is missing: {name}"):
+        await core.scripts.run("accept", edits=[ASKED | {"id": "edit_1"}, lacking], max_queued=9)
+    assert await core.dump() == before
 
 
 FENCED = {"completed", "fail", "intend", "lost", "rebuy", "recorded", "release", "renew", "snooze", "succeed"}

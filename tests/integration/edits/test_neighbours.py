@@ -46,9 +46,20 @@ class Neighbours(WatchedScripts):
             return await super().run(name, **arguments)
         redis, namespace = self._keys
         given = {key: value for key, value in arguments.items() if value is not None}
+        if name == "accept":
+            return await self._accept_one_by_one(text, given)
         answer = await redis.eval(text, 1, namespace, json.dumps(given))
         await self.look(name)
         return await self._as_its_own_worker_reads(answer) if name.startswith("claim_") else answer
+
+    async def _accept_one_by_one(self, text: str, given: dict[str, Any]) -> str:
+        """As the API of the older release asks; here the present one reads the answers."""
+        redis, namespace = self._keys
+        answers = []
+        for edit in given.pop("edits"):
+            answers.append(json.loads(await redis.eval(text, 1, namespace, json.dumps(given | edit))))
+            await self.look("accept")
+        return json.dumps({"now": answers[0].get("now", 0), "edits": answers})
 
     async def _as_its_own_worker_reads(self, answer: str) -> str:
         """A worker of the older release asks for no `run`, `n` and `now`; here the present one reads for both."""

@@ -16,7 +16,7 @@ from edits.models import ErrorKind
 from edits.repository import Idempotency
 from edits.scripting import SCRIPTS
 from tests.integration.edits.core import Core
-from tests.integration.edits.test_arguments import CALLS, FENCED, OF_AN_EDIT
+from tests.integration.edits.test_arguments import ASKED, CALLS, FENCED, OF_AN_EDIT
 
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     *CALLS.items(),
@@ -33,8 +33,8 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("purge", {"op": "leave", "nonce": "n", "day": "2026/01/01", "again": 1}),
 ]
 MORE: dict[str, dict[str, Any]] = {
-    "accept": {"external_id": "x", "expires_in": 1000, "idem": {"key": "k", "fingerprint": "f"}},
-    "completed": {"started": 1, "ended": 2, "units": 5},
+    "accept": {"edits": [ASKED | {"external_id": "x", "expires_in": 1000, "idem": {"key": "k", "fingerprint": "f"}}]},
+    "completed": {"started": 1, "ended": 2, "units": 5, "took": {"wait": 1, "run": 2}},
     "fail": {"code": 500, "task_status": "failed", "abandon": 1},
     "heartbeat": {
         "steps": ["poll"], "running": [{"step": "poll", "slot": 0, "number": 1}], "ceilings": {"max_in_flight": 5},
@@ -175,6 +175,8 @@ def odd(arguments: dict[str, Any]) -> list[dict[str, Any]]:
             found += [arguments | {name: inner | {part: value}} for part, value in itertools.product(inner, ABSURD)]
         if isinstance(inner, list):
             found += [arguments | {name: [value]} for value in ABSURD]
+            for one in inner:
+                found += [arguments | {name: [one, absurd]} for absurd in (odd(one) if isinstance(one, dict) else [])]
     return found
 
 
