@@ -1,0 +1,317 @@
+"""Question: what does an edit cost Redis over its life? Beside it: thousands that are taken in at once.
+
+On an embedded Valkey as `retouch up` starts it (appendfsync always). CPU is that of its main thread: other programs on
+the machine stretch times, not that. Commands are those that scripts call; trips are reads of its socket.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NotUp
+
+from benchmarks.rounds import spread
+from cli.commands import valkey
+from cli.ports import Ports
+from edits.admission import Caps
+from edits.claims import Claim
+from edits.connection import connect
+from edits.models import Edit, EditInput, EditResult, new_id
+from edits.outcomes import Outcomes
+from edits.repository import Accepted, EditRepository
+from edits.schedule import Schedule, Step
+
+SNOOZES: Final = 4
+TOGETHER: Final = 50  # calls on their way at once, as of a busy worker
+LEASE: Final = timedelta(minutes=10)
+ROOM: Final = Caps(max_queued=1_000_000)
+HASH: Final = "a" * 64
+"""Of pictures that nobody ever sees."""
+
+
+def measure(*, full: bool = False) -> dict[str, Any]:
+    edits, rounds, bulk = (1000, 5, 50_000) if full else (100, 3, 2000)
+    lives: dict[str, list[dict[str, dict[str, float]]]] = {"alone": [], "together": []}
+    many: dict[str, list[dict[str, float]]] = {"always": [], "everysec": []}
+    for _ in range(rounds):
+        for way, found in lives.items():
+            found.append(asyncio.run(_life(edits, at_once=TOGETHER if way == "together" else 1)))
+        for fsync, taken in many.items():
+            taken.append(asyncio.run(_bulk(bulk, fsync)))
+    return {
+        "edits": edits,
+        "rounds": rounds,
+        "snoozes": SNOOZES,
+        "bulk": bulk,
+        "lives": {
+            way: {step: _spreads([life[step] for life in found]) for step in found[0]} for way, found in lives.items()
+        },
+        "many": {fsync: _spreads(found) for fsync, found in many.items()},
+    }
+
+
+def _spreads(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {name: spread([row[name] for row in rows]) for name in rows[0]}
+
+
+# A server, and what it has spent
+
+
+@asynccontextmanager
+async def _server(fsync: str = "always") -> AsyncIterator[Redis]:
+    with tempfile.TemporaryDirectory() as folder:
+        ports = Ports()
+        port = ports.any()
+        command = [fsync if word == "always" else word for word in valkey(port, Path(folder))]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        client = connect(f"redis://127.0.0.1:{port}/0")
+        try:
+            await _until_up(client)
+            yield client
+        finally:
+            await client.aclose(close_connection_pool=True)
+            process.terminate()
+            await process.wait()
+            ports.release()
+
+
+async def _until_up(client: Redis) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.ping()
+            except NotUp:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def _spent(client: Redis) -> dict[str, float]:
+    told = await client.info("everything")
+    own = {
+        "evalsha",
+        "info",
+        "ping",
+        "hello",
+        "select",
+        "client|setinfo",
+        "client|setname",
+        "script|load",
+        "config|resetstat",
+    }
+    calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name.startswith("cmdstat_")}
+    cpu = [told.get(f"used_cpu_{kind}_main_thread", told[f"used_cpu_{kind}"]) for kind in ("user", "sys")]
+    return {
+        "cpu": sum(cpu) * 1e6,
+        "calls": calls.get("evalsha", 0),
+        "commands": sum(n for name, n in calls.items() if name not in own),
+        "trips": told["total_reads_processed"],
+        "bytes in": told["total_net_input_bytes"],
+        "bytes out": told["total_net_output_bytes"],
+        "log": told["aof_current_size"],
+        "memory": told["used_memory"],
+    }
+
+
+# The life of an edit, step by step
+
+
+@dataclass
+class _World:
+    client: Redis
+    edits: int
+    at_once: int
+    found: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.repository = EditRepository(self.client, namespace="bench")
+        self.schedule = Schedule(self.repository.scripts, 1e6, 1e6, 1_000_000)
+        self.outcomes = Outcomes(self.repository.scripts)
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[None]:
+        before = await _spent(self.client)
+        yield
+        after = await _spent(self.client)
+        self.found[name] = {what: (after[what] - before[what]) / self.edits for what in after}
+
+    async def each(self, calls: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
+        answers = []
+        for start in range(0, len(calls), self.at_once):
+            answers += await asyncio.gather(*[call() for call in calls[start : start + self.at_once]])
+        return answers
+
+    async def decided(self, calls: list[Callable[[], Awaitable[Any]]]) -> None:
+        if not all(await self.each(calls)):
+            raise RuntimeError("a decision did not count: what was measured is not the life of an edit")
+
+    async def claims(self, step: Step | None, *, with_input: bool = True) -> list[Claim]:
+        found: list[Claim] = []
+        while len(found) < self.edits:
+            if step is None:
+                got = await self.schedule.claim_submit(TOGETHER, lease=LEASE)
+            else:
+                got = await self.schedule.claim_due(step, TOGETHER, lease=LEASE, wakes=step, with_input=with_input)
+            found += got.claims
+            await asyncio.sleep(0 if got.claims else got.next)
+        return found
+
+
+async def _life(edits: int, *, at_once: int) -> dict[str, dict[str, float]]:
+    async with _server() as client:
+        world = _World(client, edits, at_once)
+        await world.repository.accept_many([(_edit(), None)], ROOM)  # loads the scripts
+        await world.schedule.claim_submit(1, lease=LEASE)
+        fresh = [_edit() for _ in range(edits)]
+        async with world.step("accept"):
+            await world.each([lambda edit=edit: _accept(world, edit) for edit in fresh])
+        await _bought(world)
+        await _read(world)
+        await _stored(world)
+        return world.found
+
+
+async def _accept(world: _World, edit: Edit) -> Accepted:
+    return await world.repository.accept(edit, idempotency=None, max_queued=ROOM.max_queued)
+
+
+async def _bought(world: _World) -> None:
+    async with world.step("claim to submit"):
+        claims = await world.claims(None)
+    async with world.step("bought"):
+        await world.decided([
+            lambda claim=claim: world.outcomes.bought(claim.id, attempt=1, task_id=f"task-{claim.id}", how="answer")
+            for claim in claims
+        ])  # fmt: skip
+
+
+async def _read(world: _World) -> None:
+    outcomes, began = world.outcomes, datetime.now(UTC)
+    for number in range(SNOOZES + 1):
+        async with world.step(f"claim to read {number}"):
+            claims = await world.claims(Step.POLL, with_input=False)
+        if number == SNOOZES:
+            break
+        look = partial(
+            outcomes.snooze,
+            delay=0,
+            looked=True,
+            task_status="processing" if number else "pending",
+            started_at=began if number else None,
+        )
+        async with world.step(f"snooze {number}"):
+            await world.decided([partial(look, claim) for claim in claims])
+    async with world.step("completed"):
+        await world.decided([
+            lambda claim=claim: outcomes.completed(
+                claim, address="https://img.example/result.png", started_at=began, ended_at=began, units=200_000
+            )
+            for claim in claims
+        ])  # fmt: skip
+
+
+async def _stored(world: _World) -> None:
+    async with world.step("claim to store"):
+        claims = await world.claims(Step.STORE)
+    at = round(time.time() * 1000)
+    results = [
+        EditResult(key=f"{claim.id}/result.png", content_type="image/png", bytes=1, sha256=HASH, width=8, height=8)
+        for claim in claims
+    ]
+    async with world.step("succeed"):
+        await world.decided([
+            lambda claim=claim, result=result: world.outcomes.succeed(claim, result, at=at, extension="png")
+            for claim, result in zip(claims, results, strict=True)
+        ])  # fmt: skip
+
+
+def _edit() -> Edit:
+    now = datetime.now(UTC)
+    asked = EditInput(prompt="make it night " * 10, image="https://img.example/1.png", seed=7, width=1024, height=768)
+    return Edit(id=new_id(), livemode=False, input=asked, created_at=now, updated_at=now)
+
+
+# Thousands at once
+
+
+async def _bulk(edits: int, fsync: str) -> dict[str, float]:
+    async with _server(fsync) as client:
+        repository = EditRepository(client, namespace="bench")
+        await repository.accept_many([(_edit(), None)], ROOM)
+        await client.config_set("latency-tracking-info-percentiles", "50 99 100")
+        asked = [(_edit(), None) for _ in range(edits)]
+        await client.config_resetstat()
+        before, began = await _spent(client), time.perf_counter()
+        taken = await repository.accept_many(asked, ROOM)
+        took = time.perf_counter() - began
+        after = await _spent(client)
+        held = (await client.info("latencystats"))["latency_percentiles_usec_evalsha"]
+        if not all(isinstance(one, Accepted) for one in taken):
+            raise RuntimeError("not every edit was taken")
+    return {
+        "edits/s": edits / took,
+        "edits/s of Redis' CPU": edits / (after["cpu"] - before["cpu"]) * 1e6,
+        "commands": (after["commands"] - before["commands"]) / edits,
+        "held, ms p50": held["p50"] / 1000,
+        "held, ms p99": held["p99"] / 1000,
+        "log bytes": (after["log"] - before["log"]) / edits,
+        "memory bytes": (after["memory"] - before["memory"]) / edits,
+    }
+
+
+# Tables
+
+
+def _life_rows(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    alone, together = found["lives"]["alone"], found["lives"]["together"]
+    rows = [
+        {
+            "step": step,
+            "CPU alone, µs": alone[step]["cpu"]["median"],
+            "together, µs": row["cpu"]["median"],
+            "calls": row["calls"]["median"],
+            "commands": row["commands"]["median"],
+            "trips alone": alone[step]["trips"]["median"],
+            "together": row["trips"]["median"],
+            "bytes in": row["bytes in"]["median"],
+            "bytes out": row["bytes out"]["median"],
+            "log bytes": row["log"]["median"],
+        }
+        for step, row in together.items()
+    ]
+    whole = {name: sum(row[name] for row in rows) for name in rows[0] if name != "step"}
+    return [*rows, {"step": "whole life", **whole}]
+
+
+def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    yield (
+        f"An edit with {found['snoozes']} snoozes in Redis; alone: call by call, together: {TOGETHER} at once; medians",
+        _life_rows(found),
+    )
+    yield (
+        f"{found['bulk']:,} edits by accept_many",
+        [
+            {"appendfsync": fsync, **{name: value["median"] for name, value in row.items()}}
+            for fsync, row in found["many"].items()
+        ],
+    )
+
+
+def picture(found: Mapping[str, Any], figure: Any) -> None:
+    axes = figure.subplots()
+    rows = _life_rows(found)[:-1][::-1]
+    for offset, name, colour in ((0.2, "CPU alone, µs", "#8a939b"), (-0.2, "together, µs", "#c0563c")):
+        places = [place + offset for place in range(len(rows))]
+        axes.barh(places, [row[name] for row in rows], height=0.38, color=colour, label=name)
+    axes.set_yticks(range(len(rows)), [row["step"] for row in rows])
+    axes.set_xlabel("CPU of Redis, µs an edit")
+    axes.legend()
+    axes.spines[["top", "right"]].set_visible(False)
