@@ -105,7 +105,7 @@ class EditRepository:
     async def accept_many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
         """Takes edits in as `accept` does one, each by itself: what it would raise stands in its place.
 
-        Redis is held for one chunk at a time, some milliseconds; `benchmarks/accepting.py` measures it.
+        Redis is held for one chunk at a time, some milliseconds; `benchmarks/redis.py` measures it.
         """
         window = asyncio.Semaphore(CHUNKS_ON_THEIR_WAY)
 
