@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-PRELUDES: Final = ("_arguments", "_record", "_limits", "_served")
+PRELUDES: Final = ("_arguments", "_record", "_tasks", "_limits", "_served")
 
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _COMMENT: Final = re.compile(r"^ *--.*\n?", re.MULTILINE)

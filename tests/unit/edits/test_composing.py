@@ -2,14 +2,14 @@
 
 import re
 
-from edits.composing import parts, words
+from edits.composing import PRELUDES, parts, words
 from edits.scripting import FOLDER, SCRIPTS
 
 GIVEN = parts(FOLDER)
 
 
 def test_nothing_of_the_preludes_is_lost_on_the_way():
-    written = "".join((FOLDER / f"{name}.lua").read_text() for name in ("_arguments", "_record", "_limits", "_served"))
+    written = "".join((FOLDER / f"{name}.lua").read_text() for name in PRELUDES)
     lines = [line for line in written.splitlines() if line.strip() and not line.lstrip().startswith("--")]
     assert [line for part in GIVEN for line in part.text.splitlines() if line.strip()] == lines
 
