@@ -5,25 +5,20 @@ the machine stretch times, not that. Commands are those that scripts call; trips
 """
 
 import asyncio
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as NotUp
 
 from benchmarks.rounds import spread
-from cli.commands import valkey
-from cli.ports import Ports
+from benchmarks.spent import server, spent
 from edits.admission import Caps
 from edits.claims import Claim
-from edits.connection import connect
 from edits.models import Edit, EditInput, EditResult, new_id
 from edits.outcomes import Outcomes
 from edits.repository import Accepted, EditRepository
@@ -62,65 +57,6 @@ def _spreads(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return {name: spread([row[name] for row in rows]) for name in rows[0]}
 
 
-# A server, and what it has spent
-
-
-@asynccontextmanager
-async def _server(fsync: str = "always") -> AsyncIterator[Redis]:
-    with tempfile.TemporaryDirectory() as folder:
-        ports = Ports()
-        port = ports.any()
-        command = [fsync if word == "always" else word for word in valkey(port, Path(folder))]
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-        client = connect(f"redis://127.0.0.1:{port}/0")
-        try:
-            await _until_up(client)
-            yield client
-        finally:
-            await client.aclose(close_connection_pool=True)
-            process.terminate()
-            await process.wait()
-            ports.release()
-
-
-async def _until_up(client: Redis) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await client.ping()
-            except NotUp:
-                await asyncio.sleep(0.05)
-            else:
-                return
-
-
-async def _spent(client: Redis) -> dict[str, float]:
-    told = await client.info("everything")
-    own = {
-        "evalsha",
-        "info",
-        "ping",
-        "hello",
-        "select",
-        "client|setinfo",
-        "client|setname",
-        "script|load",
-        "config|resetstat",
-    }
-    calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name.startswith("cmdstat_")}
-    cpu = [told.get(f"used_cpu_{kind}_main_thread", told[f"used_cpu_{kind}"]) for kind in ("user", "sys")]
-    return {
-        "cpu": sum(cpu) * 1e6,
-        "calls": calls.get("evalsha", 0),
-        "commands": sum(n for name, n in calls.items() if name not in own),
-        "trips": told["total_reads_processed"],
-        "bytes in": told["total_net_input_bytes"],
-        "bytes out": told["total_net_output_bytes"],
-        "log": told["aof_current_size"],
-        "memory": told["used_memory"],
-    }
-
-
 # The life of an edit, step by step
 
 
@@ -138,9 +74,9 @@ class _World:
 
     @asynccontextmanager
     async def step(self, name: str) -> AsyncIterator[None]:
-        before = await _spent(self.client)
+        before = await spent(self.client)
         yield
-        after = await _spent(self.client)
+        after = await spent(self.client)
         self.found[name] = {what: (after[what] - before[what]) / self.edits for what in after}
 
     async def each(self, calls: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
@@ -166,7 +102,7 @@ class _World:
 
 
 async def _life(edits: int, *, at_once: int) -> dict[str, dict[str, float]]:
-    async with _server() as client:
+    async with server() as client:
         world = _World(client, edits, at_once)
         await world.repository.accept_many([(_edit(), None)], ROOM)  # loads the scripts
         await world.schedule.claim_submit(1, lease=LEASE)
@@ -243,16 +179,16 @@ def _edit() -> Edit:
 
 
 async def _bulk(edits: int, fsync: str) -> dict[str, float]:
-    async with _server(fsync) as client:
+    async with server(fsync) as client:
         repository = EditRepository(client, namespace="bench")
         await repository.accept_many([(_edit(), None)], ROOM)
         await client.config_set("latency-tracking-info-percentiles", "50 99 100")
         asked = [(_edit(), None) for _ in range(edits)]
         await client.config_resetstat()
-        before, began = await _spent(client), time.perf_counter()
+        before, began = await spent(client), time.perf_counter()
         taken = await repository.accept_many(asked, ROOM)
         took = time.perf_counter() - began
-        after = await _spent(client)
+        after = await spent(client)
         held = (await client.info("latencystats"))["latency_percentiles_usec_evalsha"]
         if not all(isinstance(one, Accepted) for one in taken):
             raise RuntimeError("not every edit was taken")

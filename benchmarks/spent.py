@@ -1,0 +1,70 @@
+"""A Valkey of its own, as `retouch up` starts it, and what it has spent: CPU is that of its main thread, in µs."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as NotUp
+
+from cli.commands import valkey
+from cli.ports import Ports
+from edits.connection import connect
+
+
+@asynccontextmanager
+async def server(fsync: str = "always") -> AsyncIterator[Redis]:
+    with tempfile.TemporaryDirectory() as folder:
+        ports = Ports()
+        port = ports.any()
+        command = [fsync if word == "always" else word for word in valkey(port, Path(folder))]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        client = connect(f"redis://127.0.0.1:{port}/0")
+        try:
+            await _until_up(client)
+            yield client
+        finally:
+            await client.aclose(close_connection_pool=True)
+            process.terminate()
+            await process.wait()
+            ports.release()
+
+
+async def _until_up(client: Redis) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                await client.ping()
+            except NotUp:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def spent(client: Redis) -> dict[str, float]:
+    told = await client.info("everything")
+    own = {
+        "evalsha",
+        "info",
+        "ping",
+        "hello",
+        "select",
+        "client|setinfo",
+        "client|setname",
+        "script|load",
+        "config|resetstat",
+    }
+    calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name.startswith("cmdstat_")}
+    cpu = [told.get(f"used_cpu_{kind}_main_thread", told[f"used_cpu_{kind}"]) for kind in ("user", "sys")]
+    return {
+        "cpu": sum(cpu) * 1e6,
+        "calls": calls.get("evalsha", 0),
+        "commands": sum(n for name, n in calls.items() if name not in own),
+        "trips": told["total_reads_processed"],
+        "bytes in": told["total_net_input_bytes"],
+        "bytes out": told["total_net_output_bytes"],
+        "log": told["aof_current_size"],
+        "memory": told["used_memory"],
+    }
