@@ -38,8 +38,8 @@ local wanted, dead = hash(key('wanted')), {}
 if A.beat > before then
   for name, n in pairs(A.counts) do count(name, n) end
   give_number(state, state.run)
+  redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
 end
-redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
 local alive, lowest = {}, {}
 wanted[A.process] = cjson.encode(A.ceilings)
 redis.call('HSET', key('wanted'), A.process, wanted[A.process])

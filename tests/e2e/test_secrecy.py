@@ -43,7 +43,7 @@ class Overheard:
     def __init__(self, url: str) -> None:
         self.lines: list[str] = []
         self._ended = threading.Event()
-        self._client = redis.Redis.from_url(url)
+        self._client = redis.Redis.from_url(url, socket_timeout=None)  # it is made to hang
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
     def _listen(self) -> None:
