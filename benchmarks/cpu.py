@@ -116,8 +116,8 @@ def headline(found: Mapping[str, Any]) -> str:
     tutorial = min((name for name in ms if name.startswith("tutorial")), key=lambda name: _median(ms, name))
     return (
         f"With pictures of {size} and {found['reads']} reads, an edit costs the workers "
-        f"{times(ms, f'floor, {size}'):.2f} x the CPU of a bare asyncio script that has no queue and no records, and a "
-        f"{1 / times(ms, tutorial):.0f}th of a Celery task a poll."
+        f"{times(ms, f'floor, {size}'):.2f} x the CPU of a bare asyncio script that has no queue and no records; a "
+        f"Celery task a poll costs {1 / times(ms, tutorial):.1f} x as much."
     )
 
 
