@@ -201,6 +201,9 @@ class TestImage:
         packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
         assert packages <= taken
         assert ".env" not in taken
+        parts = yaml.safe_dump(OURS)  # without the comments
+        for path in set(re.findall(r"/app/([\w./-]+)", parts)):
+            assert any(path == name or path.startswith(f"{name}/") for name in taken), path
 
     @pytest.mark.skipif(shutil.which("docker") is None, reason="docker is not installed")
     def test_compose_itself_takes_the_file(self):
