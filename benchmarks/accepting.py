@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from benchmarks.load import Seen, load, request
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
-from benchmarks.standin import Provider
 from benchmarks.system import IMAGE, PROMPT, System, bare_environ, running, used_by
 from cli import probes
 from cli.commands import ROOT, api

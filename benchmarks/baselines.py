@@ -12,7 +12,7 @@ from typing import Any, Final
 import aiohttp
 from ulid import ULID
 
-from benchmarks.standin import Provider
+from benchmarks.provider import Provider
 from benchmarks.system import (
     IMAGE,
     PROMPT,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from benchmarks import baselines
+from benchmarks.provider import Provider
 from benchmarks.rounds import Design, goal, interleaved
-from benchmarks.standin import Provider
 from benchmarks.system import running
 
 READS: Final = 6

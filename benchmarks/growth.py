@@ -7,15 +7,16 @@ on a slow disk, and a second host. What cannot be had on a machine is left out b
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import psutil
 
 from benchmarks import hosts
 from benchmarks.hosts import Impossible
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
-from benchmarks.standin import Provider
 from benchmarks.system import System, running, used_by
 from cli.supervisor import Supervisor
 
@@ -27,15 +28,12 @@ FULL: Final = 0.9  # of a core, or of all of them: that is what binds
 DELAY_MS: Final = 2.0
 FSYNC_MS: Final = 3.0
 
-Case = Callable[[int], Awaitable[dict[str, float]]]
+Case = Callable[[int], Coroutine[Any, Any, dict[str, float]]]
 
 
 def measure(*, full: bool) -> dict[str, Any]:
     edits, rounds = (4000, 3) if full else (500, 1)
-    cases: dict[str, Case] = {
-        _name(number): lambda edits, number=number: _burst(number, edits)  # type: ignore[misc] # bound as it is now
-        for number in PROCESSES
-    }
+    cases: dict[str, Case] = {_name(number): partial(_burst, number) for number in PROCESSES}
     cases |= {
         f"{TOGETHER}, Redis {DELAY_MS:g} ms away": _far,
         f"{TOGETHER}, an fsync takes {FSYNC_MS:g} ms": _slow,
@@ -48,7 +46,7 @@ def measure(*, full: bool) -> dict[str, Any]:
             if name in left_out:
                 continue
             try:
-                found.setdefault(name, []).append(asyncio.run(case(edits)))  # type: ignore[arg-type] # a coroutine
+                found.setdefault(name, []).append(asyncio.run(case(edits)))
             except Impossible as exc:
                 left_out[name] = str(exc)
                 say(f"left out: {name}: {exc}")

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
-from benchmarks.standin import Provider
 from benchmarks.system import NAMESPACE, System, running
 
 PROCESSES: Final = (1, 2)

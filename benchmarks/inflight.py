@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
-from benchmarks.standin import Provider
 from benchmarks.system import ACCEPTS_AT_ONCE, NAMESPACE, System, running, used_by
 from cli import parts
 from cli.ports import Ports

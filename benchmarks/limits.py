@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import psutil
 
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
-from benchmarks.standin import Provider
 from benchmarks.system import NAMESPACE, System, running
 from edits.schedule import Schedule
 from edits.scripting import Scripts

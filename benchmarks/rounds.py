@@ -3,11 +3,11 @@
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-Design = Callable[[], Awaitable[Mapping[str, float]]]
+Design = Callable[[], Coroutine[Any, Any, Mapping[str, float]]]
 
 
 def interleaved(designs: Mapping[str, Design], *, rounds: int) -> dict[str, dict[str, dict[str, float]]]:
@@ -16,7 +16,7 @@ def interleaved(designs: Mapping[str, Design], *, rounds: int) -> dict[str, dict
     for number in range(1, rounds + 1):
         for name, design in designs.items():
             began = time.monotonic()
-            found[name].append(asyncio.run(design()))  # type: ignore[arg-type]  # a coroutine function
+            found[name].append(asyncio.run(design()))
             say(f"round {number} of {rounds}: {name}, {time.monotonic() - began:.0f} s")
     return {name: summed(figures) for name, figures in found.items()}
 

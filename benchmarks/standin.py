@@ -20,6 +20,7 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks.pictures import picture
+from benchmarks.provider import Bucket, Provider
 from benchmarks.shapes import SHAPES
 
 PRICE: Final = 200_000
@@ -27,36 +28,6 @@ NOT_YET: Final = "0001-01-01T00:00:00Z"
 REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 LOOK_EVERY: Final = 0.02  # seconds between looks whether it stood still itself
 MOST_SEEN: Final = 10_000  # moments kept of refused creates
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
-    """How the stand-in behaves."""
-
-    shape: str = SHAPES[0].name
-    speed: float = 1.0
-    """Tasks take so many times less than their shape says."""
-
-    reads: int | None = None
-    """A task is seen to have ended at this read, whatever its age: the same work for whoever asks."""
-
-    picture_bytes: int = 256 * 1024
-    rate: float | None = None
-    """Creates a second that its bucket lets in; None: all of them."""
-
-    burst: float = 0.1
-    """Seconds of the rate that the bucket holds, at least 2 tokens; 0: one create at a time, no burst at all."""
-
-    cap: int | None = None
-    """Tasks in flight that it allows. One more is taken all the same, and counted as `over_cap`."""
-
-    create_delay: float = 0.0
-    """Seconds until a create is answered."""
-
-    knows_all: bool = False
-    """A task that it never took is shown as one that runs."""
-
-    seed: int = 7
 
 
 @dataclass(slots=True)
@@ -85,35 +56,6 @@ class Counters:
     burst_needed: float = 0.0  # tokens that a bucket must hold so that none of the creates taken were refused
     stalled: float = 0.0  # seconds that the stand-in itself once stood still
     lags: list[float] = field(default_factory=list)  # from a task's end to the read that showed it
-
-
-@dataclass(slots=True)
-class Bucket:
-    """Tokens as a provider's front keeps them."""
-
-    rate: float
-    most: float
-    tokens: float
-    at: float = 0.0
-    depth: float = 0.0
-    """Tokens that the creates taken so far are ahead of the rate."""
-
-    @classmethod
-    def of(cls, provider: Provider) -> "Bucket | None":
-        if provider.rate is None:
-            return None
-        most = max(2.0, provider.rate * provider.burst) if provider.burst else 1.0
-        return cls(provider.rate, most, most)
-
-    def take(self, now: float) -> bool:
-        refilled = (now - self.at) * self.rate
-        self.tokens, self.depth = min(self.most, self.tokens + refilled), max(0.0, self.depth - refilled)
-        self.at = now
-        if self.tokens < 1 - 1e-9:
-            return False
-        self.tokens -= 1
-        self.depth += 1
-        return True
 
 
 class StandIn:

@@ -22,7 +22,7 @@ import psutil
 from redis.asyncio import Redis
 from ulid import ULID
 
-from benchmarks.standin import Provider
+from benchmarks.provider import Provider
 from cli import data_dir, probes, stack
 from cli.commands import ROOT
 from cli.ports import Ports, unclaimed

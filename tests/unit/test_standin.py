@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from benchmarks.pictures import picture
+from benchmarks.provider import Provider
 from benchmarks.rounds import goal, summed
-from benchmarks.standin import Connection, Provider, StandIn
+from benchmarks.standin import Connection, StandIn
 from edits.pictures import PictureCheck
 from qubico import errors
 from qubico.client import QubicoClient
