@@ -5,7 +5,9 @@ Redis runs the whole text at every call: whatever stands there without use costs
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -49,7 +51,8 @@ def compose(folder: Path, name: str) -> Script:
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def parts(folder: Path) -> list[Part]:
+@cache
+def parts(folder: Path) -> tuple[Part, ...]:
     """Of all preludes, in their order: each uses only what stands before it."""
     found = []
     for prelude in PRELUDES:
@@ -60,7 +63,7 @@ def parts(folder: Path) -> list[Part]:
             Part(frozenset(_WORD.findall(head[1])), text[head.start() : end].rstrip())
             for head, end in zip(heads, ends, strict=True)
         ]
-    return found
+    return tuple(found)
 
 
 def words(text: str) -> set[str]:
@@ -68,7 +71,7 @@ def words(text: str) -> set[str]:
     return set(_WORD.findall(_COMMENT.sub("", text)))
 
 
-def _named_in(body: str, given: list[Part]) -> list[str]:
+def _named_in(body: str, given: Sequence[Part]) -> list[str]:
     kinds = {name: kind for part in given if "KINDS" in part.declares for name, kind in _KIND.findall(part.text)}
     named, kept = words(body), [body]
     for part in reversed(given):
@@ -86,12 +89,12 @@ def _named_in(body: str, given: list[Part]) -> list[str]:
 
 def _checks(text: str, kinds: dict[str, str]) -> list[str]:
     """Of each argument that is named: a line in a row costs a third of a loop over a table."""
-    needed = {name for names in _NEEDED.findall(text) for name in _WORD.findall(names)}
+    needed = {name for names in _NEEDED.findall(text) for name in _WORD.findall(names)} | set(_USED.findall(text))
     wrong = {name: _WRONG.get(kind, f"not is(v, '{kind}')") for name, kind in kinds.items()}
     return [
         f"v = A.{name} if v ~= nil and ({wrong[name]}) then refuse('{name}', '{kind}') end"
         for name, kind in kinds.items()
-        if name in needed | set(_USED.findall(text))
+        if name in needed
     ]
 
 
