@@ -1,7 +1,8 @@
 """`make bench`: each question is measured beside its baselines, shown as tables and a picture, and kept as JSON.
 
 `python -m benchmarks [QUESTION …] [--full] [--tables]`: all questions by default; `--full` takes more and longer
-rounds; `--tables` measures nothing and writes the tables of what is kept into `docs/performance.md`.
+rounds; `--tables` measures nothing and writes the tables of what is kept into `docs/performance.md`; `--only CELL`
+measures one part of one question (`limits --only "8@300 half restarted"`), shows it, and keeps nothing.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 import traceback
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,14 +29,34 @@ def main() -> None:
     asked.add_argument("questions", nargs="*", help=f"of {', '.join(QUESTIONS)}; all by default")
     asked.add_argument("--full", action="store_true", help="more and longer rounds")
     asked.add_argument("--tables", action="store_true", help="only write the kept tables into docs/performance.md")
+    asked.add_argument("--only", metavar="CELL", help="one cell of one question (limits), shown and not kept")
     given = asked.parse_args()
     names = given.questions or list(QUESTIONS)
     if unknown := set(names) - set(QUESTIONS):
         sys.exit(f"bench: no question {', '.join(sorted(unknown))}; there are {', '.join(QUESTIONS)}")
+    if given.only:
+        sys.exit(_show_only(names, given.only))
     broken = [] if given.tables else [name for name in names if not _answered(name, full=given.full)]
     page.write(RESULTS)
     if broken:
         sys.exit(f"bench: could not be measured: {', '.join(broken)}")
+
+
+def _show_only(names: list[str], cell: str) -> str | None:
+    """Why it cannot be."""
+    if len(names) != 1 or not hasattr(question := QUESTIONS[names[0]](), "measure_only"):
+        return "bench: --only takes one question that has cells: limits"
+    try:
+        found = question.measure_only(cell)
+    except LookupError as exc:
+        return f"bench: {exc.args[0]}"
+    _show(question.tables(found))
+    return None
+
+
+def _show(tables: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
+    for title, rows in tables:
+        Console(soft_wrap=True).print(page.on_screen(title, rows))
 
 
 def _answered(name: str, *, full: bool) -> bool:
@@ -53,8 +75,7 @@ def _answered(name: str, *, full: bool) -> bool:
         }
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-        for title, rows in question.tables(kept):
-            Console(soft_wrap=True).print(page.on_screen(title, rows))
+        _show(question.tables(kept))
         if hasattr(question, "picture"):
             page.draw(question.picture, kept, RESULTS / f"{name}.svg")
     except Exception:  # noqa: BLE001 - the questions after it are asked all the same
