@@ -5,6 +5,7 @@ a busy machine stretches the time that a run takes more than what it finds.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from benchmarks import baselines
@@ -32,12 +33,10 @@ def _designs(edits: int, *, full: bool) -> dict[str, Design]:
     designs: dict[str, Design] = {}
     for name, size in SIZES.items():
         provider = Provider(reads=READS, speed=SPEED, picture_bytes=size)
-        designs[f"Retouch, {name}"] = lambda provider=provider: _product(provider, edits)
-        designs[f"floor, {name}"] = lambda provider=provider: _floor(provider, edits)
+        designs[f"Retouch, {name}"] = partial(_product, provider, edits)
+        designs[f"floor, {name}"] = partial(_floor, provider, edits)
         for pool in baselines.POOLS if full or name == "256 KiB" else ():
-            designs[f"tutorial ({pool}), {name}"] = lambda provider=provider, pool=pool: _tutorial(
-                provider, pool, edits // 4
-            )
+            designs[f"tutorial ({pool}), {name}"] = partial(_tutorial, provider, pool, edits // 4)
     return designs
 
 

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import uvloop
@@ -90,7 +91,7 @@ async def _load(port: int, give: Next, connections: int, seconds: float) -> Seen
     seen, began = Seen(), time.perf_counter()
     ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
     for done in ends:
-        await loop.create_connection(lambda done=done: _Client(give, seen, began + seconds, done), "127.0.0.1", port)
+        await loop.create_connection(partial(_Client, give, seen, began + seconds, done), "127.0.0.1", port)
     await asyncio.wait(ends, timeout=seconds + PATIENCE)
     seen.seconds = time.perf_counter() - began
     return seen

@@ -108,7 +108,7 @@ async def _life(edits: int, *, at_once: int) -> dict[str, dict[str, float]]:
         await world.schedule.claim_submit(1, lease=LEASE)
         fresh = [_edit() for _ in range(edits)]
         async with world.step("accept"):
-            await world.each([lambda edit=edit: _accept(world, edit) for edit in fresh])
+            await world.each([partial(_accept, world, edit) for edit in fresh])
         await _bought(world)
         await _read(world)
         await _stored(world)
@@ -124,7 +124,7 @@ async def _bought(world: _World) -> None:
         claims = await world.claims(None)
     async with world.step("bought"):
         await world.decided([
-            lambda claim=claim: world.outcomes.bought(claim.id, attempt=1, task_id=f"task-{claim.id}", how="answer")
+            partial(world.outcomes.bought, claim.id, attempt=1, task_id=f"task-{claim.id}", how="answer")
             for claim in claims
         ])  # fmt: skip
 
@@ -147,8 +147,9 @@ async def _read(world: _World) -> None:
             await world.decided([partial(look, claim) for claim in claims])
     async with world.step("completed"):
         await world.decided([
-            lambda claim=claim: outcomes.completed(
-                claim, address="https://img.example/result.png", started_at=began, ended_at=began, units=200_000
+            partial(
+                outcomes.completed, claim, address="https://img.example/result.png", started_at=began, ended_at=began,
+                units=200_000,
             )
             for claim in claims
         ])  # fmt: skip
@@ -164,7 +165,7 @@ async def _stored(world: _World) -> None:
     ]
     async with world.step("succeed"):
         await world.decided([
-            lambda claim=claim, result=result: world.outcomes.succeed(claim, result, at=at, extension="png")
+            partial(world.outcomes.succeed, claim, result, at=at, extension="png")
             for claim, result in zip(claims, results, strict=True)
         ])  # fmt: skip
 

@@ -43,7 +43,7 @@ def submit(edit_id: str, body: dict[str, Any]) -> None:
 
 
 @app.task(bind=True, max_retries=ENOUGH)
-def poll(self: Task, edit_id: str, task_id: str) -> None:
+def poll(self: "Task[..., None]", edit_id: str, task_id: str) -> None:
     data = client().get(f"/api/v1/task/{task_id}").raise_for_status().json()["data"]
     if data["status"] != "completed":
         raise self.retry(countdown=GAP)
