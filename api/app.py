@@ -97,7 +97,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     if settings.redis_url is None or settings.secret_key is None:
         raise ValueError("the API needs RETOUCH_REDIS_URL and RETOUCH_SECRET_KEY")
-    await checks.refuse_unfit(settings.redis_url)
+    await checks.refuse_unfit(settings.redis_url, settings.namespace)
     redis = connection.connect(settings.redis_url, max_connections=REDIS_CONNECTIONS)
     secret = settings.secret_key.get_secret_value()
     previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None

@@ -18,7 +18,6 @@ from edits.schedule import Step
 WITHIN = 6.0  # seconds for one examination, all its questions together; they run side by side
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 WRONG_SETTINGS = 2
-UNKNOWN = "not known while Redis does not answer"
 
 State = checks.RedisState | Unavailable
 Crew = checks.Crew | Unavailable
@@ -39,6 +38,7 @@ async def run(*, as_json: bool) -> int:
     state, crew = await _read(settings)
     examinations: dict[str, Awaitable[list[Finding]]] = {
         "redis": examining.redis(settings, state),
+        "redis.keys": examining.keys(settings, state),
         "redis.whole": examining.whole(settings),
         "broker": examining.broker(settings),
         "circuits": examining.circuits(settings),
@@ -104,7 +104,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _workers(crew: Crew) -> Iterator[Finding]:
     if isinstance(crew, Unavailable):
-        yield warn("workers", UNKNOWN)
+        yield warn("workers", f"not known: {crew}")
         return
     if crew.processes == 0:
         yield fail("workers", "none is alive: edits are accepted and wait", "start `retouch worker`")

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from cli.findings import Finding, fail, ok, warn
 from config import addresses
 from config.settings import Settings
-from edits import checks, limiter, restoring
+from edits import checks, kinds, limiter, restoring
 from edits.addresses import is_private
 from edits.backends import StorageError
 from edits.connection import connect
@@ -74,6 +74,23 @@ def _replicas(settings: Settings, state: checks.RedisState) -> Iterator[Finding]
         yield fail("redis.replicas", said, "bring the replicas back, or lower the setting")
     elif there or wanted:
         yield ok("redis.replicas", f"{there} connected, {wanted} must have an accept before it counts")
+
+
+async def keys(settings: Settings, state: checks.RedisState | Unavailable) -> list[Finding]:
+    """Whether another program writes where our edits are."""
+    if isinstance(state, Unavailable) or state.fault:
+        return []  # `redis` says so
+    client: Redis = connect(settings.redis_url or "")
+    try:
+        found = await checks.foreign(client, settings.namespace)
+    except Unavailable as exc:
+        return [fail("redis.keys", str(exc), "give our user of Redis the right to read and write our keys")]
+    finally:
+        await client.aclose(close_connection_pool=True)
+    if found:
+        do = f"{kinds.MOVE_IT}; until then edits wait, and no process starts"
+        return [fail("redis.keys", str(key), do) for key in found]
+    return [ok("redis.keys", "no other program has written where all edits go through")]
 
 
 async def broker(settings: Settings) -> list[Finding]:

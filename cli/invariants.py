@@ -11,7 +11,7 @@ from cli.errors import Unreachable, WrongUsage
 from cli.past import ProvidersPast
 from config import addresses, joined, values
 from config.settings import Settings
-from edits import invariants
+from edits import checks, invariants
 from edits.attempts import Tokens
 from edits.backends import StorageError
 from edits.connection import LOST, connect
@@ -96,7 +96,7 @@ async def check(
             )
         except LOST as exc:
             shown = addresses.mask(settings.redis_url or "")
-            raise Unreachable(f"Redis at {shown} does not answer ({type(exc).__name__})") from exc
+            raise Unreachable(f"{shown}: {checks.trouble(exc)}") from exc
 
 
 def _show(result: Result, *, as_json: bool) -> None:

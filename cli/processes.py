@@ -17,7 +17,7 @@ from edits import checks
 
 def api() -> NoReturn:
     settings = joined.load_for_process("api")
-    asyncio.run(checks.refuse_unfit(settings.redis_url or ""))
+    asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
     Ports().take(settings.api.port, setting="RETOUCH_API__PORT", movable=False, host=settings.api.host)
     _become(commands.api(settings), {})
 
@@ -43,7 +43,7 @@ def worker(settings: Settings, steps: Sequence[str]) -> NoReturn:
 
 async def workers(settings: Settings, steps: Sequence[str]) -> int:
     """Several worker processes, kept running until a signal; the exit code."""
-    await checks.refuse_unfit(settings.redis_url or "")
+    await checks.refuse_unfit(settings.redis_url or "", settings.namespace)
     ground = stack.here()
     kept = parts.workers(settings, environment=ground.environment({}), folder=ground.folder, ports=Ports(), steps=steps)
     logs = settings.data_dir / f"logs/worker-{os.getpid()}"

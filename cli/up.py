@@ -23,7 +23,7 @@ async def run(*, as_json: bool) -> int:
     ground = stack.here()
     settings = ground.load()
     if settings.redis_url is not None:
-        await checks.refuse_unfit(settings.redis_url)
+        await checks.refuse_unfit(settings.redis_url, settings.namespace)
     grace = settings.shutdown_grace.total_seconds()
     with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
         secrets = data_dir.keep_secrets(settings.data_dir)

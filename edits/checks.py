@@ -14,9 +14,10 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 
-from edits import clock
+from edits import clock, kinds
 from edits.connection import LOST, connect
 from edits.errors import RedisUnfit, Unavailable
+from edits.kinds import Foreign
 from edits.repository import CALL_TIMEOUT
 from edits.schedule import Step
 
@@ -24,6 +25,7 @@ log = structlog.get_logger()
 
 LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our scripts
 POLICY: Final = "noeviction"
+_REFUSED: Final = "RETOUCH_REDIS_URL: this server is refused"
 
 _T = TypeVar("_T")
 
@@ -83,14 +85,20 @@ async def require_fit(redis: Redis) -> None:
     """Raises RedisUnfit for a server that must not keep edits, Unavailable if it cannot be asked."""
     fault = (await look(redis)).fault
     if fault:
-        raise RedisUnfit(f"RETOUCH_REDIS_URL: this server is refused: {fault}")
+        raise RedisUnfit(f"{_REFUSED}: {fault}")
 
 
-async def refuse_unfit(redis_url: str) -> None:
+async def foreign(redis: Redis, namespace: str) -> list[Foreign]:
+    """The keys that all edits go through and that another program has written. Raises Unavailable."""
+    return await _bounded(kinds.foreign(redis, namespace))
+
+
+async def refuse_unfit(redis_url: str, namespace: str) -> None:
     """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
     redis = connect(redis_url)
     try:
         await require_fit(redis)
+        await _require_ours(redis, namespace)
     except RedisUnfit:
         raise
     except Unavailable as exc:
@@ -99,14 +107,21 @@ async def refuse_unfit(redis_url: str) -> None:
         await redis.aclose(close_connection_pool=True)
 
 
+async def _require_ours(redis: Redis, namespace: str) -> None:
+    found = await foreign(redis, namespace)
+    if found:
+        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise RedisUnfit(f"{_REFUSED}: {found[0]}{others}: {kinds.MOVE_IT}")
+
+
 async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await asyncio.wait_for(asking, CALL_TIMEOUT)
     except LOST as exc:
-        raise Unavailable(_trouble(exc)) from exc
+        raise Unavailable(trouble(exc)) from exc
 
 
-def _trouble(exc: Exception) -> str:
+def trouble(exc: Exception) -> str:
     """What Redis itself says is shown, what a library says of an address is not."""
     said = str(exc)
     if isinstance(exc, ResponseError | AuthenticationError):

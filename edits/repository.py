@@ -1,6 +1,7 @@
 """Keeps edits in Redis. Every change is one call of one script (`scripts/*.lua`); this is the map of all keys.
 
-{ns} is `RETOUCH_NAMESPACE`. What has no expiry is removed with its edit, or holds one small value a name.
+{ns} is `RETOUCH_NAMESPACE`; `kinds.py` can tell these keys from those of other programs.
+What has no expiry is removed with its edit, or holds one small value a name.
 
 {ns}:e:{id}            hash: the record (fields in records.py)
 {ns}:i:{id}            JSON: what was asked, never changed

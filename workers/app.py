@@ -143,7 +143,8 @@ def _end(code: int) -> None:
 
 def _refuse_unfit_redis() -> None:
     try:
-        asyncio.run(checks.refuse_unfit(settings.redis_url or ""))  # load_for_process saw to it that there is one
+        # load_for_process saw to it that there is an address
+        asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
     except RedisUnfit as exc:
         sys.stderr.write(f"{exc}\n")
         raise SystemExit(2) from None

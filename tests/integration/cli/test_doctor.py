@@ -25,8 +25,8 @@ PROVIDER_KEY = "provider-key-nobody-may-see"
 NOBODY = "http://127.0.0.1:{}"
 
 
-def diagnosed(folder: Path, **settings: str) -> tuple[int, list[dict[str, Any]], str]:
-    answer = program("doctor", "--json", folder=folder, environ=environment(folder, **settings))
+def diagnosed(folder: Path, *options: str, **settings: str) -> tuple[int, list[dict[str, Any]], str]:
+    answer = program("doctor", "--json", *options, folder=folder, environ=environment(folder, **settings))
     assert answer.returncode in {0, 1, 2}, answer.stderr.decode()
     text = answer.stdout.decode() + answer.stderr.decode()
     return answer.returncode, [json.loads(line) for line in answer.stdout.splitlines()], text
@@ -55,9 +55,9 @@ def test_what_is_there_is_well_and_what_is_not_started_is_told(tmp_path: Path, w
     assert code == 1
     levels = {finding["check"]: finding["level"] for finding in findings}
     assert levels == {
-        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.whole": "ok", "circuits": "ok",
-        "broker": "ok", "storage": "ok", "provider": "ok", "provider.balance": "ok", "provider.limits": "ok",
-        "clock": "ok", "public_url": "fail", "workers": "fail", "ceilings": "ok",
+        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.keys": "ok", "redis.whole": "ok",
+        "circuits": "ok", "broker": "ok", "storage": "ok", "provider": "ok", "provider.balance": "ok",
+        "provider.limits": "ok", "clock": "ok", "public_url": "fail", "workers": "fail", "ceilings": "ok",
     }  # fmt: skip
     assert "start `retouch worker`" in of(findings, "workers")["do"]
     assert "start the API" in of(findings, "public_url")["do"]
@@ -184,6 +184,21 @@ def test_a_redis_that_may_lose_edits_is_a_fault(tmp_path: Path, whole: dict[str,
     finally:
         process.terminate()
         process.wait(90)
+
+
+def test_a_key_of_another_program_is_a_fault(tmp_path: Path, whole: dict[str, str]) -> None:
+    said = "retouch:live holds a string of another program where our zset should be"
+    with redis_sync.Redis.from_url(whole["RETOUCH_REDIS_URL"]) as admin:
+        admin.set("retouch:live", "another program's")
+        _, findings, _ = diagnosed(tmp_path, **whole)
+        rules, broken, _ = diagnosed(tmp_path, "--invariants", **whole)
+        admin.delete("retouch:live")
+    assert (of(findings, "redis.keys")["level"], of(findings, "redis.keys")["said"]) == ("fail", said)
+    assert "rename that key" in of(findings, "redis.keys")["do"]
+    assert "WRONGTYPE" in of(findings, "workers")["said"]
+    assert rules == 1
+    (kinds,) = (rule for rule in broken if rule["holds"] is False)
+    assert (kinds["rule"], kinds["examples"][0]["subject"]) == ("kinds", "retouch:live")
 
 
 def test_a_folder_that_cannot_be_is_a_fault(tmp_path: Path, whole: dict[str, str]) -> None:

@@ -46,6 +46,16 @@ def test_no_process_starts_on_it(tmp_path: Path, unfit_port: int, command: str, 
     assert "Traceback" not in answer.stderr.decode()
 
 
+def test_nor_on_one_in_which_another_program_holds_a_key_of_ours(tmp_path: Path, unfit_port: int) -> None:
+    with redis_sync.Redis(port=unfit_port) as admin:
+        admin.config_set("maxmemory-policy", "noeviction")
+        admin.set("retouch:due:poll", "another program's")
+    answer = program("worker", folder=tmp_path, environ=environment(tmp_path, **settings(unfit_port)))
+    assert answer.returncode == 2, answer
+    assert "retouch:due:poll holds a string of another program where our zset should be: " in answer.stderr.decode()
+    assert "Traceback" not in answer.stderr.decode()
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -11,6 +11,7 @@ import redis as redis_sync
 from edits import checks
 from edits.connection import connect
 from edits.errors import RedisUnfit, Unavailable
+from edits.kinds import SHARED
 from edits.schedule import Link, Schedule, Step
 from tests.integration.edits.core import Core
 from tests.parts.valkey import free_port, server_binary, start_server
@@ -60,7 +61,7 @@ async def test_a_server_that_may_lose_edits_or_cannot_change_them_is_refused(tmp
     with served(tmp_path, *options) as url:
         assert why in (await fault_of(url) or "")
         with pytest.raises(RedisUnfit, match=f"RETOUCH_REDIS_URL: this server is refused: .*{why}"):
-            await checks.refuse_unfit(url)
+            await checks.refuse_unfit(url, "retouch")
 
 
 async def test_a_replica_is_refused_and_counted_by_its_master(tmp_path: Path):
@@ -101,7 +102,20 @@ async def test_a_wrong_password_is_told_from_a_server_that_is_away(tmp_path: Pat
             await fault_of(url)
     with pytest.raises(Unavailable, match="nothing listens there"):
         await fault_of(url)
-    await checks.refuse_unfit(url)  # waited for later
+    await checks.refuse_unfit(url, "retouch")  # waited for later
+
+
+async def test_a_key_of_another_program_is_named_with_what_to_do(core: Core, engine_port: int):
+    assert await checks.foreign(core.redis, core.namespace) == []
+    for key in SHARED:
+        await core.redis.delete(core.key(key))
+        await core.redis.sadd(core.key(key), "another program's")
+    told = await checks.foreign(core.redis, core.namespace)
+    assert [(one.key, one.found) for one in told] == [(core.key(key), "set") for key in SHARED]
+    with pytest.raises(
+        RedisUnfit, match=rf"refused: {told[0].key} holds a set .* \(and {len(SHARED) - 1} more\): rename"
+    ):
+        await checks.refuse_unfit(f"redis://127.0.0.1:{engine_port}/0", core.namespace)
 
 
 async def test_the_crew_is_who_lives_with_what_it_was_told(core: Core):

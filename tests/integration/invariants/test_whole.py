@@ -2,7 +2,8 @@
 
 import pytest
 
-from edits.invariants import RULES
+from edits.invariants import RULES, members
+from edits.kinds import KINDS, foreign
 from edits.limiter import Operation
 from tests.integration.invariants.conftest import System
 
@@ -12,6 +13,13 @@ async def test_every_rule_holds_and_was_held_against_something(system: System) -
     assert (report.holds, report.not_checked) == (True, []), str(report)
     assert {name for name, result in report.results.items() if result.checked} == set(RULES)
     assert report.figures == {"edits": 8, "tasks_bought": 5, "edits_submitted": 5, "rebuys": 0}
+
+
+async def test_every_key_is_of_the_kind_that_is_written_down(system: System) -> None:
+    namespace = system.rounds.clients.settings.namespace
+    names = [name async for page in members.names(system.redis, namespace) for name in page]
+    assert {name.partition(":")[0] for name in names} <= KINDS.keys()
+    assert await foreign(system.redis, namespace, names) == []
 
 
 @pytest.mark.parametrize(("operation", "step"), [("read", "poll"), ("storage", "store"), ("download", "store")])
