@@ -10,8 +10,8 @@ import redis as redis_sync
 
 from tests.faults import valkey
 from tests.integration.workers.conftest import environment
+from tests.integration.workers.processes import STEPS, all_succeed, rounds_of, worker
 from tests.integration.workers.rounds import until
-from tests.integration.workers.test_worker_process import STEPS, all_succeed, rounds_of, worker
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import free_port, server_binary
 

@@ -67,3 +67,9 @@ def open_rounds(settings_with: Callable[..., Settings], sandbox: Sandbox) -> Ope
 async def rounds(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
     async with open_rounds() as opened:
         yield opened
+
+
+@pytest.fixture
+def environ(redis_url: str, sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
+    sandbox.options(latency=0.05, wait=0.01, paint="plain", plain_bytes=4000)
+    return environment(redis_url, sandbox, tmp_path)

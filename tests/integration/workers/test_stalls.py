@@ -12,19 +12,11 @@ from celery import Celery
 from config import watch
 from config.celery import celery_config
 from config.settings import load
+from tests.integration.workers.processes import STEPS, Worker, all_succeed, rounds_of, worker
 from tests.integration.workers.rounds import until
-from tests.integration.workers.test_worker_process import (
-    STEPS,
-    Worker,
-    all_succeed,
-    environ,
-    rounds_of,
-    worker,
-)
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import free_port, server_binary, start_server
 
-__all__ = ["environ"]
 WEDGES = ("-I", "tests.parts.wedges")
 LIMIT = 3.0
 

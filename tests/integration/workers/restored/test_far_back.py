@@ -1,31 +1,16 @@
 """A Redis set back by days: the history since then is read window by window, and no window twice."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from edits.models import EditStatus
 from edits.schedule import Step
-from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import somebody_else_buys
+from tests.integration.workers.restored.setback import QUIET, beat, is_shut, look, set_back, spoken
 from tests.integration.workers.rounds import Rounds
-from tests.integration.workers.setback import QUIET, beat, is_shut, look, set_back, spoken
 from tests.parts.valkey import OwnServer
 from workers import history
 
 HOURS = 3600.0
-
-
-@pytest.fixture
-def redis_url(own_server: OwnServer) -> str:
-    return own_server.url
-
-
-@pytest.fixture
-async def other(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
-    """A second worker process."""
-    async with open_rounds() as opened:
-        yield opened
 
 
 async def test_what_was_bought_in_days_is_taken_and_another_process_goes_on_where_the_last_one_was(

@@ -9,16 +9,11 @@ from edits import restoring, stats
 from edits.models import EditStatus, ErrorKind
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
+from tests.integration.workers.restored.setback import beat, is_shut, look, set_back, settled, spoken, witnessed
 from tests.integration.workers.rounds import Rounds, until
-from tests.integration.workers.setback import beat, is_shut, look, set_back, settled, spoken, witnessed
 from tests.parts.proxy import run_proxy
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import OwnServer
-
-
-@pytest.fixture
-def redis_url(own_server: OwnServer) -> str:
-    return own_server.url
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["the worker lives", "no worker lives"])

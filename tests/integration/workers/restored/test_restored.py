@@ -1,30 +1,16 @@
 """A Redis that lost its tail: nothing is bought twice, what was bought is taken, and submitting goes on by itself."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from edits.models import EditStatus, Priority, Wait
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import somebody_else_buys
+from tests.integration.workers.restored.setback import QUIET, beat, died, is_shut, look, set_back, settled, spoken
 from tests.integration.workers.rounds import Rounds
-from tests.integration.workers.setback import QUIET, beat, died, is_shut, look, set_back, settled, spoken
 from tests.parts.valkey import OwnServer
 from workers.history import Unreadable
 from workers.restored import UNREADABLE_FOR
-
-
-@pytest.fixture
-def redis_url(own_server: OwnServer) -> str:
-    return own_server.url
-
-
-@pytest.fixture
-async def other(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
-    """A second worker process."""
-    async with open_rounds() as opened:
-        yield opened
 
 
 async def test_a_server_that_died_and_lost_nothing_goes_on_at_once(

@@ -71,3 +71,8 @@ async def settled(rounds: Rounds) -> None:
     await witnessed(rounds)
     await look(rounds)
     assert not await is_shut(rounds)
+
+
+async def settled_upto(rounds: Rounds) -> int:
+    """All that was bought before is found: ms, by the clock of Redis."""
+    return int(await rounds.redis.hget(rounds.key("doubt"), "settled"))

@@ -1,0 +1,121 @@
+"""A worker as it is started in production, by Celery's own command, and what is seen of it from outside."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from celery import Celery
+
+from config.celery import celery_config
+from config.settings import Settings, load
+from edits.models import EditStatus
+from edits.schedule import Step
+from tests.integration.workers.rounds import Rounds, until
+from tests.parts.sandbox import Sandbox
+from tests.parts.valkey import free_port
+from workers.clients import open_clients
+
+ROOT = Path(__file__).parents[3]
+STEPS = [str(step) for step in Step]
+
+
+@dataclass
+class Worker:
+    process: "subprocess.Popen[bytes]"
+    port: int
+    log: Path
+
+    def health(self) -> dict[str, Any]:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/healthz", timeout=2, trust_env=False)
+        except httpx.TransportError:
+            return {}
+        told: dict[str, Any] = answer.json()
+        return told
+
+    def chains(self) -> int:
+        assert self.process.poll() is None, "the worker ended"
+        return int(self.health().get("chains", 0))
+
+    def has_all_chains(self) -> bool:
+        return self.chains() == len(STEPS)
+
+
+@contextlib.contextmanager
+def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Worker]:
+    port = free_port()
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", ",".join(STEPS), "-E", *options]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
+    with (folder / f"worker-{port}.log").open("wb") as written:
+        process = subprocess.Popen(
+            [*command, "-n", f"worker-{port}@localhost"],
+            cwd=ROOT,
+            env=inherited | environ | {"RETOUCH_METRICS__PORT": str(port)},
+            stdout=written,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield Worker(process, port, Path(written.name))
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(90)
+
+
+@dataclass
+class Events:
+    """What a monitor such as Flower hears."""
+
+    app: Celery
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    receiver: Any = None
+
+    def listen(self) -> None:
+        with self.app.connection() as connection:
+            self.receiver = self.app.events.Receiver(connection, handlers={"*": self.heard.append})
+            self.receiver.capture(limit=None, timeout=None, wakeup=False)
+
+    def names(self) -> set[str]:
+        return {event["name"] for event in list(self.heard) if event["type"] == "task-received"}
+
+    def done(self, uuids: list[str]) -> bool:
+        return set(uuids) <= {event["uuid"] for event in list(self.heard) if event["type"] == "task-succeeded"}
+
+
+@contextlib.contextmanager
+def listening(settings: Settings) -> Iterator[Events]:
+    app = Celery("monitor")
+    app.conf.update(celery_config(settings))
+    events = Events(app)
+    thread = threading.Thread(target=events.listen, daemon=True)
+    thread.start()
+    try:
+        yield events
+    finally:
+        events.receiver.should_stop = True
+        thread.join(90)
+        app.close()
+        assert not thread.is_alive()
+
+
+@contextlib.asynccontextmanager
+async def rounds_of(environ: dict[str, str], sandbox: Sandbox) -> AsyncIterator[Rounds]:
+    async with open_clients(load(environ, dotenv=None)) as clients:
+        yield Rounds(clients, sandbox)
+
+
+async def all_succeed(rounds: Rounds, ids: list[str], *, within: float = 90, before: int = 0) -> None:
+    async def over() -> bool:
+        edits = await rounds.clients.repository.get_many(ids)
+        return all(edit.status.is_final for edit in edits)
+
+    await until(over, within=within)
+    assert {(await rounds.edit(edit_id)).status for edit_id in ids} == {EditStatus.SUCCEEDED}
+    assert rounds.bought() == before + len(ids)
