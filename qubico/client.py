@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Self, TypeVar
 from urllib.parse import quote
 
@@ -13,12 +14,13 @@ import httpx
 
 from qubico import account, answers, downloads, schemas
 from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
-from qubico.transport import Wire, closed, gated, over_aiohttp
+from qubico.transport import Whole, Wire, closed, gated, over_aiohttp
 
 USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
 LARGEST_PAGE = 100
 _LARGEST_ANSWER = 48 * 1024 * 1024  # a picture of 32 MiB in base64, and then some
 
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "Content-Type": "application/json"}
 _WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 Value = TypeVar("Value")
@@ -62,13 +64,8 @@ class QubicoClient:
         self._read_timeout = read_timeout
         self._download_timeout = download_timeout
         self._observe = observe
-        self._headers = {
-            "X-API-Key": api_key,
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
-            "Content-Type": "application/json",
-        }
         self._wire = Wire(transport or over_aiohttp(max_connections=max_connections), user_agent=USER_AGENT)
+        self._headers = self._wire.headers(httpx.URL(self._base_url), {"X-API-Key": api_key, **_HEADERS})
 
     async def __aenter__(self) -> Self:
         return self
@@ -171,7 +168,9 @@ class QubicoClient:
         """A POST if there is a body: then what goes wrong is NotSent or AnswerLost, else Unavailable."""
         if self._wire.is_closed:
             raise (Unavailable if body is None else NotSent)("the client is closed")
-        address = httpx.URL(self._base_url + path, params=params)
+        address = _address(self._base_url + path)
+        if params is not None:
+            address = address.copy_with(params=params)
         lost = Unavailable if body is None else AnswerLost
         with transport_trouble(lost):
             async with asyncio.timeout(within):
@@ -196,7 +195,15 @@ def _check_account(*, base_url: str, api_key: str) -> None:
         raise ValueError("api_key: must be printable ASCII without spaces around it")
 
 
+@lru_cache(maxsize=2048)
+def _address(text: str) -> httpx.URL:
+    """A task is read some six times, and taking its address apart costs as much as reading its answer."""
+    return httpx.URL(text)
+
+
 async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unavailable]) -> bytes:
+    if isinstance(response.stream, Whole):
+        return response.stream.content
     content = bytearray()
     async for chunk in response.aiter_bytes():
         content += chunk

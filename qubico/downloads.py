@@ -84,7 +84,7 @@ async def _followed(wire: Wire, address: str, *, hosts: ResultHosts, deadline: f
         hosts.check(target)
         with transport_trouble(Unavailable):
             async with asyncio.timeout_at(deadline):
-                response = await wire.send("GET", target, headers=_HEADERS, within=within)
+                response = await wire.send("GET", target, headers=wire.headers(target, _HEADERS), within=within)
         if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return response
         await closed(response)

@@ -7,16 +7,18 @@ which is used here, and that costs as much CPU as all the rest (docs/performance
 import logging
 import socket
 import struct
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import lru_cache
 from types import SimpleNamespace
 
 import aiohttp
 import httpx
 from aiohttp.abc import AbstractResolver
-from httpx_aiohttp import AiohttpTransport
-from httpx_aiohttp.transport import AiohttpResponseStream
+from httpx_aiohttp.transport import AiohttpResponseStream, map_aiohttp_exceptions
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from qubico.errors import TROUBLE, NotSent
 
@@ -28,6 +30,8 @@ _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection
 
 _CHUNK_BYTES = 64 * 1024  # of an answer at most, read at once: each chunk passes through half a dozen hands
 _LONGEST_CONNECT = 5.0
+
+_NOTHING = httpx.ByteStream(b"")
 
 _Gate = tuple[Callable[[], bool], Callable[[], Awaitable[None]]]
 _gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
@@ -48,64 +52,132 @@ class Wire:
         self.is_closed = True
         await self._transport.aclose()
 
+    def headers(self, address: httpx.URL, given: Mapping[str, str]) -> httpx.Headers:
+        """For all requests to this address's host."""
+        return httpx.Headers({"Host": address.netloc.decode("ascii"), "User-Agent": self._user_agent, **given})
+
     async def send(
-        self, method: str, address: httpx.URL, *, headers: Mapping[str, str], within: float, body: bytes | None = None
+        self, method: str, address: httpx.URL, *, headers: httpx.Headers, within: float, body: bytes | None = None
     ) -> httpx.Response:
-        """The answer's head; whoever gets it closes it. `within`: seconds, for each part of the call."""
-        request = httpx.Request(
-            method,
-            address,
-            headers={"User-Agent": self._user_agent, **headers},
-            content=body,
-            extensions={"timeout": _timeout(within)},
-        )
+        """The answer's head; whoever gets it closes it. `within`: seconds that the caller waits for all of the call."""
+        extensions = {"timeout": _timeout(within)}
+        if body is None:  # with a stream of its own nothing is worked out anew for a request that has no body
+            request = httpx.Request(method, address, headers=headers, stream=_NOTHING, extensions=extensions)
+        else:
+            request = httpx.Request(method, address, headers=headers, content=body, extensions=extensions)
         return await self._transport.handle_async_request(request)
 
 
-def _timeout(seconds: float) -> dict[str, float]:
-    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart."""
+class Whole(httpx.AsyncByteStream):
+    """A body that came together with its head."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self.content
+
+
+@lru_cache(maxsize=64)
+def _timeout(seconds: float) -> Mapping[str, float]:
+    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart.
+
+    For the whole, reading included, there is a clock already: the caller's.
+    """
     connecting = min(_LONGEST_CONNECT, seconds / 2)
-    return {"connect": connecting, "read": seconds, "write": seconds, "pool": connecting}
+    return {"connect": connecting, "pool": connecting}
 
 
 def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = None) -> httpx.AsyncBaseTransport:
-    """A transport that opens its session at the first request, inside the running loop.
+    """A transport that opens its connections at the first request, inside the running loop.
 
     The limit is per host, so that slow files never hold up creates. aiohttp repeats a GET once when a kept-alive
     connection turns out to be closed, and never a POST.
     """
-    context = httpx.create_ssl_context()
-
-    def session() -> aiohttp.ClientSession:
-        trace = aiohttp.TraceConfig()
-        # Called, against its name, before the chunk is written, and with it the headers, which wait for it. The signal
-        # of the headers comes earlier: there the body is left to a task of its own, and others run before it.
-        trace.on_request_chunk_sent.append(_ask_again)
-        connector = aiohttp.TCPConnector(
-            ssl=context,
-            resolver=resolver,
-            limit=0,
-            limit_per_host=max_connections,
-            keepalive_timeout=_KEEPALIVE_SECONDS,
-            ttl_dns_cache=_DNS_SECONDS,
-            socket_factory=_socket,
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
-            response_class=_Response,
-        )
-
-    return _InLargeChunks(verify=context, client=session)
+    return _OverAiohttp(max_connections=max_connections, resolver=resolver)
 
 
-class _InLargeChunks(AiohttpTransport):
+class _OverAiohttp(httpx.AsyncBaseTransport):
+    """As `httpx_aiohttp` does it, in its words for what fails, and without what costs a read the most."""
+
+    def __init__(self, *, max_connections: int, resolver: AbstractResolver | None) -> None:
+        self._max_connections = max_connections
+        self._resolver = resolver
+        self._ssl = httpx.create_ssl_context()
+        self._plain: aiohttp.ClientSession | None = None
+        self._asking: aiohttp.ClientSession | None = None
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await super().handle_async_request(request)
-        if isinstance(response.stream, AiohttpResponseStream):
-            response.stream.CHUNK_SIZE = _CHUNK_BYTES
-        return response
+        body = await request.aread()
+        session = self._session(gated=bool(body))
+        with map_aiohttp_exceptions():
+            answer = await session.request(
+                request.method,
+                URL(str(request.url), encoded=True),
+                headers=_headers(tuple(request.headers.raw)),
+                data=body or None,
+                allow_redirects=False,
+                timeout=_limits(**request.extensions.get("timeout", {})),
+            )
+            stream: httpx.AsyncByteStream
+            if _is_short(answer):
+                stream = Whole(await answer.read())
+            else:
+                stream = AiohttpResponseStream(answer)
+                stream.CHUNK_SIZE = _CHUNK_BYTES
+        return httpx.Response(answer.status, headers=answer.raw_headers, stream=stream, request=request)
+
+    async def aclose(self) -> None:
+        for session in (self._asking, self._plain):
+            if session is not None:
+                await session.close()
+
+    def _session(self, *, gated: bool) -> aiohttp.ClientSession:
+        """Both use the same connections. Only where a body is sent is anything to be held back, and asking costs."""
+        if self._plain is None or self._asking is None:
+            connector = aiohttp.TCPConnector(
+                ssl=self._ssl,
+                resolver=self._resolver,
+                limit=0,
+                limit_per_host=self._max_connections,
+                keepalive_timeout=_KEEPALIVE_SECONDS,
+                ttl_dns_cache=_DNS_SECONDS,
+                socket_factory=_socket,
+            )
+            trace = aiohttp.TraceConfig()
+            # Called, against its name, before the chunk is written, and with it the headers, which wait for it. The
+            # signal of the headers comes earlier: the body is then left to a task of its own, and others run before it.
+            trace.on_request_chunk_sent.append(_ask_again)
+            self._plain, self._asking = (
+                aiohttp.ClientSession(
+                    connector=connector,
+                    connector_owner=not traces,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    auto_decompress=False,
+                    response_class=_Response,
+                    trace_configs=traces,
+                )
+                for traces in ([], [trace])
+            )
+        return self._asking if gated else self._plain
+
+
+def _is_short(answer: aiohttp.ClientResponse) -> bool:
+    length = answer.content_length
+    return length is not None and length < _CHUNK_BYTES and "Content-Encoding" not in answer.headers
+
+
+@lru_cache(maxsize=64)
+def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> "CIMultiDictProxy[str]":
+    named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    return CIMultiDictProxy(CIMultiDict(named))
+
+
+@lru_cache(maxsize=64)
+def _limits(
+    connect: float | None = None, read: float | None = None, pool: float | None = None, **_: object
+) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(sock_connect=connect, sock_read=read, connect=pool)
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
