@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from benchmarks.load import Seen, load, request
+from benchmarks.parts import bare_environ
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
-from benchmarks.system import IMAGE, PROMPT, System, bare_environ, running, used_by
+from benchmarks.system import IMAGE, PROMPT, System, running
+from benchmarks.used import used_by
 from cli import probes
 from cli.commands import ROOT, api
 from cli.ports import unclaimed

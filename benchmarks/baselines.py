@@ -12,16 +12,11 @@ from typing import Any, Final
 import aiohttp
 from ulid import ULID
 
+from benchmarks.parts import STARTED_WITHIN, bare_environ, standin_part
 from benchmarks.provider import Provider
-from benchmarks.system import (
-    IMAGE,
-    PROMPT,
-    STARTED_WITHIN,
-    bare_environ,
-    say,
-    standin_part,
-    used_by,
-)
+from benchmarks.rounds import say
+from benchmarks.system import IMAGE, PROMPT
+from benchmarks.used import used_by
 from cli import parts
 from cli.commands import ROOT
 from cli.ports import Ports

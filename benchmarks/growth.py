@@ -1,145 +1,116 @@
 """Question: what do more worker processes bring? And what binds first, on one host, on two, with a Redis that is slow.
 
-A burst of edits that each need two reads and one picture of 256 KiB. Then the same with a Redis that is far away, one
-on a slow disk, and a second host. What cannot be had on a machine is left out by name.
+A load is held (`steady`): so many edits are unfinished at any moment that there is always more to do than is done. Each
+needs two reads and one picture of 256 KiB. What cannot be had on a machine is left out by name.
 """
 
 import asyncio
 import os
-import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
-
-import psutil
 
 from benchmarks import hosts
 from benchmarks.hosts import Impossible
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
-from benchmarks.system import System, running, used_by
-from cli.supervisor import Supervisor
+from benchmarks.steady import STEPS, Figures, Held
+from benchmarks.system import running
 
 PROCESSES: Final = (1, 2, 4, 8)
-TOGETHER: Final = 2  # processes, of each of the other cases
-WARM: Final = 60  # edits that are not counted: the pace is learned from them
-WITHIN: Final = 240.0  # seconds for a burst to end
-FULL: Final = 0.9  # of a core, or of all of them: that is what binds
+UNFINISHED: Final = 300  # edits, and as many more for each process that has a core
+SETTLED: Final = 7.0  # seconds, in which the pace is learned and every step has come to work
+FULL: Final = 0.9  # of what there is: that is what binds
+OTHERS: Final = 0.1  # of the machine: so much of it is worth telling
 DELAY_MS: Final = 2.0
 FSYNC_MS: Final = 3.0
+PROVIDER: Final = Provider(reads=2, speed=60.0)
+ORDER: Final = {
+    "machine": "the machine: all its cores",
+    "workers": "the workers: a core each",
+    "redis": "Redis: its core",
+    "disk": "Redis: its disk",
+    "batch": "the way to Redis: full batches",
+    **{f"permits: {step}": f"permits to {step}" for step in STEPS},
+    "connections": "connections to the provider",
+}
+"""What may be used up, the cause before what follows from it: whoever waits for a core holds a permit meanwhile."""
 
-Case = Callable[[int], Coroutine[Any, Any, dict[str, float]]]
+
+SLOW: Final[dict[str, Callable[[], Any]]] = {
+    f"Redis {DELAY_MS:g} ms away": partial(hosts.far_redis, delay_ms=DELAY_MS),
+    f"an fsync takes {FSYNC_MS:g} ms": partial(hosts.slow_disk, fsync_ms=FSYNC_MS),
+}
+TWO_HOSTS: Final = "on two hosts"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    processes: int
+    slow: str = ""
+
+    @property
+    def name(self) -> str:
+        return ", ".join(filter(None, (f"{self.processes} process{'es' if self.processes > 1 else ''}", self.slow)))
+
+    async def held(self, seconds: float) -> Figures:
+        """Raises Impossible."""
+        settings, beside = {}, []
+        async with AsyncExitStack() as ends:
+            if self.slow in SLOW:
+                settings["RETOUCH_REDIS_URL"], redis = await ends.enter_async_context(SLOW[self.slow]())
+                beside.append(redis)
+            here = self.processes - (self.slow == TWO_HOSTS)
+            system = await ends.enter_async_context(running(PROVIDER, workers=here, settings=settings))
+            if self.slow == TWO_HOSTS:
+                beside.append(await ends.enter_async_context(hosts.second_host(system)))
+            held = Held(system, beside)
+            async with held.unfinished(UNFINISHED * (1 + min(self.processes, os.cpu_count() or 1))):
+                await asyncio.sleep(SETTLED)
+                return await held.over(seconds)
+
+
+SHORT: Final = (*map(Case, PROCESSES), *(Case(1, slow) for slow in SLOW), Case(2, TWO_HOSTS))
+WHOLE: Final = (*SHORT, *(Case(8, slow) for slow in SLOW))
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    edits, rounds = (4000, 3) if full else (500, 1)
-    cases: dict[str, Case] = {_name(number): partial(_burst, number) for number in PROCESSES}
-    cases |= {
-        f"{TOGETHER}, Redis {DELAY_MS:g} ms away": _far,
-        f"{TOGETHER}, an fsync takes {FSYNC_MS:g} ms": _slow,
-        f"{TOGETHER}, on two hosts": _two_hosts,
-    }
-    found: dict[str, list[dict[str, float]]] = {}
+    cases, seconds, rounds = (WHOLE, 10.0, 2) if full else (SHORT, 6.0, 1)
+    found: dict[str, list[Figures]] = {}
     left_out: dict[str, str] = {}
-    for number in range(1, rounds + 1):
-        for name, case in cases.items():
-            if name in left_out:
-                continue
-            try:
-                found.setdefault(name, []).append(asyncio.run(case(edits)))
-            except Impossible as exc:
-                left_out[name] = str(exc)
-                say(f"left out: {name}: {exc}")
-            else:
-                say(f"round {number} of {rounds}: {name}: {found[name][-1]['rate']:.0f} edits a second")
+    for number, case in ((number, case) for number in range(1, rounds + 1) for case in cases):
+        if case.name in left_out:
+            continue
+        try:
+            seen = asyncio.run(case.held(seconds))
+        except Impossible as exc:
+            left_out[case.name] = str(exc)
+            say(f"left out: {case.name}: {exc}")
+        else:
+            found.setdefault(case.name, []).append(seen)
+            say(f"round {number} of {rounds}: {case.name}: {seen['rate']:.0f} edits a second, {binds(seen)}")
     figures = {name: summed(of) for name, of in found.items()}
-    return {"edits": edits, "rounds": rounds, "figures": figures, "left_out": left_out, "goals": _goals(figures)}
-
-
-def _name(processes: int) -> str:
-    return f"{processes} process{'es' if processes > 1 else ''}"
-
-
-async def _burst(processes: int, edits: int, *, redis: tuple[str, Supervisor] | None = None) -> dict[str, float]:
-    settings = {"RETOUCH_REDIS_URL": redis[0]} if redis else None
-    async with running(_provider(), workers=processes, settings=settings) as system:
-        return await _measured(system, edits, beside=redis[1] if redis else None)
-
-
-async def _far(edits: int) -> dict[str, float]:
-    async with hosts.far_redis(delay_ms=DELAY_MS) as redis:
-        return await _burst(TOGETHER, edits, redis=redis)
-
-
-async def _slow(edits: int) -> dict[str, float]:
-    async with hosts.slow_disk(fsync_ms=FSYNC_MS) as redis:
-        return await _burst(TOGETHER, edits, redis=redis)
-
-
-async def _two_hosts(edits: int) -> dict[str, float]:
-    async with running(_provider(), workers=TOGETHER - 1) as system, hosts.second_host(system) as other:
-        return await _measured(system, edits, beside=other)
-
-
-def _provider() -> Provider:
-    return Provider(reads=2, speed=60.0)
-
-
-async def _measured(system: System, edits: int, *, beside: Supervisor | None) -> dict[str, float]:
-    """`beside` keeps parts that belong to the system, too."""
-    await system.accept(WARM)
-    await system.until_ended(WARM, within=WITHIN)
-    write_ms = await _write(system)
-    before, busy, began = await _spent(system, beside), _busy(), time.monotonic()
-    await system.accept(edits)
-    await system.until_ended(WARM + edits, within=WITHIN)
-    seconds = time.monotonic() - began
-    spent = {name: seen - before.get(name, 0.0) for name, seen in (await _spent(system, beside)).items()}
-    workers = len(system.pids()) + sum(name.startswith("worker") for name in (beside.pids() if beside else ()))
     return {
-        "rate": edits / seconds,
-        "worker_ms": spent["worker"] / edits * 1000,
-        "valkey_ms": spent["valkey"] / edits * 1000,
-        "worker_share": spent["worker"] / workers / seconds,
-        "valkey_share": spent["valkey"] / seconds,
-        "machine_share": (_busy() - busy) / seconds / (os.cpu_count() or 1),
-        "write_ms": write_ms,
+        "seconds_each": seconds,
+        "rounds": rounds,
+        "figures": figures,
+        "left_out": left_out,
+        "goals": _goals(figures),
     }
-
-
-async def _spent(system: System, beside: Supervisor | None) -> dict[str, float]:
-    spent = dict((await system.used()).cpu)
-    for part, pid in beside.pids().items() if beside else ():
-        name = part.rstrip("0123456789")
-        spent[name] = spent.get(name, 0.0) + used_by(pid)[0]
-    return spent
-
-
-async def _write(system: System) -> float:
-    """Ms that one write takes, the median of some: what a case does to Redis, as it is seen from here."""
-    took = []
-    for _ in range(21):
-        began = time.perf_counter()
-        await system.redis.set("bench:write", "1", px=1000)
-        took.append(time.perf_counter() - began)
-    return sorted(took)[len(took) // 2] * 1000
-
-
-def _busy() -> float:
-    """Seconds of CPU that the machine has worked, whoever for."""
-    times = psutil.cpu_times()
-    return float(times.user + times.system + times.nice + getattr(times, "softirq", 0.0) + getattr(times, "irq", 0.0))
 
 
 def binds(figures: Mapping[str, float]) -> str:
-    """What was used up first, by the shares of a round: of a core, or of all of them."""
-    if figures["valkey_share"] >= FULL:
-        return "Redis: its core"
-    if figures["machine_share"] >= FULL:
-        return "the machine: all its cores"
-    if figures["worker_share"] >= FULL:
-        return "the workers: a core each"
-    return "waiting for answers"
+    """What is used up; if nothing is, what comes closest to it."""
+    found = next((name for name in ORDER if figures[name] >= FULL), None)
+    if found is None:
+        closest = max(ORDER, key=lambda name: figures[name])
+        return f"nothing is used up; most: {ORDER[closest]}, {figures[closest]:.0%}"
+    if found == "machine" and figures["others"] > OTHERS:
+        return f"{ORDER[found]} ({figures['others']:.0%} by programs beside the benchmark)"
+    step = found.partition(": ")[2]
+    return ORDER[found] + (f", each held for {figures[f'held_ms: {step}']:.0f} ms" if step in STEPS else "")
 
 
 def _medians(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -147,7 +118,7 @@ def _medians(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def _goals(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    one, most = figures[_name(1)], figures[_name(PROCESSES[-1])]
+    one, most = figures[Case(1).name], figures[Case(PROCESSES[-1]).name]
     flat = most["worker_ms"]["median"] / one["worker_ms"]["median"]
     return [
         goal(f"CPU an edit of the workers with {PROCESSES[-1]} processes, times that with one, at most", flat, most=1.3)
@@ -156,27 +127,41 @@ def _goals(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield "Growth: goals", found["goals"]
-    one = found["figures"][_name(1)]["rate"]["median"]
-    rows = []
-    for name, figures in found["figures"].items():
-        median = _medians(figures)
-        rows.append(
+    medians = {name: _medians(figures) for name, figures in found["figures"].items()}
+    one = medians[Case(1).name]["rate"]
+    yield (
+        "Growth under a load that is held, all parts and the provider on one machine",
+        [
             {
-                "processes": name,
-                "times one": median["rate"] / one,
-                "edits a second": round(median["rate"]),
-                "workers, CPU ms an edit": median["worker_ms"],
-                "Redis, CPU ms an edit": median["valkey_ms"],
-                "a worker, of a core": median["worker_share"],
-                "Redis, of a core": median["valkey_share"],
-                "the machine": median["machine_share"],
-                "a write, ms": median["write_ms"],
-                "binds first": binds(median),
+                "workers": name,
+                "times one": of["rate"] / one,
+                "edits a second": round(of["rate"]),
+                "workers, CPU ms an edit": of["worker_ms"],
+                "Redis, CPU ms an edit": of["redis_ms"],
+                "a call of Redis, ms": of["call_ms"],
+                "binds first": binds(of),
             }
-        )
-    yield f"Growth: bursts of {found['edits']} edits, all parts and the provider on one machine", rows
+            for name, of in medians.items()
+        ],
+    )
+    yield "Growth: what is used, of what there is", [_used(name, of) for name, of in medians.items()]
     if found["left_out"]:
         yield "Growth: left out", [{"case": name, "why": why} for name, why in found["left_out"].items()]
+
+
+def _used(name: str, of: Mapping[str, float]) -> dict[str, Any]:
+    shares = {
+        "a worker's core": "workers",
+        "waits for a core": "in line",
+        "all cores": "machine",
+        "by others": "others",
+        "Redis' core": "redis",
+        "its disk": "disk",
+        "a batch to it": "batch",
+        **{f"permits to {step}": f"permits: {step}" for step in STEPS},
+        "connections": "connections",
+    }
+    return {"workers": name} | {heading: f"{of[share]:.0%}" for heading, share in shares.items()}
 
 
 def picture(found: Mapping[str, Any], figure: Any) -> None:
@@ -185,8 +170,10 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
         (("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))
     ):
         axes = figure.add_subplot(1, 2, place + 1)
-        axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names])
+        axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names], color="#c0563c")
+        axes.bar_label(axes.containers[-1], fmt="%.0f" if place == 0 else "%.1f", padding=3)
         axes.invert_yaxis()
+        axes.margins(x=0.12)
         axes.set_xlabel(label)
         if place:
             axes.set_yticklabels([])

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.system import NAMESPACE, STARTED_WITHIN, System, bare_environ, say
+from benchmarks.parts import STARTED_WITHIN, bare_environ
+from benchmarks.rounds import say
+from benchmarks.system import NAMESPACE, System
 from cli import commands, probes
 from cli.commands import ROOT
 from cli.ports import unclaimed

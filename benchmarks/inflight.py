@@ -16,7 +16,8 @@ from uuid import UUID
 
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
-from benchmarks.system import ACCEPTS_AT_ONCE, NAMESPACE, System, running, used_by
+from benchmarks.system import NAMESPACE, System, running
+from benchmarks.used import used_by
 from cli import parts
 from cli.ports import Ports
 from cli.stack import Ground
@@ -33,6 +34,7 @@ LEVELS: Final = (1_000, 10_000, 100_000)
 READS_PER_SECOND: Final = 100.0
 WARM: Final = 3.0  # seconds of reading that are not counted
 AT_ONCE: Final = 500  # edits of which one script is called after the other
+ACCEPTS_AT_ONCE: Final = 50
 CLAIMED: Final = 64  # by one call: as many as a worker has permits to submit
 LEASE: Final = timedelta(hours=1)
 KEYED: Final = 1_000  # edits with an idempotency key, put in flight before all others

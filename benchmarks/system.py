@@ -5,40 +5,37 @@
 """
 
 import asyncio
-import contextlib
 import json
-import os
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
-import psutil
 from redis.asyncio import Redis
 from ulid import ULID
 
+from benchmarks.parts import bare_environ, patient, standin_part
 from benchmarks.provider import Provider
-from cli import data_dir, probes, stack
-from cli.commands import ROOT
+from benchmarks.rounds import say
+from benchmarks.used import Used, used_by
+from cli import data_dir, stack
 from cli.ports import Ports, unclaimed
 from cli.supervisor import Part, Supervisor
 from config.settings import Settings
+from edits.admission import Caps
 from edits.connection import connect
 from edits.models import Edit, EditInput
-from edits.repository import EditRepository
+from edits.repository import Accepted, EditRepository
 
 NAMESPACE: Final = "retouch"
 PROMPT: Final = ("make it look like a water colour of the early hours, with a soft light from the left; " * 3)[:200]
 IMAGE: Final = "https://pictures.example/cats/0001.jpg"
 LOOK_EVERY: Final = 0.1  # seconds between looks whether all have ended
-ACCEPTS_AT_ONCE: Final = 50
 POSTED: Final = 5  # times at most
-STARTED_WITHIN: Final = 90.0  # seconds; on a busy machine Python itself takes long
 UNLIMITED: Final = {
     "RETOUCH_QUBICO__CREATES_PER_SECOND": "100000",
     "RETOUCH_QUBICO__READS_PER_SECOND": "100000",
@@ -46,21 +43,6 @@ UNLIMITED: Final = {
     "RETOUCH_QUBICO__WEBHOOKS": "false",
 }
 """Settings under which nothing but the work itself takes time; a question that asks about limits sets its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What the parts have used since they were started: seconds of CPU, by the part's name without its number."""
-
-    cpu: Mapping[str, float]
-    commands: int  # of Redis
-    redis_bytes: int
-    memory: Mapping[str, int]  # resident bytes
-
-    def since(self, before: "Used") -> "Used":
-        """CPU and commands as a difference; memory as it is now."""
-        cpu = {name: spent - before.cpu.get(name, 0.0) for name, spent in self.cpu.items()}
-        return Used(cpu, self.commands - before.commands, self.redis_bytes, self.memory)
 
 
 @dataclass
@@ -81,11 +63,11 @@ class System:
         self._repository = EditRepository(self.redis, namespace=NAMESPACE)
 
     async def accept(self, number: int, **given: Any) -> list[str]:
-        """So many edits straight into Redis, as the API puts them in; their ids. `given`: fields of EditInput."""
+        """So many edits straight into Redis, as batches come in; their ids. `given`: fields of EditInput."""
         made = [self.edit(**given) for _ in range(number)]
-        for at in range(0, number, ACCEPTS_AT_ONCE):
-            taken = made[at : at + ACCEPTS_AT_ONCE]
-            await asyncio.gather(*(self._repository.accept(edit, idempotency=None, max_queued=10**7) for edit in taken))
+        taken = await self._repository.accept_many([(edit, None) for edit in made], Caps(max_queued=10**7))
+        if lost := [one for one in taken if not isinstance(one, Accepted)]:
+            raise RuntimeError(f"{len(lost)} edits were not taken in: {lost[0]}")
         return [edit.id for edit in made]
 
     async def accept_evenly(self, number: int, *, rate: float, **given: Any) -> None:
@@ -171,18 +153,6 @@ class System:
         return [pid for part, pid in self.supervisor.pids().items() if part.rstrip("0123456789") == name]
 
 
-def used_by(pid: int) -> tuple[float, int]:
-    """Seconds of CPU and resident bytes of a process and of all below it, the ended ones included."""
-    spent, resident = 0.0, 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        first = psutil.Process(pid)
-        for process in [first, *first.children(recursive=True)]:
-            times = process.cpu_times()
-            spent += times.user + times.system + times.children_user + times.children_system
-            resident += process.memory_info().rss
-    return spent, resident
-
-
 @asynccontextmanager
 async def running(
     provider: Provider,
@@ -216,7 +186,7 @@ async def running(
         built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
         left_out = {"flower"} | (set() if api else {"api"}) | (set() if workers else {"worker"})
         more = [beside(built.settings)] if beside else []
-        wanted = [_patient(part) for part in built.parts if part.name.rstrip("0123456789") not in left_out]
+        wanted = [patient(part) for part in built.parts if part.name.rstrip("0123456789") not in left_out]
         supervisor = Supervisor(
             [standin_part(port, provider, folder=folder), *wanted, *more],
             logs=asked.data_dir / "logs",
@@ -239,29 +209,3 @@ async def running(
                     _http=http,
                 )
     ports.release()
-
-
-def standin_part(port: int, provider: Provider, *, folder: Path) -> Part:
-    return Part(
-        name="standin",
-        command=(sys.executable, "-m", "benchmarks.standin", str(port), json.dumps(asdict(provider))),
-        environment=bare_environ() | {"PYTHONPATH": str(ROOT)},
-        ready=probes.http(port, "/counters"),
-        order=0,
-        start_within=STARTED_WITHIN,
-        folder=folder,
-    )
-
-
-def bare_environ() -> dict[str, str]:
-    """Our own environment without settings of the product: what is measured is what the question says."""
-    return {name: text for name, text in os.environ.items() if not name.startswith(("RETOUCH_", "SANDBOX_", "FLOWER_"))}
-
-
-def _patient(part: Part) -> Part:
-    return Part(**{**part.__dict__, "start_within": STARTED_WITHIN, "well": None})
-
-
-def say(text: str) -> None:
-    sys.stderr.write(f"  {text}\n")
-    sys.stderr.flush()

@@ -6,6 +6,7 @@ from benchmarks import growth, pacing, page
 from benchmarks.__main__ import RESULTS
 from benchmarks.load import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
+from benchmarks.used import Running, busiest
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
@@ -39,12 +40,25 @@ def test_a_request_tells_its_length():
 
 
 @pytest.mark.parametrize(
-    ("valkey", "machine", "worker", "named"),
-    [(0.95, 1.0, 1.0, "Redis"), (0.5, 0.95, 1.0, "machine"), (0.5, 0.6, 0.95, "workers"), (0.1, 0.2, 0.3, "waiting")],
+    ("used", "named"),
+    [
+        pytest.param({"redis": 0.95, "machine": 1.0}, "the machine: all its cores", id="the cause goes first"),
+        pytest.param({"redis": 0.95, "workers": 0.6}, "Redis: its core", id="Redis"),
+        pytest.param({"workers": 0.95, "permits: poll": 1.0}, "the workers: a core each", id="the workers"),
+        pytest.param({"permits: store": 0.91}, "permits to store, each held for 40 ms", id="permits"),
+        pytest.param({"disk": 0.5}, "nothing is used up; most: Redis: its disk, 50%", id="nothing"),
+        pytest.param({"machine": 1, "others": 0.4}, "the machine: all its cores (40% by programs", id="a busy machine"),
+    ],
 )
-def test_what_binds_first_is_what_is_used_up(valkey, machine, worker, named):
-    shares = {"valkey_share": valkey, "machine_share": machine, "worker_share": worker}
-    assert named in growth.binds(shares)
+def test_what_binds_first_is_what_is_used_up(used, named):
+    figures = dict.fromkeys([*growth.ORDER, "others"], 0.1) | {"held_ms: store": 40.0} | used
+    assert growth.binds(figures).startswith(named)
+
+
+def test_the_busiest_thread_is_the_one_that_ran_in_between():
+    before = {"main": Running(9.0, 1.0), "loop": Running(2.0, 0.5)}
+    after = {"main": Running(9.1, 1.0), "loop": Running(4.0, 1.5), "new": Running(0.3, 0.0)}
+    assert busiest(before, after) == Running(2.0, 1.0)
 
 
 def test_the_page_shows_what_is_kept_however_often_it_is_written(tmp_path):

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from benchmarks.answers import StandIn
 from benchmarks.pictures import picture
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, summed
-from benchmarks.standin import Connection, StandIn
+from benchmarks.standin import Connection
 from edits.pictures import PictureCheck
 from qubico import errors
 from qubico.client import QubicoClient
