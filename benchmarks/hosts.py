@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
+
 from benchmarks.parts import STARTED_WITHIN, bare_environ
 from benchmarks.rounds import say
 from benchmarks.system import NAMESPACE, System
@@ -57,6 +59,8 @@ async def slow_disk(*, fsync_ms: float) -> AsyncIterator[tuple[str, Supervisor]]
         parts = [_part("valkey", (*traced, *commands.valkey(port, folder)), folder, probes.ping(port))]
         async with _kept(parts, folder) as supervisor:
             yield f"redis://127.0.0.1:{port}/0", supervisor
+            for traced_one in psutil.Process(supervisor.pids()["valkey"]).children():
+                traced_one.terminate()  # strace itself does not hear it
 
 
 @asynccontextmanager
