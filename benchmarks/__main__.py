@@ -1,7 +1,7 @@
 """`make bench`: each question is measured beside its baselines, shown as tables and a picture, and kept as JSON.
 
 `python -m benchmarks [QUESTION …] [--full] [--tables]`: all questions by default; `--full` takes more and longer
-rounds; `--tables` measures nothing and writes the tables of what is kept into `docs/performance.md`; `--only CELL`
+rounds; `--tables` measures nothing, draws what is kept and writes its tables into `docs/performance.md`; `--only CELL`
 measures one part of one question (`limits --only "8@300 half restarted"`), shows it, and keeps nothing.
 """
 
@@ -28,7 +28,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     asked.add_argument("questions", nargs="*", help=f"of {', '.join(QUESTIONS)}; all by default")
     asked.add_argument("--full", action="store_true", help="more and longer rounds")
-    asked.add_argument("--tables", action="store_true", help="only write the kept tables into docs/performance.md")
+    asked.add_argument("--tables", action="store_true", help="only draw what is kept and write docs/performance.md")
     asked.add_argument("--only", metavar="CELL", help="one cell of one question (limits), shown and not kept")
     given = asked.parse_args()
     names = given.questions or list(QUESTIONS)
@@ -37,6 +37,7 @@ def main() -> None:
     if given.only:
         sys.exit(_show_only(names, given.only))
     broken = [] if given.tables else [name for name in names if not _answered(name, full=given.full)]
+    page.draw_all(RESULTS)
     page.write(RESULTS)
     if broken:
         sys.exit(f"bench: could not be measured: {', '.join(broken)}")
@@ -76,8 +77,6 @@ def _answered(name: str, *, full: bool) -> bool:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
         _show(question.tables(kept))
-        if hasattr(question, "picture"):
-            page.draw(question.picture, kept, RESULTS / f"{name}.svg")
     except Exception:  # noqa: BLE001 - the questions after it are asked all the same
         traceback.print_exc()
         return False

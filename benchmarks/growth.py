@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from benchmarks import hosts
+from benchmarks.colours import OURS
 from benchmarks.hosts import Impossible
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
@@ -170,7 +171,7 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
         (("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))
     ):
         axes = figure.add_subplot(1, 2, place + 1)
-        axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names], color="#c0563c")
+        axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names], color=OURS)
         axes.bar_label(axes.containers[-1], fmt="%.0f" if place == 0 else "%.1f", padding=3)
         axes.invert_yaxis()
         axes.margins(x=0.12)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from benchmarks.colours import GOAL, OURS
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
 from benchmarks.system import NAMESPACE, System, running
@@ -39,6 +40,7 @@ CLAIMED: Final = 64  # by one call: as many as a worker has permits to submit
 LEASE: Final = timedelta(hours=1)
 KEYED: Final = 1_000  # edits with an idempotency key, put in flight before all others
 MIB: Final = 1024 * 1024
+FLAT: Final = 1.25  # times the cost of the first level, at most
 SHAPE: Final = "200-character prompt, picture by address, no idempotency key"
 
 Row = dict[str, Any]
@@ -188,8 +190,26 @@ def _goals(rows: Sequence[Row]) -> list[Row]:
     return [
         goal("a worker's memory grows by ≤ 40 MiB", last["worker, MiB"] - first["worker, MiB"], most=40),
         goal(f"Redis ≤ 1.5 KiB an edit ({SHAPE})", last["Redis, KiB an edit"], most=1.5),
-        *(goal(f"flat, last to first ≤ 1.25: {name}", last[name] / first[name], most=1.25) for name in flat),
+        *(goal(f"flat, last to first ≤ {FLAT:g}: {name}", last[name] / first[name], most=FLAT) for name in flat),
     ]
+
+
+def picture(found: Mapping[str, Any], figure: Any) -> None:
+    """What an edit needs in Redis, what the worker needs, and how the cost of each call grows, by edits in flight."""
+    rows = found["levels"]
+    levels = [row["in flight"] for row in rows]
+    redis, worker, costs = figure.subplots(1, 3)
+    for axes, name, most in ((redis, "Redis, KiB an edit", 1.5), (worker, "worker, MiB", rows[0]["worker, MiB"] + 40)):
+        axes.plot(levels, [row[name] for row in rows], marker="o", color=OURS)
+        axes.axhline(most, **GOAL)
+        axes.set(ylabel=name, ylim=(0, most * 1.15))
+    for name in (name for name in rows[0] if "µs" in name or "ms of" in name):
+        costs.plot(levels, [row[name] / rows[0][name] for row in rows], marker="o", ms=3, label=name)
+    costs.axhline(FLAT, **GOAL)
+    costs.set(ylabel=f"cost, times that with {levels[0]:,}", ylim=(0, None))
+    costs.legend(fontsize=7, frameon=False, loc="lower right")
+    for axes in (redis, worker, costs):
+        axes.set(xscale="log", xlabel="edits in flight; dashed: the goal")
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, quantiles
 from typing import Any, Final
 
+from benchmarks.colours import OURS
 from benchmarks.rounds import goal
 from benchmarks.schedules import Backoff, Fixed, FixedAfterFirst, Learned, Schedule
 from benchmarks.shapes import SHAPES, STEADY, Shape, Task
@@ -228,8 +229,11 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
     *panels, last = figure.subplots(2, 3).flat
     for axes, (shape, curves_of) in zip(panels, found["curves"].items(), strict=True):
         for name, points in curves_of.items():
-            axes.plot([row["lag"] for row in points], [row["reads"] for row in points], marker="o", ms=3, label=name)
-        axes.plot(*_floor_line(curves_of), color="#222", ls="--", lw=1, label="floor of theory")
+            ours = {"color": OURS, "lw": 2, "zorder": 3} if name == "learned" else {}
+            axes.plot(
+                [row["lag"] for row in points], [row["reads"] for row in points], marker="o", ms=3, label=name, **ours
+            )
+        axes.plot(*_floor_line(curves_of), color="#222", ls=":", lw=1.5, label="floor of theory")
         axes.set(title=shape, xscale="log", yscale="log", xlabel="mean lag, s", ylabel="reads an edit")
         axes.set_xticks([0.3, 1, 3, 10], labels=["0.3", "1", "3", "10"])
         axes.set_yticks([1, 3, 10, 30, 100], labels=["1", "3", "10", "30", "100"])

@@ -43,21 +43,30 @@ def write(results: Path, *, page: Path = PAGE, readme: Path = README) -> None:
 
 
 def _section(results: Path, name: str) -> str:
-    kept = _kept(results, name)
-    question = (QUESTIONS[name]().__doc__ or name).splitlines()[0].removeprefix("Question: ")
-    seen = f"\n![{name}](../benchmarks/results/{name}.svg)\n" if (results / f"{name}.svg").exists() else ""
-    return f"\n## {question[:1].upper()}{question[1:]}\n{seen}{kept}" if kept else ""
+    kept, question = _kept(results, name), _asked(name)
+    return f"\n## {question[:1].upper()}{question[1:]}\n{kept}" if kept else ""
+
+
+def _asked(name: str) -> str:
+    return (QUESTIONS[name]().__doc__ or name).splitlines()[0].removeprefix("Question: ")
 
 
 def _kept(results: Path, name: str) -> str:
-    """A question may say in `page` which of its tables a reader wants; on the screen are all."""
+    """Its picture and tables. A question may say in `page` which of them a reader wants; on the screen are all."""
     path = results / f"{name}.json"
     if not path.exists() or name not in QUESTIONS:
         return ""
     found, question = json.loads(path.read_text()), QUESTIONS[name]()
     tables = getattr(question, "page", question.tables)(found)
     parts = [_in_markdown(title, list(rows)) for title, rows in tables]
-    return "\n" + "\n".join(parts) + f"\n<sub>{found['at'][:10]}, {machine.sentence(found['machine'])}</sub>\n\n"
+    if (results / f"{name}.svg").exists():
+        parts.insert(0, f"![{_asked(name)}](../benchmarks/results/{name}.svg)\n")
+    return "\n" + "\n".join(parts) + f"\n<sub>{_measured(found)}</sub>\n\n"
+
+
+def _measured(found: Mapping[str, Any]) -> str:
+    by = "`make bench-full`" if found["full"] else "`make bench`"
+    return f"{found['at'][:10]} by {by}, {machine.sentence(found['machine'])}"
 
 
 def _in_markdown(title: str, rows: list[Row]) -> str:
@@ -83,12 +92,20 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def draw_all(results: Path) -> None:
+    for name in QUESTIONS:
+        kept, question = results / f"{name}.json", QUESTIONS[name]()
+        if kept.exists() and hasattr(question, "picture"):
+            draw(question.picture, json.loads(kept.read_text()), results / f"{name}.svg")
+
+
 def draw(picture: Callable[[Mapping[str, Any], Any], None], found: Mapping[str, Any], path: Path) -> None:
     """As SVG whose text stays text, the same bytes for the same figures."""
     import matplotlib as mpl  # noqa: PLC0415 - heavy, and the tables need none of it
 
     mpl.use("svg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "retouch", "font.size": 9})
+    mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "figure.facecolor": "white"})
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(9, 4.5), layout="constrained")

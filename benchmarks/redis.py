@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from benchmarks.colours import BESIDE, OURS
 from benchmarks.rounds import spread
 from benchmarks.spent import server, spent
 from edits.admission import Caps
@@ -245,10 +246,9 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     axes = figure.subplots()
     rows = _life_rows(found)[:-1][::-1]
-    for offset, name, colour in ((0.2, "CPU alone, µs", "#8a939b"), (-0.2, "together, µs", "#c0563c")):
+    for offset, name, colour in ((0.2, "CPU alone, µs", BESIDE), (-0.2, "together, µs", OURS)):
         places = [place + offset for place in range(len(rows))]
         axes.barh(places, [row[name] for row in rows], height=0.38, color=colour, label=name)
     axes.set_yticks(range(len(rows)), [row["step"] for row in rows])
     axes.set_xlabel("CPU of Redis, µs an edit")
-    axes.legend()
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)

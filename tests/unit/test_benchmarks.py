@@ -61,6 +61,15 @@ def test_the_busiest_thread_is_the_one_that_ran_in_between():
     assert busiest(before, after) == Running(2.0, 1.0)
 
 
+def test_the_page_and_readme_say_what_is_kept(tmp_path):
+    written, readme = tmp_path / "performance.md", tmp_path / "README.md"
+    written.write_text(page.PAGE.read_text())
+    readme.write_text(page.README.read_text())
+    page.write(RESULTS, page=written, readme=readme)
+    assert written.read_text() == page.PAGE.read_text(), "python -m benchmarks --tables writes it anew"
+    assert readme.read_text() == page.README.read_text(), "python -m benchmarks --tables writes it anew"
+
+
 def test_the_page_shows_what_is_kept_however_often_it_is_written(tmp_path):
     written, readme = tmp_path / "performance.md", tmp_path / "README.md"
     written.write_text(
