@@ -25,11 +25,11 @@ test: ## every check and every test, against real parts (ARGS goes to pytest)
 	@scripts/ci-parts
 	@scripts/test $(ARGS)
 
-bench: ## measure beside baselines: tables, benchmarks/results/ and docs/performance.md (ARGS: the questions)
+bench: ## measure beside baselines, a quarter of an hour: tables, pictures, docs/performance.md (ARGS: the questions)
 	@scripts/setup dev
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-bench-full: ## the same with more and longer rounds, for an hour or so
+bench-full: ## the same with more rounds, more cells and longer windows, for 40 minutes or so
 	@scripts/setup dev
 	@.venv/bin/python -m benchmarks --full $(ARGS)
 

@@ -36,9 +36,11 @@ def main() -> None:
         sys.exit(f"bench: no question {', '.join(sorted(unknown))}; there are {', '.join(QUESTIONS)}")
     if given.only:
         sys.exit(_show_only(names, given.only))
+    began = time.monotonic()
     broken = [] if given.tables else [name for name in names if not _answered(name, full=given.full)]
     page.draw_all(RESULTS)
     page.write(RESULTS)
+    say(f"all of it: {time.monotonic() - began:.0f} s")
     if broken:
         sys.exit(f"bench: could not be measured: {', '.join(broken)}")
 

@@ -29,7 +29,7 @@ WARM: Final = 0.5  # seconds that are not counted
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    return asyncio.run(_measure(rounds=9 if full else 4, seconds=4.0 if full else 1.5))
+    return asyncio.run(_measure(rounds=7 if full else 4, seconds=3.0 if full else 1.5))
 
 
 async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:

@@ -20,30 +20,30 @@ GAP: Final = 0.5  # seconds between the reads of those who do not learn
 SIZES: Final = {"256 KiB": 256 * 1024, "1.8 MB": 1_800_000}
 WARM: Final = 60  # edits that are not counted
 RATE: Final = 100.0  # edits a second
-TUTORIAL_RATE: Final = 15.0  # as much as one core does
+TUTORIAL_RATE: Final = 15.0  # more than one core does
 WITHIN: Final = 240.0  # seconds for a run to end
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    edits, rounds = (3000, 5) if full else (600, 3)
-    found = interleaved(_designs(edits, full=full), rounds=rounds)
+    edits, rounds = (800, 5) if full else (600, 3)
+    found = interleaved(_designs(edits), rounds=rounds)
     return {"rate": RATE, "edits": edits, "reads": READS, "rounds": rounds, "ms": found, "goals": _goals(found)}
 
 
-def _designs(edits: int, *, full: bool) -> dict[str, Design]:
+def _designs(edits: int) -> dict[str, Design]:
     designs: dict[str, Design] = {}
     for name, size in SIZES.items():
         provider = Provider(reads=READS, speed=SPEED, picture_bytes=size)
         designs[f"Retouch, {name}"] = partial(_product, provider, edits)
         designs[f"floor, {name}"] = partial(_floor, provider, edits)
-        for pool in baselines.POOLS if full or name == "256 KiB" else ():
-            designs[f"tutorial ({pool}), {name}"] = partial(_tutorial, provider, pool, edits // 4)
+        for pool in baselines.POOLS if size == SIZES["256 KiB"] else ():
+            designs[f"tutorial ({pool}), {name}"] = partial(_tutorial, provider, pool, edits // 6)
     return designs
 
 
 async def _product(provider: Provider, edits: int) -> dict[str, float]:
     async with running(provider, workers=1, api=True) as system:
-        await system.post_evenly(WARM, rate=RATE / 4)
+        await system.post_evenly(WARM, rate=RATE)
         await system.until_ended(WARM, within=WITHIN)
         await system.control()
         before = await system.used()

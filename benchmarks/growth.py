@@ -78,7 +78,7 @@ WHOLE: Final = (*SHORT, *(Case(8, slow) for slow in SLOW))
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    cases, seconds, rounds = (WHOLE, 10.0, 2) if full else (SHORT, 6.0, 1)
+    cases, seconds, rounds = (WHOLE, 12.0, 1) if full else (SHORT, 6.0, 1)
     found: dict[str, list[Figures]] = {}
     left_out: dict[str, str] = {}
     for number, case in ((number, case) for number in range(1, rounds + 1) for case in cases):

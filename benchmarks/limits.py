@@ -18,19 +18,19 @@ RATES: Final = (5.0, 50.0, 300.0)
 
 SHORT: Final = (
     Cell(1, 300.0, "steady", 8),
-    Cell(8, 5.0, "steady", 16),
-    Cell(4, 50.0, "half restarted", 10),
+    Cell(8, 5.0, "steady", 12),
+    Cell(4, 50.0, "half restarted", 8),
     Cell(8, 300.0, "half restarted", 8),
-    Cell(4, 5.0, "no burst", 14),
+    Cell(4, 5.0, "no burst", 12),
     Cell(4, 50.0, "refused", 0),
     Cell(4, float(CAP), "cap", 8),
 )
 """The corners of the matrix, and each other case once."""
 
 WHOLE: Final = (
-    *(Cell(each, rate, "half restarted" if each > 1 else "steady", 20) for each, rate in product(PROCESSES, RATES)),
-    *(Cell(each, rate, "no burst", 15) for each, rate in product(PROCESSES, RATES)),
-    *(Cell(each, rate, "refused", 0) for each, rate in product(PROCESSES, RATES[1:])),
+    *(Cell(each, rate, "half restarted" if each > 1 else "steady", 16) for each, rate in product(PROCESSES, RATES)),
+    *(Cell(each, rate, "no burst", 16) for each, rate in product(PROCESSES[::2], RATES)),
+    *(Cell(each, rate, "refused", 0) for each, rate in product(PROCESSES[::2], RATES[1:])),
     *(Cell(each, float(CAP), "cap", 20) for each in PROCESSES),
 )
 

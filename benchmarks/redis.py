@@ -34,7 +34,7 @@ HASH: Final = "a" * 64
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    edits, rounds, bulk = (1000, 5, 50_000) if full else (100, 3, 2000)
+    edits, rounds, bulk = (1000, 5, 20_000) if full else (100, 3, 2000)
     lives: dict[str, list[dict[str, dict[str, float]]]] = {"alone": [], "together": []}
     many: dict[str, list[dict[str, float]]] = {"always": [], "everysec": []}
     for _ in range(rounds):
