@@ -62,11 +62,12 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # such a redirect would be made from the Host header
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would show addresses, and those hold tokens
         lifespan=_lifespan,
     )
     app.state.settings = settings
     for router in ROUTERS:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # included, each would be looked for twice a request
     errors.install(app, errors.Allowed(_methods(ROUTERS)))
     documents.install(app)
     app.add_middleware(Guard, max_body=settings.edits.max_input_bytes * 4 // 3 + OTHER_BYTES)

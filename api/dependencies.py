@@ -1,9 +1,8 @@
 """What routes are given: the parts of this process, opened once when it starts."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Request
 
 from api.live import Live
 from api.views import Views
@@ -27,9 +26,6 @@ class Parts:
     views: Views
 
 
-async def parts_of(request: Request) -> Parts:
+def parts_of(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
-
-
-Served = Annotated[Parts, Depends(parts_of)]

@@ -1,6 +1,6 @@
 """The parameters of calls. An unknown one is refused, and a moment is never guessed."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -22,13 +22,17 @@ def _no_number(value: Any) -> Any:
     return value
 
 
+def _named_is_true(value: Any) -> Any:
+    return True if value == "" else value
+
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
 
 
 class Query(BaseModel):
     """Parameters of a call; an unknown one is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CreateQuery(Query):
@@ -53,3 +57,15 @@ class ListQuery(Query):
 
 class ResultQuery(Query):
     redirect: bool = Field(default=True, description="`false`: the address of the picture as JSON.")
+
+
+class ReadyQuery(Query):
+    verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
+        default=False, description="Every part; needs the operator's key."
+    )
+
+
+class MetricsQuery(Query):
+    scope: Literal["process", "cluster"] | None = Field(
+        default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
+    )

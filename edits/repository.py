@@ -261,9 +261,8 @@ class EditRepository:
 
     async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
         try:
-            async with asyncio.timeout(CALL_TIMEOUT):
-                return await self.scripts.run(script, **arguments)
-        except (ReplyLost, TimeoutError) as exc:
+            return await self.scripts.run(script, **arguments)
+        except ReplyLost as exc:
             raise lost or errors.Unavailable("Redis does not answer.") from exc
         except NewerRecord as exc:
             raise errors.NewerFormat(str(arguments.get("id"))) from exc

@@ -6,8 +6,10 @@ A call is either provably not sent (`Unsent`) or may have happened (`ReplyLost`)
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -114,11 +116,12 @@ class Scripts:
         try:
             if self._clock.due:
                 await self._look_at_clock(connection)
-            left = await self._exchange(connection, batch)
-            if left:
-                await self._load(connection)
-                unknown = await self._exchange(connection, left)
-                _fail(unknown, ScriptRefused("Redis forgot the scripts as soon as they were loaded"))
+            async with asyncio.timeout(connection.socket_timeout):  # one for all: for each it would cost half a call
+                left = await self._exchange(connection, batch)
+                if left:
+                    await self._load(connection)
+                    unknown = await self._exchange(connection, left)
+                    _fail(unknown, ScriptRefused("Redis forgot the scripts as soon as they were loaded"))
         except LOST as exc:
             await connection.disconnect(nowait=True)
             self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))
@@ -128,12 +131,15 @@ class Scripts:
 
     async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> list[_Call]:
         """Sends one EVALSHA a call; returns the calls whose script the server does not have (they did nothing)."""
-        commands = [("EVALSHA", call.script.sha, 1, self._namespace, call.argument) for call in batch]
-        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        commands = [
+            b"%b$%d\r\n%b\r\n" % (_head(call.script.sha, self._namespace), len(call.argument), call.argument)
+            for call in batch
+        ]
+        await connection.send_packed_command(b"".join(commands), check_health=False)
         unknown, held = [], []
         for call in batch:
             try:
-                answer = await connection.read_response()
+                answer = await connection.read_response(timeout=math.inf)  # the whole batch has a limit
             except NoScriptError:
                 unknown.append(call)
             except ResponseError as exc:
@@ -199,6 +205,13 @@ class Scripts:
                 self._waiting.append(call)
             else:
                 _fail([call], error)
+
+
+@cache
+def _head(sha: str, namespace: str) -> bytes:
+    """An EVALSHA without its last word. The client's own packing, made for any command, takes ten times as long."""
+    words = [word.encode() for word in ("EVALSHA", sha, "1", namespace)]
+    return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
 def _refused(script: Script, exc: ResponseError) -> ScriptError:

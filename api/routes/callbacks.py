@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import body
-from api.dependencies import Served
+from api.dependencies import parts_of
 from api.documents import Responses, callback_body, problems
 from api.doors import OpenRoute
 from api.errors import Problem
@@ -37,8 +37,9 @@ REPEATED_IN: Final = "x-webhook-secret"
     openapi_extra=callback_body(),
     responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
 )
-async def receive(token: str, request: Request, parts: Served) -> Response:
+async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
+    parts = parts_of(request)
     attempt = parts.service.attempt_of(token)
     _same(token, request.headers.get(REPEATED_IN))
     task = _task(await body.read(request, max_bytes=MAX_BYTES))

@@ -4,11 +4,11 @@ from typing import Annotated, Final
 
 import structlog
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
 from api import body, errors, forms, views
-from api.dependencies import Parts, Served
+from api.dependencies import Parts, parts_of
 from api.documents import answers, edit_body
 from api.doors import KeyRoute
 from api.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
@@ -36,6 +36,8 @@ OTHER_FIELDS: Final = 256 * 1024
 SHORT: Final = 16 * 1024
 """Bytes; a body with an address in it is shorter, one with a picture mostly longer."""
 
+TIMELINE: Final = TypeAdapter(list[EventView])
+
 # Seconds after which asking again is worth it, by what is still to come.
 ASK_AGAIN: Final = {
     EditStatus.QUEUED: 2,
@@ -61,7 +63,8 @@ ASK_AGAIN: Final = {
         *("tenant_queue_full", "queue_full", "unavailable", "accept_unknown", "draining"),
     ),
 )
-async def create(query: Annotated[CreateQuery, Query()], request: Request, parts: Served) -> Response:
+async def create(request: Request, query: Annotated[CreateQuery, Query()] = CreateQuery()) -> Response:
+    parts = parts_of(request)
     sent_as = body.media_type(request)
     key = idempotency_key_of(request)
     if not _is_short(request):
@@ -90,7 +93,8 @@ async def create(query: Annotated[CreateQuery, Query()], request: Request, parts
     response_model=PageView,
     responses=answers(PageView, {}, "bad_cursor", "unauthorized", "invalid", "unavailable"),
 )
-async def index(query: Annotated[ListQuery, Query()], parts: Served) -> Response:
+async def index(request: Request, query: Annotated[ListQuery, Query()] = ListQuery()) -> Response:
+    parts = parts_of(request)
     filters = Filters(
         statuses=frozenset(query.status),
         created_after=query.created_after,
@@ -115,7 +119,8 @@ async def index(query: Annotated[ListQuery, Query()], parts: Served) -> Response
     response_model=EditView,
     responses=answers(EditView, {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
 )
-async def show(edit_id: str, request: Request, parts: Served) -> Response:
+async def show(request: Request, edit_id: str) -> Response:
+    parts = parts_of(request)
     return await _as_it_stands(request, parts, await parts.service.get(edit_id), {}, unfinished=200)
 
 
@@ -126,8 +131,10 @@ async def show(edit_id: str, request: Request, parts: Served) -> Response:
     response_model=list[EventView],
     responses=answers(list[EventView], {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
 )
-async def timeline(edit_id: str, parts: Served) -> list[EventView]:
-    return [views.event(event) for event in await parts.service.timeline(edit_id)]
+async def timeline(request: Request, edit_id: str) -> Response:
+    parts = parts_of(request)
+    events = [views.event(event) for event in await parts.service.timeline(edit_id)]
+    return Response(TIMELINE.dump_json(events), media_type="application/json")
 
 
 @router.post(
@@ -137,7 +144,8 @@ async def timeline(edit_id: str, parts: Served) -> list[EventView]:
     response_model=EditView,
     responses=answers(EditView, {}, "unauthorized", "not_found", "too_late", "gone", "invalid", "unavailable"),
 )
-async def cancel(edit_id: str, parts: Served) -> Response:
+async def cancel(request: Request, edit_id: str) -> Response:
+    parts = parts_of(request)
     edit = await parts.service.cancel(edit_id)
     log.info("edit.canceled", edit_id=edit.id)
     return _json(await parts.views.edit(edit))
@@ -155,7 +163,8 @@ async def cancel(edit_id: str, parts: Served) -> Response:
         EditView, {}, "unauthorized", "not_found", "not_finished", "too_late", "gone", "invalid", "unavailable"
     ),
 )
-async def retry(edit_id: str, parts: Served) -> Response:
+async def retry(request: Request, edit_id: str) -> Response:
+    parts = parts_of(request)
     edit = await parts.service.retry(edit_id)
     log.info("edit.retried", edit_id=edit.id, attempt=edit.attempt)
     headers = {"Location": parts.views.self_link(edit)} | _ask_again(edit)

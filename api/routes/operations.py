@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BeforeValidator, Field
 from starlette.responses import Response
 
-from api import auth, queries
-from api.dependencies import Parts, Served
+from api import auth
+from api.dependencies import Parts, parts_of
 from api.documents import Responses, answers, problems
 from api.doors import OpenRoute
+from api.queries import MetricsQuery, ReadyQuery
 from api.schemas import CircuitView, HealthView, PartView, ReadyView
 from edits import checks, stats
 from edits.backends import StorageError
@@ -32,22 +32,6 @@ LOOK_FOR: Final = 1.5
 """Seconds for each part: the answer is out within two."""
 
 
-def _named_is_true(value: Any) -> Any:
-    return True if value == "" else value
-
-
-class ReadyQuery(queries.Query):
-    verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
-        default=False, description="Every part; needs the operator's key."
-    )
-
-
-class MetricsQuery(queries.Query):
-    scope: Literal["process", "cluster"] | None = Field(
-        default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
-    )
-
-
 @router.get(
     "/healthz",
     operation_id="is_alive",
@@ -55,8 +39,8 @@ class MetricsQuery(queries.Query):
     response_model=HealthView,
     responses=problems("invalid"),
 )
-async def healthz() -> HealthView:
-    return HealthView()
+async def healthz(_request: Request) -> Response:
+    return Response(HealthView().model_dump_json(), media_type="application/json")
 
 
 @router.get(
@@ -68,7 +52,8 @@ async def healthz() -> HealthView:
         ReadyView, {503: "It cannot: Redis is unusable, or the process is ending."}, "unauthorized", "invalid"
     ),
 )
-async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts: Served) -> Response:
+async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
+    parts = parts_of(request)
     if query.verbose:
         auth.check(request)
         limits, redis, room, storage = await asyncio.gather(
@@ -96,7 +81,8 @@ async def readyz(query: Annotated[ReadyQuery, Query()], request: Request, parts:
     response_class=Response,
     responses=_TEXT | problems("unauthorized", "invalid", "unavailable"),
 )
-async def metrics(query: Annotated[MetricsQuery, Query()], request: Request, parts: Served) -> Response:
+async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = MetricsQuery()) -> Response:
+    parts = parts_of(request)
     if not auth.is_local(request, parts.settings):
         auth.check(request)
     try:

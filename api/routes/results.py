@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import auth, downloads
-from api.dependencies import Parts, Served
+from api.dependencies import Parts, parts_of
 from api.documents import Responses, pictures, problems
 from api.doors import KeyRoute, OpenRoute
 from api.downloads import Picture
@@ -53,12 +53,8 @@ _PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable"
     response_class=Response,
     responses=_BYTES | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
 )
-async def result(
-    edit_id: str,
-    query: Annotated[ResultQuery, Query()],
-    request: Request,
-    parts: Served,
-) -> Response:
+async def result(request: Request, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()) -> Response:
+    parts = parts_of(request)
     found = await parts.service.result(edit_id)
     picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
     return await _picture(request, parts, picture, query=query)
@@ -78,12 +74,8 @@ async def result(
     response_class=Response,
     responses=_BYTES | problems(*_PROBLEMS),
 )
-async def uploaded(
-    edit_id: str,
-    query: Annotated[ResultQuery, Query()],
-    request: Request,
-    parts: Served,
-) -> Response:
+async def uploaded(request: Request, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()) -> Response:
+    parts = parts_of(request)
     picture = await _stored(parts, await parts.service.input_key(edit_id))
     return await _picture(request, parts, picture, query=query)
 
@@ -102,8 +94,9 @@ async def uploaded(
     response_class=Response,
     responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
 )
-async def linked(token: str, filename: str, request: Request, parts: Served) -> Response:
+async def linked(request: Request, token: str, filename: str) -> Response:
     """No key is needed: the link itself says what may be read, and until when."""
+    parts = parts_of(request)
     try:
         key = parts.links.verify(token, now=datetime.now(UTC))
     except LinkExpired as exc:
