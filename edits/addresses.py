@@ -76,7 +76,10 @@ def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4A
 
 def expires_at(address: str) -> datetime | None:
     """When a signed address ceases to work, by its own words; None if it says nothing that is understood."""
-    query = {name.lower(): value for name, value in parse_qsl(urlsplit(address).query)}
+    sent = urlsplit(address).query
+    if not sent:
+        return None
+    query = {name.lower(): value for name, value in parse_qsl(sent)}
     return min(_ends(query), default=None)
 
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from config import values
@@ -28,7 +29,7 @@ LOOK_AHEAD: Final = timedelta(days=7)
 _POINTER: Final = "/image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class NewEdit:
     """An edit as it was asked for, its fields checked one by one already."""
 
@@ -48,7 +49,7 @@ class NewEdit:
     external_id: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def address(self) -> str | None:
         return self.image if isinstance(self.image, str) and not uploads.is_data_uri(self.image) else None
 

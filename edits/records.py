@@ -27,6 +27,7 @@ from edits.pacing import Took
 FORMAT: Final = 1
 """Of the records that are written here, as in `_record.lua`; one without `fm` has format 1 (docs/decisions)"""
 
+_WRITTEN: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _TOOK: Final = re.compile(r"([0-9]+),([0-9]+),([0-9]+)")
 CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
@@ -43,7 +44,7 @@ def written_input(edit: Edit) -> str:
         kept["external_id"] = edit.external_id
     if edit.metadata:
         kept["metadata"] = edit.metadata
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    return _WRITTEN(kept)
 
 
 def read_input(text: str) -> EditInput:

@@ -37,6 +37,7 @@ channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any, Final
@@ -60,7 +61,8 @@ class Idempotency(Frozen):
     fingerprint: str
 
 
-class Accepted(Frozen):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
     edit: Edit
     replayed: bool
 

@@ -1,5 +1,6 @@
 """Edits: accept, look, list, cancel, retry."""
 
+import logging
 from typing import Annotated, Final
 
 import structlog
@@ -37,6 +38,9 @@ SHORT: Final = 16 * 1024
 """Bytes; a body with an address in it is shorter, one with a picture mostly longer."""
 
 TIMELINE: Final = TypeAdapter(list[EventView])
+
+_SAME: Final = EditFields.model_fields.keys() - {"image", "image_fetch"}
+"""Fields that are called the same in `NewEdit`."""
 
 # Seconds after which asking again is worth it, by what is still to come.
 ASK_AGAIN: Final = {
@@ -79,7 +83,8 @@ async def create(request: Request, query: Annotated[CreateQuery, Query()] = Crea
         checked = await parts.service.check(asked, idempotency_key=key)
         return _json(views.dry_run(checked, seed=asked.seed))
     accepted = await parts.service.accept(asked, idempotency_key=key)
-    log.debug("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
+    if logging.root.isEnabledFor(logging.DEBUG):  # structlog makes a logger even for a line that is not wanted
+        log.debug("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
     headers = {"Location": parts.views.self_link(accepted.edit)}
     if accepted.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -189,8 +194,7 @@ def _parse(raw: bytes, picture: bytes | None) -> NewEdit:
             asked, image = EditFields.model_validate_json(raw), picture
     except ValidationError as exc:
         raise errors.of_validation(exc) from exc
-    others = EditFields.model_fields.keys() - {"image", "image_fetch"}
-    return NewEdit(image=image, copy=asked.image_fetch == "copy", **{name: getattr(asked, name) for name in others})
+    return NewEdit(image=image, copy=asked.image_fetch == "copy", **{name: getattr(asked, name) for name in _SAME})
 
 
 async def _as_it_stands(
