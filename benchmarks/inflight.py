@@ -23,11 +23,12 @@ from cli import parts
 from cli.ports import Ports
 from cli.stack import Ground
 from cli.supervisor import Supervisor
+from edits.acceptance import Idempotency
 from edits.claims import Claim
 from edits.errors import AcceptUnknown, Unavailable
 from edits.models import Edit
 from edits.outcomes import Outcomes
-from edits.repository import EditRepository, Idempotency
+from edits.repository import EditRepository
 from edits.schedule import Schedule
 from edits.scripting import Scripts
 

@@ -26,10 +26,11 @@ from cli import data_dir, stack
 from cli.ports import Ports, unclaimed
 from cli.supervisor import Part, Supervisor
 from config.settings import Settings
+from edits.acceptance import Accepted
 from edits.admission import Caps
 from edits.connection import connect
 from edits.models import Edit, EditInput
-from edits.repository import Accepted, EditRepository
+from edits.repository import EditRepository
 
 NAMESPACE: Final = "retouch"
 PROMPT: Final = ("make it look like a water colour of the early hours, with a soft light from the left; " * 3)[:200]

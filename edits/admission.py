@@ -14,9 +14,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from config.values import MemoryCap
-from edits import errors, fairness, records
+from edits import errors
 from edits.connection import LOST
-from edits.models import Edit, to_ms
 
 LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
 LOOKS_WITHIN: Final = 0.1  # seconds; without an answer the last one holds
@@ -147,21 +146,3 @@ def refusal(answer: Mapping[str, Any], caps: Caps, drain: Drain) -> errors.Queue
     cap = caps.max_of_tenant or 1
     message = f"{cap} edits of this tenant are waiting already; try again later."
     return errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))
-
-
-def asked(edit: Edit, idem: Mapping[str, str] | None) -> dict[str, Any]:
-    """An edit as accept.lua takes it."""
-    given = {
-        "id": edit.id,
-        "tenant": edit.tenant,
-        "livemode": int(edit.livemode),
-        "priority": edit.priority,
-        "shift": fairness.arrival_shift(edit.priority),
-        "input": records.written_input(edit),
-        "task_steps": edit.input.steps,
-        "external_id": edit.external_id,
-        "units": edit.cost_units,
-        "expires_in": to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None,
-        "idem": idem,
-    }
-    return {name: value for name, value in given.items() if value is not None}

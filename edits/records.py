@@ -39,7 +39,7 @@ def pairs(flat: Iterable[str]) -> dict[str, str]:
 
 def written_input(edit: Edit) -> str:
     """The unchanging part of an edit, as `i:{id}` keeps it."""
-    kept: dict[str, Any] = edit.input.model_dump(exclude_none=True)
+    kept: dict[str, Any] = {name: value for name, value in edit.input if value is not None}
     if edit.external_id is not None:
         kept["external_id"] = edit.external_id
     if edit.metadata:

@@ -37,46 +37,19 @@ channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from edits import admission, errors, fairness, limiter, records
-from edits.admission import Caps, Drain
+from edits.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRedis, Taken
+from edits.admission import Caps
 from edits.connection import LOST
-from edits.models import Edit, Frozen, Priority, TimelineEvent, Wait, from_ms
+from edits.models import Edit, Priority, TimelineEvent, Wait, from_ms
 from edits.pacing import Took
-from edits.scripting import NewerRecord, NoMemory, ReplyLost, ScriptError, Scripts
+from edits.scripting import NewerRecord, ReplyLost, ScriptError, Scripts
 
 CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
-CHUNK: Final = 50  # edits a call: at some 80 µs each, Redis is held for 4 ms
-CHUNKS_ON_THEIR_WAY: Final = 2  # one is made ready while Redis works on the other
-
-
-class Idempotency(Frozen):
-    key: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    edit: Edit
-    replayed: bool
-
-
-class LeftRedis(Exception):
-    """The edit ended some time ago: its manifest tells of it."""
-
-    def __init__(self, edit_id: str) -> None:
-        super().__init__(f"{edit_id} has left Redis")
-        self.edit_id = edit_id
-
-
-Asked = tuple[Edit, Idempotency | None]
-Taken = Accepted | errors.EditsError | LeftRedis
 
 
 class EditRepository:
@@ -84,7 +57,7 @@ class EditRepository:
         self.redis = redis
         self.namespace = namespace
         self.scripts = scripts or Scripts(redis, namespace)
-        self._drain = Drain()
+        self._acceptance = Acceptance(self._ask, self.get_many)
 
     async def accept(
         self,
@@ -99,28 +72,18 @@ class EditRepository:
 
         LeftRedis where the key stands for an edit that is no longer here.
         """
-        caps = Caps(max_queued, max_of_tenant, no_memory)
-        (taken,) = await self._take_in([(edit, idempotency)], caps)
+        taken = await self._acceptance.one((edit, idempotency), Caps(max_queued, max_of_tenant, no_memory))
         if isinstance(taken, Exception):
             raise taken
         return taken
 
     async def accept_many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
-        """Takes edits in as `accept` does one, each by itself: what it would raise stands in its place.
+        """Takes edits in, in their order, as `accept` does one: what it would raise stands in its place.
 
-        Redis is held for one chunk at a time, some milliseconds; `benchmarks/redis.py` measures it.
+        Redis is held for one chunk at a time, some milliseconds (`python -m benchmarks redis`). At most one chunk is
+        AcceptUnknown, and nothing after it was taken; asked again with the same ids, all is as if asked once.
         """
-        window = asyncio.Semaphore(CHUNKS_ON_THEIR_WAY)
-
-        async def take_in(chunk: Sequence[Asked]) -> list[Taken]:
-            async with window:
-                try:
-                    return await self._take_in(chunk, caps)
-                except errors.EditsError as exc:
-                    return [exc] * len(chunk)
-
-        chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
-        return list(chain.from_iterable(await asyncio.gather(*map(take_in, chunks))))
+        return await self._acceptance.many(asked, caps)
 
     async def require_room(self, caps: Caps, *, tenant: str, key: str | None) -> None:
         """Before a picture is read for an edit that would be refused. Raises QueueFull or Unavailable.
@@ -130,7 +93,7 @@ class EditRepository:
         answer = await self._ask("room", tenant=tenant, idem=key, **caps.arguments)
         given = json.loads(answer)
         if given["outcome"] != "room":
-            raise admission.refusal(given, caps, self._drain)
+            raise admission.refusal(given, caps, self._acceptance.drain)
 
     async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
@@ -230,36 +193,6 @@ class EditRepository:
         if edit is None:
             raise errors.NotFound(f"There is no edit {edit_id}.")
         return edit
-
-    async def _take_in(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
-        lost = errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
-        edits = [
-            admission.asked(edit, idempotency.model_dump() if idempotency else None) for edit, idempotency in asked
-        ]
-        try:
-            answer = json.loads(await self._ask("accept", lost=lost, edits=edits, **caps.arguments))
-        except errors.Unavailable as exc:
-            if isinstance(exc.__cause__, NoMemory):
-                raise admission.no_memory() from exc
-            raise
-        known = [given["id"] for given in answer["edits"] if given["outcome"] in {"same", "replayed"}]
-        kept = {edit.id: edit for edit in await self.get_many(known)}
-        now = from_ms(answer["now"])
-        return [
-            self._taken(edit, given, now, kept, caps) for (edit, _), given in zip(asked, answer["edits"], strict=True)
-        ]
-
-    def _taken(self, edit: Edit, given: dict[str, Any], now: datetime, kept: dict[str, Edit], caps: Caps) -> Taken:
-        outcome = given["outcome"]
-        if outcome == "new":
-            update = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
-            return Accepted(edit=edit.model_copy(update=update), replayed=False)
-        if outcome == "reused":
-            return errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
-        if outcome in {"same", "replayed"}:
-            there = kept.get(given["id"])
-            return Accepted(edit=there, replayed=outcome == "replayed") if there else LeftRedis(given["id"])
-        return admission.refusal(given, caps, self._drain)
 
     async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
         try:

@@ -15,6 +15,7 @@ from ulid import ULID
 
 from config.settings import Settings
 from edits import errors, estimates, layout, listing, manifest
+from edits.acceptance import Accepted, Idempotency, LeftRedis
 from edits.admission import Admission
 from edits.attempts import Attempt, Tokens
 from edits.backends import ObjectMissing, StorageError
@@ -22,7 +23,7 @@ from edits.estimates import Ceilings, Estimate
 from edits.intake import TENANT, Intake, NewEdit
 from edits.links import LinkInvalid, Links
 from edits.models import Edit, EditResult, EditStatus, TimelineEvent, is_id, new_id
-from edits.repository import Accepted, EditRepository, Idempotency, LeftRedis
+from edits.repository import EditRepository
 from edits.storage import Storage
 from edits.uploads import Upload, Uploads
 

@@ -16,9 +16,9 @@ local KINDS = {
   missing = 'whole', n = 'whole', shut = 'whole', upto = 'whole', seen = 'whole', raw = 'whole', jump = 'whole',
   k = 'many', lease = 'many', lookahead = 'many', max_in_flight = 'many', max_queued = 'many', max_of_tenant = 'many',
   life = 'many', idle = 'many', hot = 'many', later = 'many', most = 'many', slot = 'many', grace = 'many', ttl = 'many',
-  beat = 'many', limit = 'many', bytes = 'many', w = 'many', h = 'many', task_steps = 'many',
+  beat = 'many', limit = 'many', bytes = 'many', w = 'many', h = 'many', task_steps = 'many', like = 'many',
   rate = 'rate', ids = 'texts', steps = 'texts', tasks = 'texts', shifts = 'wholes', counts = 'wholes', took = 'wholes', ceilings = 'numbers',
-  idem = 'key', edits = 'of', read = 'of', result = 'of', running = 'of', needs = 'of', judged = 'of', told = 'of', data = 'free',
+  idem = 'key', edits = 'of', alike = 'of', read = 'of', result = 'of', running = 'of', needs = 'of', judged = 'of', told = 'of', data = 'free',
 }
 local EXACT = 2 ^ 53
 local EACH = {texts = 'text', wholes = 'whole', numbers = 'number'}

@@ -125,21 +125,25 @@ local IN_LINE, NEWEST = {}, nil -- what this script has looked up: tenants in li
 
 -- In `enqueue`, `dequeue` and `move` the edit is put into its line last, and taken out of it last of all: where another program's
 -- key stops them, it is still where its record says, and whoever finds it elsewhere too takes it out there.
-local function line_up(e)
-  if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
-  if not IN_LINE[e.tn] and not redis.call('ZSCORE', key('tenants'), e.tn) then
-    redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), e.tn)
+local function line_up(tenant, edits)
+  if not IN_LINE[tenant] and not redis.call('ZSCORE', key('tenants'), tenant) then
+    redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), tenant)
   end
-  IN_LINE[e.tn] = true
+  IN_LINE[tenant] = true
   -- Data that may lack something: only what is surely new may be bought.
   if NEWEST == nil then NEWEST = redis.call('HGET', key('doubt'), 'newest') end
-  if NEWEST and e.id > NEWEST and e.at == 1 then redis.call('ZADD', key('fresh', e.tn), e.qa, e.id) end
-  redis.call('ZADD', key('q', e.tn), e.qa, e.id)
+  local line = {}
+  for n, e in ipairs(edits) do
+    if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
+    if NEWEST and e.id > NEWEST and e.at == 1 then redis.call('ZADD', key('fresh', tenant), e.qa, e.id) end
+    line[2 * n - 1], line[2 * n] = e.qa, e.id
+  end
+  redis.call('ZADD', key('q', tenant), unpack(line))
 end
 
 local function enqueue(e)
   redis.call('INCR', key('queued'))
-  line_up(e)
+  line_up(e.tn, {e})
   wake('submit', NOW)
 end
 

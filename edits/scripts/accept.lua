@@ -1,63 +1,92 @@
 #!lua
--- Takes edits in, all of them in one step. A: edits [{id, tenant, livemode (0|1), priority, shift (ms by which the priority moves
--- its arrival), input (JSON text), task_steps, external_id?, units, expires_in? (ms), idem? {key, fingerprint}}], and what
--- `crowded` asks for. Returns {now, edits: for each {outcome: new|same|replayed|reused, id}, or what `crowded` says}. Those for
--- which there is room are taken, in their order. Repeatable by the ids, which the caller makes.
-need('edits', 'max_queued')
-for _, asked in ipairs(A.edits) do
-  need_in(asked, 'id', 'tenant', 'livemode', 'priority', 'shift', 'input', 'units')
+-- Takes edits in, all of them in one step. A: alike [{tenant, livemode (0|1), priority, shift (ms by which the priority moves the
+-- arrival), task_steps, units, expires_in? (ms)}]: what edits share, edits [{id, like (its place in `alike`, from 1), input (JSON
+-- text), external_id?, idem? {key, fingerprint}}], and what `crowded` asks for. Returns {now, edits: for each {outcome: new}, or
+-- {outcome: same|replayed|reused, id}, or what `crowded` says}. Those for which there is room are taken, in their order.
+-- Repeatable by the ids, which the caller makes.
+local MOST = 500
+need('edits', 'alike', 'max_queued')
+if #A.edits > MOST then error('more than ' .. MOST .. ' edits in one call would hold Redis for long', 0) end
+for _, shared in ipairs(A.alike) do need_in(shared, 'tenant', 'livemode', 'priority', 'shift', 'units') end
+local names = {}
+for n, asked in ipairs(A.edits) do
+  need_in(asked, 'id', 'like', 'input')
+  asked.shared = A.alike[asked.like] or error('an edit is like none that was told: ' .. asked.like, 0)
   if asked.idem then need_in(asked.idem, 'key', 'fingerprint') end
+  names[n] = key('e', asked.id)
 end
 
 -- First everything is looked up; what stands further ahead in the list counts as taken.
+local NEW = {outcome = 'new'}
+local some_are_here = names[1] and redis.call('EXISTS', unpack(names)) > 0
 local taken, here, meant = {}, {}, {}
-local function outcome_of(asked)
-  local name = asked.idem and key('idem', asked.tenant, asked.idem.key)
-  local known = name and (meant[name] or redis.call('GET', name))
+local function outcome_of(asked, name)
+  local tenant, idem = asked.shared.tenant, asked.idem
+  local idempotency = idem and key('idem', tenant, idem.key)
+  local known = idempotency and (meant[idempotency] or redis.call('GET', idempotency))
   if known then
     local seen = cjson.decode(known)
-    local outcome = seen.id == asked.id and 'same' or (seen.fp == asked.idem.fingerprint and 'replayed' or 'reused')
+    local outcome = seen.id == asked.id and 'same' or (seen.fp == idem.fingerprint and 'replayed' or 'reused')
     return {outcome = outcome, id = seen.id}
   end
-  if here[asked.id] or redis.call('EXISTS', key('e', asked.id)) == 1 then return {outcome = 'same', id = asked.id} end
-  local full = crowded(asked.tenant)
+  if here[asked.id] or (some_are_here and redis.call('EXISTS', name) == 1) then return {outcome = 'same', id = asked.id} end
+  local full = crowded(tenant)
   if full then return full end
-  one_more(asked.tenant)
+  one_more(tenant)
   taken[#taken + 1], here[asked.id] = asked, true
-  if name then meant[name] = cjson.encode({id = asked.id, fp = asked.idem.fingerprint}) end
-  return {outcome = 'new', id = asked.id}
+  if idempotency then meant[idempotency] = cjson.encode({id = asked.id, fp = idem.fingerprint}) end
+  return NEW
 end
 local outcomes = {}
-for n, asked in ipairs(A.edits) do outcomes[n] = outcome_of(asked) end
+for n, asked in ipairs(A.edits) do outcomes[n] = outcome_of(asked, names[n]) end
 
 -- First the lines that all edits share: where another program's key stops them, nothing of an edit is written, and whoever finds
 -- its id in a line takes it out there.
-if #taken > 0 then redis.call('INCRBY', key('queued'), #taken) end
+local lines = {}
 for _, asked in ipairs(taken) do
-  asked.ends = asked.expires_in and NOW + asked.expires_in or nil
-  line_up({id = asked.id, tn = asked.tenant, at = 1, qa = NOW + asked.shift, ex = asked.ends})
-  redis.call('ZADD', key('index', asked.tenant), 0, asked.id)
-  if asked.external_id then redis.call('ZADD', key('ext', asked.tenant, asked.external_id), 0, asked.id) end
+  local tenant = asked.shared.tenant
+  local line = lines[tenant] or {}
+  lines[tenant], line[#line + 1] = line, asked
 end
-if #taken > 0 then wake('submit', NOW) end
+local told = cjson.encode({'accepted', NOW, '', {}}) .. '\n'
+local texts, n = {}, 0
+for tenant, line in pairs(lines) do
+  local index = {}
+  for place, asked in ipairs(line) do
+    local shared, id = asked.shared, asked.id
+    asked.at, asked.qa, asked.ex = 1, NOW + shared.shift, shared.expires_in and NOW + shared.expires_in or nil
+    index[2 * place - 1], index[2 * place] = 0, id
+    texts[n + 1], texts[n + 2], texts[n + 3], texts[n + 4], n = key('t', id), told, key('i', id), asked.input, n + 4
+    if asked.external_id then redis.call('ZADD', key('ext', tenant, asked.external_id), 0, id) end
+  end
+  redis.call('INCRBY', key('queued'), #line)
+  line_up(tenant, line)
+  redis.call('ZADD', key('index', tenant), unpack(index))
+end
+if n > 0 then
+  wake('submit', NOW)
+  redis.call('MSET', unpack(texts))
+end
 
--- A record begins as `advance` would leave it.
-local line = cjson.encode({'accepted', NOW, '', {}}) .. '\n'
-for _, asked in ipairs(taken) do
-  local id = asked.id
+-- A record begins as `advance` would leave it, and those of edits that are alike are copies of the first.
+local function write_first(name, asked)
+  local shared = asked.shared
   local fields = {
-    'fm', FORMAT, 'st', 'queued', 'pl', 'queue', 'wt', 'fair_share', 'ws', NOW, 'tn', asked.tenant, 'pr', asked.priority,
-    'lm', asked.livemode, 'at', 1, 'fe', 0, 'nu', 0, 'cr', NOW, 'up', NOW, 'la', NOW, 'qa', NOW + asked.shift, 'tb', 0,
-    'cu', asked.units, 'cs', 'reserved', 'sp', asked.task_steps or 28,
+    'fm', FORMAT, 'st', 'queued', 'pl', 'queue', 'wt', 'fair_share', 'ws', NOW, 'tn', shared.tenant, 'pr', shared.priority,
+    'lm', shared.livemode, 'at', 1, 'fe', 0, 'nu', 0, 'cr', NOW, 'up', NOW, 'la', NOW, 'qa', asked.qa, 'tb', 0,
+    'cu', shared.units, 'cs', 'reserved', 'sp', shared.task_steps or 28,
   }
-  if asked.ends then fields[#fields + 1], fields[#fields + 2] = 'ex', asked.ends end
-  redis.call('SET', key('t', id), line)
-  redis.call('HSET', key('e', id), unpack(fields))
-  redis.call('SET', key('i', id), asked.input)
-  if asked.idem then
-    local name = key('idem', asked.tenant, asked.idem.key)
-    redis.call('SET', name, meant[name])
-    redis.call('HSET', key('x', id), 'idem', asked.idem.key) -- it expires only once the edit has ended
+  if asked.ex then fields[#fields + 1], fields[#fields + 2] = 'ex', asked.ex end
+  redis.call('HSET', name, unpack(fields))
+  shared.first = name
+end
+for _, asked in ipairs(taken) do
+  local name, shared, idem = key('e', asked.id), asked.shared, asked.idem
+  if shared.first then redis.call('COPY', shared.first, name) else write_first(name, asked) end
+  if idem then
+    local idempotency = key('idem', shared.tenant, idem.key)
+    redis.call('SET', idempotency, meant[idempotency])
+    redis.call('HSET', key('x', asked.id), 'idem', idem.key) -- it expires only once the edit has ended
   end
 end
 if #taken > 0 and redis.pcall('HINCRBY', key('stats'), 'accepted', #taken) == #taken then serve_first() end

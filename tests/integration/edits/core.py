@@ -15,6 +15,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from config.settings import load
+from edits.acceptance import Accepted, Idempotency
 from edits.claims import Claim, Claims
 from edits.clock import UNSEEN
 from edits.connection import connect
@@ -23,7 +24,7 @@ from edits.invariants.facts import moment as moment_of
 from edits.limiter import Limiter
 from edits.models import CostState, Edit, ErrorKind, Wait
 from edits.outcomes import Outcomes
-from edits.repository import Accepted, EditRepository, Idempotency
+from edits.repository import EditRepository
 from edits.schedule import Schedule, Step
 from edits.scripting import Scripts
 from tests.factories import make_edit, make_error, make_result

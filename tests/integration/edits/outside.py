@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
 
 from edits import errors
+from edits.acceptance import Idempotency, LeftRedis
 from edits.models import Priority
-from edits.repository import Idempotency, LeftRedis
 from edits.restoring import Restoring
 from edits.schedule import Step
 from tests.factories import MOMENT

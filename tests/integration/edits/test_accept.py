@@ -8,9 +8,9 @@ import pytest
 from redis.exceptions import RedisError
 
 from edits import errors
+from edits.acceptance import Idempotency
 from edits.connection import connect
 from edits.models import CostState, ErrorKind, Priority, Wait, new_id
-from edits.repository import Idempotency
 from edits.scripting import SCRIPTS
 from tests.factories import MOMENT, make_edit
 from tests.integration.edits.core import Core

@@ -2,14 +2,17 @@
 
 import asyncio
 
+import pytest
+
 from edits import errors
+from edits.acceptance import CHUNK, Accepted, Idempotency
 from edits.admission import Caps
 from edits.connection import connect
-from edits.models import Edit
-from edits.repository import CHUNK, Accepted, EditRepository, Idempotency
+from edits.models import Edit, EditInput, from_ms
+from edits.repository import EditRepository
 from edits.scripting import Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import ADDRESS, Core
 from tests.parts.proxy import Proxy
 from tests.parts.valkey import free_port
 
@@ -112,6 +115,83 @@ async def test_a_chunk_whose_reply_was_lost_is_taken_once(core: Core, far: Scrip
     taken = await repository.accept_many(fresh([make_edit() for _ in range(20)]), ROOM)
     assert [type(one) for one in taken] == [Accepted] * 20
     assert (await core.counter("accepted"), proxy.lost) == (20, 1)
+
+
+async def test_edits_that_are_not_alike_have_records_of_their_own(core: Core):
+    now = await core.now()
+    edits = [
+        make_edit(tenant=tenant, priority=priority, livemode=live, cost_units=units, created_at=from_ms(now), **ends)
+        for tenant, priority, live, units in (("default", "bulk", True, 7), ("acme", "interactive", False, 200_000))
+        for ends in ({}, {"expires_at": from_ms(now + 60_000)}, {})
+    ]
+    edits.append(make_edit(input=EditInput(prompt="p", image=ADDRESS, steps=4, seed=1)))
+    taken = await core.repository.accept_many(fresh(edits), ROOM)
+    kept = await core.repository.get_many([edit.id for edit in edits])
+    assert [one.edit for one in taken if isinstance(one, Accepted)] == kept
+    told = ("tenant", "priority", "livemode", "cost_units", "input", "expires_at")
+    assert [[getattr(edit, name) for name in told] for edit in kept] == [
+        [getattr(edit, name) for name in told] for edit in edits
+    ]
+    assert [(await core.record(edit.id))["sp"] for edit in edits] == ["28"] * 6 + ["4"]
+    await core.hold()
+
+
+async def test_after_a_chunk_without_an_answer_nothing_more_is_taken(core: Core, far: Scripts, proxy: Proxy):
+    edits = [make_edit() for _ in range(3 * CHUNK)]
+    second = edits[CHUNK].id.encode()
+
+    def lose_the_second(data: bytes) -> None:
+        proxy.lose += 1 if second in data else 0
+
+    proxy.before_forwarding = lose_the_second
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    taken = await repository.accept_many(fresh(edits), ROOM)
+    assert [type(one) for one in taken] == [
+        *[Accepted] * CHUNK, *[errors.AcceptUnknown] * CHUNK, *[errors.Unavailable] * CHUNK,
+    ]  # fmt: skip
+    assert await core.counter("accepted") == 2 * CHUNK
+    proxy.before_forwarding = None
+    again = await repository.accept_many(fresh(edits), ROOM)
+    assert [one.edit.id for one in again if isinstance(one, Accepted)] == [edit.id for edit in edits]
+    assert await core.counter("accepted") == 3 * CHUNK
+    await core.hold()
+
+
+async def test_whoever_leaves_half_way_has_nothing_more_taken_for_him(core: Core, far: Scripts, proxy: Proxy):
+    edits = [make_edit() for _ in range(3 * CHUNK)]
+    second = edits[CHUNK].id.encode()
+    reached = asyncio.Event()
+
+    def hold_the_second(data: bytes) -> None:
+        if second in data:
+            proxy.hold()
+            reached.set()
+
+    proxy.before_forwarding = hold_the_second
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    taking = asyncio.create_task(repository.accept_many(fresh(edits), ROOM))
+    await reached.wait()
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    proxy.flow()
+    await far.run("read", ids=["edit_none"])  # goes after what was on its way
+    kept = await core.repository.get_many([edit.id for edit in edits])
+    assert [edit.id for edit in kept] == [edit.id for edit in edits[: 2 * CHUNK]]
+
+
+async def test_what_is_there_and_cannot_be_read_is_not_called_untaken(core: Core, far: Scripts, proxy: Proxy):
+    there, keyed = make_edit(), make_edit()
+    await core.repository.accept_many([(there, None), (keyed, KEY)], ROOM)
+
+    def lose_the_reading(data: bytes) -> None:
+        proxy.lose += 1 if b'"ids"' in data else 0
+
+    proxy.before_forwarding = lose_the_reading
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    taken = await repository.accept_many([(make_edit(), None), (there, None), (make_edit(), KEY)], ROOM)
+    assert [type(one) for one in taken] == [Accepted, errors.AcceptUnknown, errors.Unavailable]
+    assert await core.counter("accepted") == 3
 
 
 async def test_without_redis_each_is_told_so():

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from edits import errors
+from edits.acceptance import Idempotency
 from edits.models import CostState, ErrorKind, Priority, Wait
-from edits.repository import Idempotency
 from tests.factories import MOMENT
 from tests.integration.edits.core import Core
 

@@ -17,11 +17,10 @@ async def _refused_without(core: Core, script: str, arguments: dict[str, Any], n
 
 
 CLAIM: dict[str, Any] = {"nonce": "n", "k": 1, "lease": 1, "chain": "c", "idle": 1}
-ASKED: dict[str, Any] = {
-    "id": "edit_2", "tenant": "t", "livemode": 0, "priority": "bulk", "shift": 0, "input": "{}", "units": 1,
-}  # fmt: skip
+ASKED: dict[str, Any] = {"id": "edit_2", "like": 1, "input": "{}"}
+ALIKE: dict[str, Any] = {"tenant": "t", "livemode": 0, "priority": "bulk", "shift": 0, "units": 1}
 CALLS: dict[str, dict[str, Any]] = {
-    "accept": {"edits": [ASKED], "max_queued": 9},
+    "accept": {"edits": [ASKED], "alike": [ALIKE], "max_queued": 9},
     "bought": {"attempt": 1, "task": "t", "units": 1, "status": "pending", "due": 0, "how": "answer"},
     "cancel": {},
     "claim_due": CLAIM | {"step": "poll", "wakes": "poll"},
@@ -52,12 +51,27 @@ CALLS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", [*ASKED, *ALIKE])
 async def test_an_edit_that_lacks_a_part_is_refused_with_all_that_came_with_it(core: Core, name: str):
-    lacking = {part: value for part, value in ASKED.items() if part != name}
+    def lacking(whole: dict[str, Any]) -> dict[str, Any]:
+        return {part: value for part, value in whole.items() if part != name}
+
     before = await core.dump()
+    edits, alike = [ASKED | {"id": "edit_1"}, lacking(ASKED)], [ALIKE, lacking(ALIKE)]
     with pytest.raises(ScriptRefused, match=f"accept.*part of an argument is missing: {name}"):
-        await core.scripts.run("accept", edits=[ASKED | {"id": "edit_1"}, lacking], max_queued=9)
+        await core.scripts.run("accept", edits=edits, alike=alike, max_queued=9)
+    assert await core.dump() == before
+
+
+@pytest.mark.parametrize(
+    ("edits", "reason"),
+    [([ASKED, ASKED | {"like": 2}], "like none that was told: 2"), ([ASKED] * 501, "more than 500 edits")],
+    ids=["alike is not there", "too many"],
+)
+async def test_edits_that_cannot_all_be_taken_at_once_are_refused(core: Core, edits: list[Any], reason: str):
+    before = await core.dump()
+    with pytest.raises(ScriptRefused, match=reason):
+        await core.scripts.run("accept", edits=edits, alike=[ALIKE], max_queued=1000)
     assert await core.dump() == before
 
 

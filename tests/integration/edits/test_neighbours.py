@@ -13,9 +13,9 @@ from typing import Any, Final
 import pytest
 
 from edits import errors, manifest, records
+from edits.acceptance import Idempotency
 from edits.invariants.facts import moment
 from edits.models import CostState, ErrorKind, Wait
-from edits.repository import Idempotency
 from edits.scripting import FOLDER, SCRIPTS
 from tests.integration.edits.core import LEASE, Core, WatchedScripts
 
@@ -55,9 +55,10 @@ class Neighbours(WatchedScripts):
     async def _accept_one_by_one(self, text: str, given: dict[str, Any]) -> str:
         """As the API of the older release asks; here the present one reads the answers."""
         redis, namespace = self._keys
-        answers = []
+        answers, alike = [], given.pop("alike")
         for edit in given.pop("edits"):
-            answers.append(json.loads(await redis.eval(text, 1, namespace, json.dumps(given | edit))))
+            asked = given | alike[edit.pop("like") - 1] | edit
+            answers.append(json.loads(await redis.eval(text, 1, namespace, json.dumps(asked))))
             await self.look("accept")
         return json.dumps({"now": answers[0].get("now", 0), "edits": answers})
 

@@ -6,8 +6,8 @@ import pytest
 
 from config.values import MemoryCap
 from edits import errors, stats
+from edits.acceptance import Idempotency
 from edits.admission import LONGEST, UNKNOWN, Admission, Caps, Drain
-from edits.repository import Idempotency
 from edits.schedule import Step
 from tests.integration.edits.core import LEASE, Core, fill
 

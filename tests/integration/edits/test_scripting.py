@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from edits import errors, scripting
+from edits.acceptance import Idempotency
 from edits.outcomes import Outcomes
-from edits.repository import EditRepository, Idempotency
+from edits.repository import EditRepository
 from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core, connected

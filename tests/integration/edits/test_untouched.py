@@ -10,13 +10,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from edits.acceptance import Idempotency
 from edits.connection import connect
 from edits.limiter import Operation
 from edits.models import ErrorKind
-from edits.repository import Idempotency
 from edits.scripting import SCRIPTS
 from tests.integration.edits.core import Core
-from tests.integration.edits.test_arguments import ASKED, CALLS, FENCED, OF_AN_EDIT
+from tests.integration.edits.test_arguments import ALIKE, ASKED, CALLS, FENCED, OF_AN_EDIT
 
 OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     *CALLS.items(),
@@ -33,7 +33,10 @@ OPERATIONS: list[tuple[str, dict[str, Any]]] = [
     ("purge", {"op": "leave", "nonce": "n", "day": "2026/01/01", "again": 1}),
 ]
 MORE: dict[str, dict[str, Any]] = {
-    "accept": {"edits": [ASKED | {"external_id": "x", "expires_in": 1000, "idem": {"key": "k", "fingerprint": "f"}}]},
+    "accept": {
+        "edits": [ASKED | {"external_id": "x", "idem": {"key": "k", "fingerprint": "f"}}, ASKED | {"id": "edit_3"}],
+        "alike": [ALIKE | {"expires_in": 1000}],
+    },
     "completed": {"started": 1, "ended": 2, "units": 5, "took": {"wait": 1, "run": 2}},
     "fail": {"code": 500, "task_status": "failed", "abandon": 1},
     "heartbeat": {

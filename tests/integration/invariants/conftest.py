@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from cli import invariants
+from edits.acceptance import Idempotency
 from edits.invariants import Report, check
 from edits.models import EditStatus, new_id
-from edits.repository import Idempotency
 from edits.schedule import Step
 from tests.factories import make_edit
 from tests.integration.workers.conftest import open_rounds, settings_with
