@@ -7,18 +7,15 @@ import json
 from collections.abc import Iterable
 from typing import Final
 
+from pydantic_core import to_json
+
 from edits.models import Edit, TimelineEvent
 
 FORMAT: Final = 1
 
 
 def compose(edit: Edit, timeline: Iterable[TimelineEvent]) -> bytes:
-    content = {
-        "format": FORMAT,
-        "edit": edit.model_dump(mode="json"),
-        "timeline": [event.model_dump(mode="json") for event in timeline],
-    }
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return to_json({"format": FORMAT, "edit": edit, "timeline": list(timeline)}, indent=1)
 
 
 def is_newer(data: bytes) -> bool:

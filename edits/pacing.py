@@ -71,7 +71,7 @@ class Pace:
         )
 
     def stretched(self, stretch: float) -> Self:
-        return replace(self, stretch=stretch)
+        return self if stretch == self.stretch else replace(self, stretch=stretch)
 
     @property
     def step(self) -> float:

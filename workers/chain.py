@@ -16,7 +16,7 @@ from workers.lease import Lease
 
 log = structlog.get_logger()
 
-SLICE: Final = 1.0  # seconds a busy link works
+SLICE: Final = 5.0  # seconds a busy link works; an idle one may take longer, and all end at once when the process does
 TICK: Final = 0.02  # seconds between claims, so that what falls due together is claimed together
 TROUBLE: Final = 1.0  # seconds to wait when Redis does not answer
 
