@@ -22,7 +22,6 @@ from cli import commands, probes
 from cli.commands import ROOT
 from cli.ports import unclaimed
 from cli.supervisor import Part, Supervisor
-from config.settings import load
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # of the range that is set aside for benchmarks
 
@@ -80,7 +79,7 @@ async def second_host(system: System) -> AsyncIterator[Supervisor]:
         )
         worker = Part(
             name="worker",
-            command=(*inside, *commands.worker(load(told, system.folder / ".env"), name=name)),
+            command=(*inside, *commands.worker(name=name)),
             environment=told,
             ready=lambda: _lives(system, processes=2),
             order=1,

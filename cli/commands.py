@@ -66,16 +66,13 @@ def api(settings: Settings) -> Command:
     )  # fmt: skip
 
 
-def worker(settings: Settings, *, name: str, steps: Sequence[str] = STEPS) -> Command:
-    return (
-        *_celery("worker"), "--pool", "threads", "--concurrency", str(max(2 * len(steps), 4)), "-Q", ",".join(steps),
-        "-E", "-n", f"{name}@%h", "--without-gossip", "--without-mingle", "--loglevel", settings.log.level,
-    )  # fmt: skip
+def worker(*, name: str, steps: Sequence[str] = STEPS) -> Command:
+    return (sys.executable, "-m", "workers", "--name", name, "--steps", ",".join(steps))
 
 
 def flower() -> Command:
     """Its options are set by `config.flower`, which also keeps the password off the command line."""
-    return _celery("flower")
+    return (sys.executable, "-m", "celery", "-A", "workers.app", "flower")
 
 
 def grace_within(settings: Settings) -> int:
@@ -93,7 +90,3 @@ def parse_steps(text: str) -> tuple[str, ...]:
 
 def _uvicorn(app: str) -> Command:
     return (sys.executable, "-m", "cli.serving", app, "--app-dir", str(ROOT))
-
-
-def _celery(command: str) -> Command:
-    return (sys.executable, "-m", "celery", "-A", "workers.app", command)

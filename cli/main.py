@@ -52,7 +52,7 @@ def worker(
     *,
     steps: Annotated[str, typer.Option(help="Queues to work on, by comma.")] = "submit,poll,store,adopt,sweep",
 ) -> None:
-    """Run workers (celery -A workers.app worker): RETOUCH_WORKER__PROCESSES of them."""
+    """Run Celery workers: RETOUCH_WORKER__PROCESSES of them."""
     from cli import commands, processes
     from config.joined import load_for_process
 
@@ -61,7 +61,9 @@ def worker(
         settings = load_for_process("worker")
         if settings.worker.processes == 1:
             processes.worker(settings, chosen)
-    output.run(processes.workers(settings, chosen))
+    from cli import fleet
+
+    output.run(fleet.run(settings, chosen))
 
 
 @app.command()

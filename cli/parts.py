@@ -69,7 +69,7 @@ def workers(
         parts.append(
             Part(
                 name=name,
-                command=commands.worker(settings, name=f"{name}-{os.getpid()}", steps=steps),
+                command=commands.worker(name=f"{name}-{os.getpid()}", steps=steps),
                 environment={**environment, "RETOUCH_METRICS__PORT": str(port)},
                 ready=probes.http(port, "/healthz"),
                 well=probes.http(port, "/healthz"),

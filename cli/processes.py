@@ -1,4 +1,7 @@
-"""`api`, `worker`, `flower`, `sandbox`: single parts, which become the field's own command if one process will do."""
+"""`api`, `worker`, `flower`, `sandbox`: single parts, which become the command that runs them.
+
+What is loaded here is loaded for nothing, as the part loads its own: so this imports little.
+"""
 
 import asyncio
 import os
@@ -6,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from cli import commands, output, parts, signals, stack
+from cli import commands
 from cli.ports import Ports
-from cli.supervisor import Patience, Supervisor
-from cli.up import INTERRUPTED
 from config import joined
 from config.settings import Settings, load
-from edits import checks
 
 
 def api() -> NoReturn:
+    from edits import checks  # noqa: PLC0415 - half of what the other parts would wait for
+
     settings = joined.load_for_process("api")
     asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
     Ports().take(settings.api.port, setting="RETOUCH_API__PORT", movable=False, host=settings.api.host)
@@ -37,27 +39,8 @@ def sandbox() -> NoReturn:
 def worker(settings: Settings, steps: Sequence[str]) -> NoReturn:
     movable = "RETOUCH_METRICS__PORT" not in settings.explicit
     port = Ports().take(settings.metrics.port, setting="RETOUCH_METRICS__PORT", movable=movable)
-    command = commands.worker(settings, name=f"worker-{os.getpid()}", steps=steps)
+    command = commands.worker(name=f"worker-{os.getpid()}", steps=steps)
     _become(command, {"RETOUCH_METRICS__PORT": str(port)})
-
-
-async def workers(settings: Settings, steps: Sequence[str]) -> int:
-    """Several worker processes, kept running until a signal; the exit code."""
-    await checks.refuse_unfit(settings.redis_url or "", settings.namespace)
-    ground = stack.here()
-    kept = parts.workers(settings, environment=ground.environment({}), folder=ground.folder, ports=Ports(), steps=steps)
-    logs = settings.data_dir / f"logs/worker-{os.getpid()}"
-    grace, patience = settings.shutdown_grace.total_seconds(), Patience.of(settings.stall_limit.total_seconds())
-    supervisor = Supervisor(kept, logs=logs, say=output.note, grace=grace, patience=patience)
-    with signals.caught_for(supervisor) as caught:
-        try:
-            async with supervisor:
-                output.note(f"{len(kept)} workers for {','.join(steps)}; logs in {logs}; Ctrl-C ends them")
-                await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            if caught.first is None:
-                raise
-    return INTERRUPTED if caught.interrupted else 0
 
 
 def _become(command: commands.Command, made: Mapping[str, str]) -> NoReturn:

@@ -18,9 +18,6 @@ from config.settings import Settings
 # A step's queue bears its name, and its one task is `retouch.<step>`.
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
 
-# For `celery … worker`, which has no settings for these two; `leave_neighbours_alone` does the same from inside.
-WORKER_OPTIONS = ("--without-gossip", "--without-mingle")
-
 
 class SteadyConnection(Connection):
     """Looks every two seconds for a broker that is away.

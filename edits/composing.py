@@ -5,7 +5,6 @@ Redis runs the whole text at every call: whatever stands there without use costs
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,15 +38,17 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """From a `local` at the beginning of a line up to the next one."""
+    """From a `local` at the beginning of a line up to the next one. What it names is found once, not once a script."""
 
     declares: frozenset[str]
     text: str
+    names: frozenset[str]
+    takes: frozenset[str]
 
 
 def compose(folder: Path, name: str) -> Script:
     shebang, _, body = (folder / f"{name}.lua").read_text().partition("\n")
-    text = "\n".join([shebang, *_named_in(body, parts(folder))])
+    text = "\n".join([shebang, *_named_in(body, folder)])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -59,11 +60,21 @@ def parts(folder: Path) -> tuple[Part, ...]:
         text = _COMMENT.sub("", (folder / f"{prelude}.lua").read_text())
         heads = list(_PART.finditer(text))
         ends = [head.start() for head in heads[1:]] + [len(text)]
-        found += [
-            Part(frozenset(_WORD.findall(head[1])), text[head.start() : end].rstrip())
-            for head, end in zip(heads, ends, strict=True)
-        ]
+        for head, end in zip(heads, ends, strict=True):
+            whole = text[head.start() : end].rstrip()
+            declares = frozenset(_WORD.findall(head[1]))
+            found.append(Part(declares, whole, frozenset(words(whole)), frozenset(_taken(whole))))
     return tuple(found)
+
+
+@cache
+def checks(folder: Path) -> dict[str, str]:
+    """Of each argument that has a kind: a line in a row costs a third of a loop over a table."""
+    found = {}
+    for name, kind in [kind for part in parts(folder) if "KINDS" in part.declares for kind in _KIND.findall(part.text)]:
+        wrong = _WRONG.get(kind, f"not is(v, '{kind}')")
+        found[name] = f"v = A.{name} if v ~= nil and ({wrong}) then refuse('{name}', '{kind}') end"
+    return found
 
 
 def words(text: str) -> set[str]:
@@ -71,31 +82,27 @@ def words(text: str) -> set[str]:
     return set(_WORD.findall(_COMMENT.sub("", text)))
 
 
-def _named_in(body: str, given: Sequence[Part]) -> list[str]:
-    kinds = {name: kind for part in given if "KINDS" in part.declares for name, kind in _KIND.findall(part.text)}
-    named, kept = words(body), [body]
-    for part in reversed(given):
-        if not part.declares & named:
+def _named_in(body: str, folder: Path) -> list[str]:
+    named, taken, kept = words(body), _taken(body), [body]
+    for part in reversed(parts(folder)):
+        if part.declares.isdisjoint(named):
             continue
-        text = part.text
+        text, names = part.text, part.names
         if "KINDS" in part.declares:  # a long table, of which each script needs a few words
             text = _only(named, text)
+            names = frozenset(words(text))
         elif "A" in part.declares:
-            text = "\n".join([text, *_checks("\n".join(kept), kinds)])
-        named |= words(text)
+            checked = [check for name, check in checks(folder).items() if name in taken]
+            text, names = "\n".join([text, *checked]), names.union(words("\n".join(checked)))
+        named |= names
+        taken |= part.takes
         kept.insert(0, text)
     return kept
 
 
-def _checks(text: str, kinds: dict[str, str]) -> list[str]:
-    """Of each argument that is named: a line in a row costs a third of a loop over a table."""
-    needed = {name for names in _NEEDED.findall(text) for name in _WORD.findall(names)} | set(_USED.findall(text))
-    wrong = {name: _WRONG.get(kind, f"not is(v, '{kind}')") for name, kind in kinds.items()}
-    return [
-        f"v = A.{name} if v ~= nil and ({wrong[name]}) then refuse('{name}', '{kind}') end"
-        for name, kind in kinds.items()
-        if name in needed
-    ]
+def _taken(text: str) -> set[str]:
+    """The arguments that are named."""
+    return {name for names in _NEEDED.findall(text) for name in _WORD.findall(names)} | set(_USED.findall(text))
 
 
 def _only(named: set[str], kinds: str) -> str:

@@ -4,6 +4,7 @@ It comes back only through a broker, a consumer and a thread that work. A broker
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
     from workers.engine import Engine
 
 CONSUMER: Final = "consumer"
-COMES_BACK_WITHIN: Final = (
-    35.0  # seconds; ample: the consumer looks for its broker every 2 s, and a look may hang for 7
-)
+COMES_BACK_WITHIN: Final = 35.0
+"""Seconds, ample: the consumer looks for its broker every 2 s, and a look may hang for 7."""
+
+BEGINS_WITHIN: Final = 8.0
+"""Seconds from the start of the engine until the consumer takes messages, of a broker that is there."""
 
 
 @dataclass(slots=True)
@@ -26,9 +29,14 @@ class Pulse:
         watch, send_pulse = self.engine.watch, self.engine.send_pulse
         if send_pulse is None:
             return
-        watch.moved(CONSUMER, leave=COMES_BACK_WITHIN)  # it connects after the engine has started
+        watch.moved(CONSUMER, leave=BEGINS_WITHIN)
+        await self._ask(send_pulse)
         while not self.engine.stopping:
-            if watch.quiet_for(CONSUMER) >= watch.limit / 3 and not await asyncio.to_thread(send_pulse):
-                watch.moved(CONSUMER, leave=COMES_BACK_WITHIN)
             await asyncio.sleep(watch.limit / 6)
+            if watch.quiet_for(CONSUMER) >= watch.limit / 3:
+                await self._ask(send_pulse)
         watch.forget(CONSUMER)
+
+    async def _ask(self, send_pulse: Callable[[], bool]) -> None:
+        if not await asyncio.to_thread(send_pulse):
+            self.engine.watch.moved(CONSUMER, leave=COMES_BACK_WITHIN)

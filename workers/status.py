@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from edits import stats
 from edits.errors import Unavailable
 from workers.clients import Clients
 
@@ -31,6 +30,8 @@ async def serve_status(engine: "Engine", clients: Clients, *, port: int | None) 
         return web.json_response(told, status=503 if unwell else 200)
 
     async def metrics(request: web.Request) -> web.Response:
+        from edits import stats  # noqa: PLC0415 - a worker need not be asked, and starts without it
+
         scope = request.query.get("scope")
         if scope not in {None, "process", "cluster"}:
             return web.Response(status=422, text="scope: process or cluster\n")

@@ -39,18 +39,21 @@ class Turn:
                 return
 
     def _is_put_back(self) -> bool:
-        circuit = self.clients.circuits.create
-        if self.clients.stopping():
-            self.put_back = "handed_back", Wait.FAIR_SHARE
-        elif circuit.shut_since(self.lease.began, self.claim.id):
+        if self.clients.circuits.create.shut_since(self.lease.began, self.claim.id):
             self.put_back = "not_sent", Wait.COOLDOWN
         return self.put_back is not None
 
     async def _is_now(self) -> bool:
-        """Else it has another slot, or is put back. A probe goes alone, and whenever it can."""
+        """Else it has another slot, or is put back. A probe goes alone, and whenever it can.
+
+        A process that ends still sends at the slots that it was given: nobody else can use them.
+        """
         probes = self.clients.circuits.create.probes
         if self.claim.id in probes or boot_time() - self._at <= self.clients.slot_good_for:
             return True
+        if self.clients.stopping():
+            self.put_back = "handed_back", Wait.FAIR_SHARE
+            return False
         try:
             self._at, probe = await self.clients.schedule.new_slot()
         except Shut:

@@ -77,7 +77,7 @@ class RunningStack:
         return children_of(self.pid)
 
     def worker_pids(self) -> list[int]:
-        return [pid for pid, command in self.part_pids().items() if " worker " in command and "celery" in command]
+        return [pid for pid, command in self.part_pids().items() if "-m workers " in command]
 
     def pid_of(self, words: str) -> int:
         """The part whose command has these words in it."""

@@ -1,4 +1,4 @@
-"""A worker as it is started in production, by Celery's own command, and what is seen of it from outside."""
+"""A worker as it is started in production, and what is seen of it from outside."""
 
 import contextlib
 import os
@@ -50,12 +50,15 @@ class Worker:
 
 @contextlib.contextmanager
 def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Worker]:
+    """With `options`, which are Celery's, by Celery's own command."""
     port = free_port()
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", ",".join(STEPS), "-E", *options]
+    queues = ",".join(STEPS)
+    own = ["-m", "workers", "--steps", queues, "--name", f"worker-{port}"]
+    celery = ["-m", "celery", "-A", "workers.app", "worker", "-Q", queues, "-E", "-n", f"worker-{port}@%h", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
     with (folder / f"worker-{port}.log").open("wb") as written:
         process = subprocess.Popen(
-            [*command, "-n", f"worker-{port}@localhost"],
+            [sys.executable, *(celery if options else own)],
             cwd=ROOT,
             env=inherited | environ | {"RETOUCH_METRICS__PORT": str(port)},
             stdout=written,

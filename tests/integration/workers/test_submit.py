@@ -251,11 +251,18 @@ async def test_a_task_id_is_held_until_redis_takes_it(rounds: Rounds) -> None:
     assert (edit.status, edit.tasks_bought) == (EditStatus.PROCESSING, 1)
 
 
-async def test_a_claim_not_yet_sent_when_the_worker_is_told_to_end_goes_back_into_the_queue(rounds: Rounds) -> None:
+async def test_a_worker_that_was_told_to_end_sends_what_has_its_slot_by_then(rounds: Rounds) -> None:
     edit_id = await rounds.accept()
-    ending = Submit(replace(rounds.clients, stopping=lambda: True))
-    claims, lease = await rounds.claim(Step.SUBMIT)
-    await ending.work(claims.claims[0], lease)
+    claim, lease = await rounds.claim_one(Step.SUBMIT)
+    await Submit(replace(rounds.clients, stopping=lambda: True)).work(claim, lease)
+    assert ((await rounds.edit(edit_id)).status, rounds.bought()) == (EditStatus.PROCESSING, 1)
+
+
+async def test_what_missed_its_slot_while_the_worker_ends_goes_back_into_the_queue(rounds: Rounds) -> None:
+    edit_id = await rounds.accept()
+    ending = Submit(replace(rounds.clients, stopping=lambda: True, slot_good_for=GOOD_FOR))
+    claim, lease = await rounds.claim_one(Step.SUBMIT)
+    await ending.work(replace(claim, send_at=boot_time() - 1), lease)
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.attempt, rounds.bought()) == (EditStatus.QUEUED, 1, 0)
     assert (await rounds.events(edit_id))[-1] == "handed_back"

@@ -16,17 +16,9 @@ def settings(**environ):
     return load(environ, None)
 
 
-def test_a_worker_takes_its_steps_as_queues_and_sends_events():
-    command = commands.worker(settings(), name="worker1", steps=("submit", "poll"))
-    assert command[:6] == (sys.executable, "-m", "celery", "-A", "workers.app", "worker")
-    assert " -Q submit,poll -E -n worker1@%h --without-gossip --without-mingle" in " ".join(command)
-    assert command[command.index("--pool") + 1] == "threads"
-
-
-@pytest.mark.parametrize(("steps", "threads"), [(("submit",), "4"), (commands.STEPS, "10")])
-def test_a_worker_has_two_threads_a_step_and_at_least_four(steps, threads):
-    command = commands.worker(settings(), name="w", steps=steps)
-    assert command[command.index("--concurrency") + 1] == threads
+def test_a_worker_is_told_its_name_and_its_steps():
+    command = commands.worker(name="worker1", steps=("submit", "poll"))
+    assert command == (sys.executable, "-m", "workers", "--name", "worker1", "--steps", "submit,poll")
 
 
 def test_the_api_listens_where_it_is_told():
@@ -46,7 +38,7 @@ def test_the_api_writes_no_paths_and_keeps_connections_longer_than_proxies_do():
 
 def test_no_secret_is_on_a_command_line():
     chosen = settings(RETOUCH_FLOWER__PASSWORD=SECRET, RETOUCH_API__ADMIN_KEY=SECRET, RETOUCH_SECRET_KEY=SECRET)
-    for command in (commands.api(chosen), commands.flower(), commands.worker(chosen, name="w")):
+    for command in (commands.api(chosen), commands.flower(), commands.worker(name="w")):
         assert SECRET not in " ".join(command)
 
 
