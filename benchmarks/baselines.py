@@ -1,11 +1,12 @@
-"""Runs the baselines beside the stand-in: the floor in a process of its own, the tutorial with a broker and workers."""
+"""Runs the baselines beside the stand-in: the floor in a process of its own, the queues with a broker and workers."""
 
 import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ from qubico.schemas import KontextRequest
 ASKED: Final[dict[str, Any]] = {
     "prompt": PROMPT, "image": IMAGE, "width": 1024, "height": 1024, "steps": 28, "seed": 1,
 }  # fmt: skip
+CELERY: Final = (sys.executable, "-m", "celery", "-A", "benchmarks.tutorial", "worker")
+TASKIQ: Final = (sys.executable, "-m", "taskiq")
 POOLS: Final = {"threads": ("threads", "32"), "prefork": ("prefork", "8")}
 LOOK_EVERY: Final = 0.1  # seconds
 
@@ -67,59 +70,111 @@ async def floor(provider: Provider, *, edits: int, warm: int, rate: float, gap: 
 
 async def tutorial(provider: Provider, *, pool: str, edits: int, warm: int, rate: float, gap: float) -> float:
     """Seconds of CPU of its workers for so many edits."""
+    command = (
+        *CELERY, "--pool", POOLS[pool][0], "--concurrency", POOLS[pool][1],
+        "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning",
+    )  # fmt: skip
+    async with _queued(provider, {"worker": command}, gap=gap) as queued:
+        return await queued.spent_on(edits, warm=warm, rate=rate, put=_by_celery(queued.broker))
+
+
+async def deferred(provider: Provider, *, edits: int, warm: int, rate: float, gap: float) -> float:
+    """Of taskiq: its worker and its scheduler."""
+    commands = {
+        "worker": (*TASKIQ, "worker", "benchmarks.deferred:broker", "--workers", "1", "--log-level", "WARNING"),
+        "scheduler": (
+            *TASKIQ, "scheduler", "benchmarks.deferred:scheduler", "--update-interval", "1", "--log-level", "WARNING",
+        ),
+    }  # fmt: skip
+    async with _queued(provider, commands, gap=gap) as queued, _by_taskiq(queued.broker) as put:
+        return await queued.spent_on(edits, warm=warm, rate=rate, put=put)
+
+
+Put = Callable[[str, dict[str, Any]], Awaitable[None]]
+"""Puts an edit on a queue as a web process would."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A broker and the processes of a design that works from it, beside the stand-in."""
+
+    broker: str
+    supervisor: Supervisor
+    standin: int
+
+    async def spent_on(self, edits: int, *, warm: int, rate: float, put: Put) -> float:
+        async with aiohttp.ClientSession() as http:
+            await _evenly(put, warm, rate=rate)
+            await _copied(http, self.standin, warm, within=STARTED_WITHIN)
+            before = self._spent()
+            await _evenly(put, edits, rate=rate)
+            await _copied(http, self.standin, warm + edits, within=STARTED_WITHIN + 10 * edits / rate)
+            return self._spent() - before
+
+    def _spent(self) -> float:
+        return sum(used_by(pid)[0] for name, pid in self.supervisor.pids().items() if name != "valkey")
+
+
+@asynccontextmanager
+async def _queued(provider: Provider, commands: Mapping[str, Sequence[str]], *, gap: float) -> AsyncIterator[_Queued]:
     async with beside_standin(provider) as (port, folder, ports):
         broker = ports.any()
+        url = f"redis://127.0.0.1:{broker}/0"
         environ = bare_environ() | {
-            "PYTHONPATH": str(ROOT), "BENCH_URL": f"http://127.0.0.1:{port}", "BENCH_FOLDER": str(folder),
-            "BENCH_GAP": str(gap), "BENCH_BROKER": f"redis://127.0.0.1:{broker}/0",
+            "PYTHONPATH": str(ROOT),
+            "BENCH_URL": f"http://127.0.0.1:{port}", "BENCH_FOLDER": str(folder), "BENCH_GAP": str(gap),
+            "BENCH_BROKER": url,
         }  # fmt: skip
-        kept = [
-            parts.valkey(broker, data_dir=folder, environment=bare_environ(), folder=folder),
-            _celery(*POOLS[pool], environ=environ, folder=folder),
-        ]
-        async with (
-            Supervisor(kept, logs=folder / "logs", say=say, grace=10) as supervisor,
-            aiohttp.ClientSession() as http,
-        ):
-            sent = _Sender(environ["BENCH_BROKER"], rate)
-            await sent.send(warm)
-            await _copied(http, port, warm, within=STARTED_WITHIN)
-            pid = supervisor.pids()["tutorial"]
-            before = used_by(pid)[0]
-            await sent.send(edits)
-            await _copied(http, port, warm + edits, within=STARTED_WITHIN + 10 * edits / rate)
-            return used_by(pid)[0] - before
+
+        async def ready() -> bool:
+            return (folder / "ready").exists()
+
+        kept = [parts.valkey(broker, data_dir=folder, environment=bare_environ(), folder=folder)] + [
+            Part(
+                name=name, command=tuple(command), environment=environ, ready=ready, order=1,
+                start_within=STARTED_WITHIN, folder=folder,
+            )
+            for name, command in commands.items()
+        ]  # fmt: skip
+        async with Supervisor(kept, logs=folder / "logs", say=say, grace=10) as supervisor:
+            yield _Queued(url, supervisor, port)
 
 
-def _celery(pool: str, concurrency: str, *, environ: dict[str, str], folder: Path) -> Part:
-    async def ready() -> bool:
-        return (folder / "ready").exists()
+def _by_celery(broker: str) -> Put:
+    from celery import Celery  # noqa: PLC0415 - the other baselines need none of it
 
-    command: Sequence[str] = (
-        sys.executable, "-m", "celery", "-A", "benchmarks.tutorial", "worker", "--pool", pool, "--concurrency",
-        concurrency, "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "warning",
-    )  # fmt: skip
-    return Part(
-        name="tutorial", command=tuple(command), environment=environ, ready=ready, order=1,
-        start_within=STARTED_WITHIN, folder=folder,
-    )  # fmt: skip
+    app = Celery("tutorial", broker=broker)
+
+    async def put(edit_id: str, asked: dict[str, Any]) -> None:
+        body = KontextRequest(**asked).wire()
+        app.send_task("benchmarks.tutorial.submit", args=[edit_id, body], ignore_result=True)
+
+    return put
 
 
-class _Sender:
-    """Puts messages on the tutorial's queue as its web process would."""
+@asynccontextmanager
+async def _by_taskiq(broker: str) -> AsyncIterator[Put]:
+    from taskiq.kicker import AsyncKicker  # noqa: PLC0415 - it may not be there
+    from taskiq_redis import ListQueueBroker  # noqa: PLC0415
 
-    def __init__(self, broker: str, rate: float) -> None:
-        from celery import Celery  # noqa: PLC0415 - the other baseline needs none of it
+    queue: Any = ListQueueBroker(broker)
 
-        self._app = Celery("tutorial", broker=broker)
-        self._rate = rate
+    async def put(edit_id: str, asked: dict[str, Any]) -> None:
+        await AsyncKicker("submit", queue, {}).kiq(edit_id, asked)
 
-    async def send(self, number: int) -> None:
-        loop = asyncio.get_running_loop()
-        began, body = loop.time(), KontextRequest(**ASKED).wire()
-        for i in range(number):
-            await asyncio.sleep(began + i / self._rate - loop.time())
-            self._app.send_task("benchmarks.tutorial.submit", args=[str(ULID()), body], ignore_result=True)
+    await queue.startup()
+    try:
+        yield put
+    finally:
+        await queue.shutdown()
+
+
+async def _evenly(put: Put, number: int, *, rate: float) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for i in range(number):
+        await asyncio.sleep(began + i / rate - loop.time())
+        await put(str(ULID()), ASKED)
 
 
 async def _copied(http: aiohttp.ClientSession, port: int, number: int, *, within: float) -> None:

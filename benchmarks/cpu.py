@@ -6,12 +6,13 @@ a busy machine stretches the time that a run takes more than what it finds.
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Final
 
 from benchmarks import baselines
 from benchmarks.colours import BESIDE, GOAL, OURS
 from benchmarks.provider import Provider
-from benchmarks.rounds import Design, goal, interleaved
+from benchmarks.rounds import Design, goal, interleaved, say
 from benchmarks.system import running
 
 READS: Final = 6
@@ -21,12 +22,19 @@ SIZES: Final = {"256 KiB": 256 * 1024, "1.8 MB": 1_800_000}
 WARM: Final = 60  # edits that are not counted
 RATE: Final = 100.0  # edits a second
 TUTORIAL_RATE: Final = 15.0  # more than one core does
+DEFERRED: Final = "taskiq, 256 KiB"
+DEFERRED_RATE: Final = 50.0  # so that its ticks, not the queue, are most of what a round takes
+DEFERRED_ROUNDS: Final = 1
 WITHIN: Final = 240.0  # seconds for a run to end
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
     edits, rounds = (800, 5) if full else (600, 3)
     found = interleaved(_designs(edits), rounds=rounds)
+    if find_spec("taskiq_redis"):  # its ticks of a second make a round long
+        found |= interleaved({DEFERRED: partial(_deferred, edits // 6)}, rounds=DEFERRED_ROUNDS)
+    else:
+        say("left out: taskiq, which is not installed (requirements-bench.lock)")
     return {"rate": RATE, "edits": edits, "reads": READS, "rounds": rounds, "ms": found, "goals": _goals(found)}
 
 
@@ -68,6 +76,13 @@ async def _tutorial(provider: Provider, pool: str, edits: int) -> dict[str, floa
     return {"worker": spent / edits * 1000}
 
 
+async def _deferred(edits: int) -> dict[str, float]:
+    spent = await baselines.deferred(
+        Provider(reads=READS, speed=SPEED), edits=edits, warm=WARM // 6, rate=DEFERRED_RATE, gap=GAP
+    )
+    return {"worker": spent / edits * 1000}
+
+
 def _goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     goals = [goal(f"workers' CPU ≤ 1.3 x floor, {name}", times(found, f"floor, {name}"), most=1.3) for name in SIZES]
     tutorial = min((name for name in found if name.startswith("tutorial")), key=lambda name: _median(found, name))
@@ -96,7 +111,8 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
         }
         for name, row in ms.items()
     ]
-    yield f"CPU of the workers, {found['reads']} reads an edit, medians of {found['rounds']} rounds", workers
+    once = f"; taskiq: {DEFERRED_ROUNDS}" if DEFERRED in ms else ""
+    yield f"CPU of the workers, {found['reads']} reads an edit, medians of {found['rounds']} rounds{once}", workers
     beside = [
         {
             "pictures": name,

@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import uvloop
 
@@ -17,6 +17,8 @@ from edits.links import Links
 from edits.storage import Storage, open_storage
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus
+
+MOST: Final = 20 * 1024 * 1024  # bytes of a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class Floor:
         while task.status is not TaskStatus.COMPLETED:
             await asyncio.sleep(self.gap)
             task = await self.client.get(task.task_id)
-        async with self.client.download(task.image_url or "", max_bytes=20 * 1024 * 1024) as file:
+        await self.keep(edit_id, task.task_id, task.image_url or "")
+
+    async def keep(self, edit_id: str, task_id: str, address: str) -> None:
+        async with self.client.download(address, max_bytes=MOST) as file:
             kept = await self.storage.put_stream(
-                result_key(edit_id, 1, "png"), file.chunks, content_type="image/png", max_bytes=20 * 1024 * 1024
+                result_key(edit_id, 1, "png"), file.chunks, content_type="image/png", max_bytes=MOST
             )
-        told = json.dumps({"id": edit_id, "task": task.task_id, "sha256": kept.sha256, "bytes": kept.bytes})
+        told = json.dumps({"id": edit_id, "task": task_id, "sha256": kept.sha256, "bytes": kept.bytes})
         await self.storage.put(manifest_key(edit_id), told.encode(), content_type="application/json")
 
 

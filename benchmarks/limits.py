@@ -28,7 +28,7 @@ SHORT: Final = (
 """The corners of the matrix, and each other case once."""
 
 WHOLE: Final = (
-    *(Cell(each, rate, "half restarted" if each > 1 else "steady", 16) for each, rate in product(PROCESSES, RATES)),
+    *(Cell(each, rate, "half restarted" if each > 1 else "steady", 14) for each, rate in product(PROCESSES, RATES)),
     *(Cell(each, rate, "no burst", 16) for each, rate in product(PROCESSES[::2], RATES)),
     *(Cell(each, rate, "refused", 0) for each, rate in product(PROCESSES[::2], RATES[1:])),
     *(Cell(each, float(CAP), "cap", 20) for each in PROCESSES),
