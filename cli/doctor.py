@@ -12,6 +12,7 @@ from config import addresses, joined
 from config.settings import Settings, SettingsError
 from edits import checks
 from edits.connection import connect
+from edits.crew import Crew
 from edits.errors import Unavailable
 from edits.schedule import Step
 
@@ -20,7 +21,7 @@ STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 WRONG_SETTINGS = 2
 
 State = checks.RedisState | Unavailable
-Crew = checks.Crew | Unavailable
+Told = Crew | Unavailable
 _T = TypeVar("_T")
 
 
@@ -75,7 +76,7 @@ async def _bounded(name: str, looking: Awaitable[list[Finding]]) -> list[Finding
         return [fail(name, f"no answer within {WITHIN:.0f} s", "see whether it runs and can be reached from here")]
 
 
-async def _read(settings: Settings) -> tuple[State, Crew]:
+async def _read(settings: Settings) -> tuple[State, Told]:
     redis = connect(settings.redis_url or "")
     try:
         return await asyncio.gather(_or_away(checks.look(redis)), _or_away(checks.crew(redis, settings.namespace)))
@@ -102,7 +103,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield warn("settings", "RETOUCH_API__ADMIN_KEY is not set here", "set it on every host that runs `retouch api`")
 
 
-def _workers(crew: Crew) -> Iterator[Finding]:
+def _workers(crew: Told) -> Iterator[Finding]:
     if isinstance(crew, Unavailable):
         yield warn("workers", f"not known: {crew}")
         return
@@ -126,7 +127,7 @@ def _workers(crew: Crew) -> Iterator[Finding]:
         yield ok("workers.chains", "every process works on each of its steps")
 
 
-def _ceilings(settings: Settings, crew: Crew) -> Iterator[Finding]:
+def _ceilings(settings: Settings, crew: Told) -> Iterator[Finding]:
     ours = {
         "creates_per_second": settings.qubico.creates_per_second,
         "reads_per_second": settings.qubico.reads_per_second,

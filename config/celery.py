@@ -18,6 +18,9 @@ from config.settings import Settings
 # A step's queue bears its name, and its one task is `retouch.<step>`.
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
 
+# Seconds between two of the events by which Flower knows that a worker is there; Celery's own 2 are for nobody.
+SAID_TO_FLOWER = 10.0
+
 
 class SteadyConnection(Connection):
     """Looks every two seconds for a broker that is away.
@@ -67,9 +70,11 @@ def _broker(address: RedisAddress, *, namespace: str) -> dict[str, Any]:
         # A message taken by a worker that died comes back after this. Slices take a second, so 120 is long; chains do
         # not wait for it, a missing one is started again by any worker.
         "visibility_timeout": 120,
-        # The defaults (10 and 10) look for such messages every 100 s only.
-        "unacked_restore_interval": 5,
+        # Looked for twice a minute: each look is five commands, and nothing waits for such a message.
+        "unacked_restore_interval": 30,
         "unacked_restore_throttle": 1,
+        # No message of ours has a priority; else a queue is four lists, and all of them are asked for each time.
+        "priority_steps": [0],
         # Without these a server that hangs holds a worker for ever. BRPOP asks for 1 s, so 5 never cuts it short.
         "socket_timeout": 5,
         "socket_connect_timeout": 2,

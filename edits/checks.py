@@ -4,7 +4,6 @@ All that is needed comes from INFO, which managed services leave open where CONF
 """
 
 import asyncio
-import json
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -16,10 +15,10 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from edits import clock, kinds
 from edits.connection import LOST, connect
+from edits.crew import Crew, ask, crew_of
 from edits.errors import RedisUnfit, Unavailable
 from edits.kinds import Foreign
 from edits.repository import CALL_TIMEOUT
-from edits.schedule import Step
 
 log = structlog.get_logger()
 
@@ -59,16 +58,6 @@ class RedisState:
         if self.policy != POLICY:
             return f"its maxmemory-policy {self.policy} may throw accepted edits away: set it to {POLICY}"
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Crew:
-    """The worker processes that live: how many on each step, chains that run, ceilings they were given."""
-
-    processes: int
-    on: dict[Step, int]
-    chains: dict[Step, int]
-    ceilings: dict[str, tuple[float, ...]]  # each value once, lowest first
 
 
 async def look(redis: Redis) -> RedisState:
@@ -164,25 +153,6 @@ async def _crew(redis: Redis, namespace: str) -> Crew:
     pipe = redis.pipeline(transaction=False)
     pipe.time()
     pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
-    pipe.hgetall(f"{namespace}:wanted")
-    pipe.zrange(f"{namespace}:live", 0, -1, withscores=True)
-    for step in Step:
-        pipe.zrange(f"{namespace}:live:{step}", 0, -1, withscores=True)
-        pipe.hgetall(f"{namespace}:chain:{step}")
-    server, kept, wanted, live, *by_step = await pipe.execute()
-    now = clock.reckon(server, *kept)
-    alive = {process for process, until in live if until > now}
-    values: dict[str, set[float]] = {}
-    for process, text in wanted.items():
-        for name, value in json.loads(text).items() if process in alive else ():
-            if name != "beat":  # which an older release tells with them
-                values.setdefault(name, set()).add(float(value))
-    return Crew(
-        processes=len(alive),
-        on={step: sum(until > now for _, until in rows) for step, rows in zip(Step, by_step[0::2], strict=True)},
-        chains={
-            step: sum(name.startswith("a") and int(until) >= now for name, until in slots.items())
-            for step, slots in zip(Step, by_step[1::2], strict=True)
-        },
-        ceilings={name: tuple(sorted(given)) for name, given in values.items()},
-    )
+    ask(pipe, namespace)
+    server, kept, *told = await pipe.execute()
+    return crew_of(told, now=clock.reckon(server, *kept))

@@ -13,8 +13,8 @@ import structlog
 
 log = structlog.get_logger()
 
-EVERY: Final = 1.0
-"""Seconds between two looks of a process that has something to ask."""
+EVERY: Final = 2.5
+"""Seconds between two looks of a process that has something to ask; half of `UNSEEN`."""
 
 SURE_WITHIN: Final = 1.0
 """Seconds a look may take: of a slower one it is not known when it was."""

@@ -13,12 +13,12 @@ from edits.schedule import Step
 
 KINDS: Final = {
     "abandoned": "zset", "awaited": "zset", "beat": "string", "ceilings": "hash", "chain": "hash", "claim": "string",
-    "clock": "string", "counted": "string", "doubt": "hash", "due": "zset", "e": "hash", "expiring": "zset",
-    "ext": "zset", "fresh": "zset", "gate": "hash", "i": "string", "idem": "string", "idle": "zset", "index": "zset",
-    "lags": "zset", "limit": "hash", "live": "zset", "mark": "string", "pauses": "list", "purge": "hash", "q": "zset",
-    "queued": "string", "retention": "zset", "served": "zset", "stats": "hash", "t": "string", "task": "string",
-    "tenants": "zset", "tick": "string", "took": "list", "unknown": "zset", "vtime": "string", "wanted": "hash",
-    "weights": "hash", "x": "hash",
+    "clock": "string", "counted": "string", "crew": "hash", "doubt": "hash", "due": "zset", "e": "hash",
+    "expiring": "zset", "ext": "zset", "fresh": "zset", "gate": "hash", "i": "string", "idem": "string",
+    "idle": "zset", "index": "zset", "lags": "zset", "limit": "hash", "live": "zset", "mark": "string",
+    "pauses": "list", "purge": "hash", "q": "zset", "queued": "string", "retention": "zset", "served": "zset",
+    "stats": "hash", "t": "string", "task": "string", "tenants": "zset", "tick": "string", "took": "list",
+    "unknown": "zset", "vtime": "string", "wanted": "hash", "weights": "hash", "x": "hash",
 }  # fmt: skip
 """By the first part of a key's name, as in the map of `repository.py`."""
 

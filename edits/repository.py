@@ -19,14 +19,17 @@ What has no expiry is removed with its edit, or holds one small value a name.
 {ns}:took:{steps}      list: what the latest tasks took, the latest first (completed.lua)
 {ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
 {ns}:claim:{nonce}     the answer of a claim, 30 s
-{ns}:limit:{name}, :gate, :ceilings, :wanted   limits and circuits (_limits.lua), the account's gate, ceilings
+{ns}:limit:{name}, :gate, :ceilings   limits and circuits (_limits.lua), the account's gate, the ceilings that hold
 {ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
 {ns}:beat:{process}    the last heartbeat whose counts were added, a day
 {ns}:served            zset: the servers that these data had, by the number each gave out last (_served.lua)
 {ns}:doubt, :awaited, :fresh:{tenant}   only while the data may lack something: what, who must speak, what is bought
 {ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
-{ns}:live[:{step}]     zset: worker processes by when their heartbeat runs out
-{ns}:chain:{step}      hash: number and time-out of the chain in each slot     {ns}:idle:{step}  zset: sleeping chains
+{ns}:live              zset: worker processes by when their heartbeat runs out
+{ns}:crew              hash: what each of them said last: steps, ceilings, the chains it runs (_crew.lua)
+{ns}:live:{step}, :wanted   the same as an older release reads and says it, only while a process of it lives
+{ns}:chain:{step}      hash: number and time-out of the chain in each slot, `on`: how many processes live for the step
+{ns}:idle:{step}       zset: sleeping chains
 {ns}:mark              written before waiting for replicas
 {ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
 {ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time, by tests

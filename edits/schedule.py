@@ -21,7 +21,7 @@ LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are g
 NEW_SLOT_WITHIN: Final = timedelta(
     seconds=1
 )  # one for a claim that missed its own stands behind all that are given out
-IDLE: Final = timedelta(seconds=15)  # longest sleep of a chain: wake-ups may be lost
+IDLE: Final = timedelta(seconds=30)  # longest sleep of a chain: wake-ups may be lost
 HEARTBEAT: Final = timedelta(seconds=2)
 ASKED_AGAIN_FOR: Final = timedelta(seconds=15)  # less than the answer of a claim is kept
 ASKED_AGAIN_AFTER: Final = timedelta(milliseconds=200)

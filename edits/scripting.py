@@ -157,7 +157,7 @@ class Scripts:
         return unknown
 
     async def _look_at_clock(self, connection: AbstractConnection) -> None:
-        """Ahead of a batch, so that its decisions know what time it is; once a second, and again to judge a gap."""
+        """Ahead of a batch, now and then (`clock.EVERY`), so that it knows the time; and again to judge a gap."""
         script = SCRIPTS["tick"]
         for _ in range(3):
             argument = json.dumps({"judged": self._clock.verdict} if self._clock.verdict else {})

@@ -11,14 +11,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edits import clock, errors, fairness
+from edits import clock, crew, errors, fairness
 from edits.admission import Admission
 from edits.connection import LOST
 from edits.limiter import OPERATIONS
 from edits.models import Priority
 from edits.records import FORMAT
 from edits.repository import CALL_TIMEOUT, EditRepository
-from edits.schedule import Step
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
@@ -63,8 +62,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         pipe.zcard(f"{ns}:due:{place}")
     pipe.zcard(f"{ns}:abandoned")
     pipe.zrange(f"{ns}:tenants", 0, -1)
-    for step in Step:
-        pipe.hgetall(f"{ns}:chain:{step}")
+    crew.ask(pipe, ns)
     for operation in OPERATIONS:
         pipe.hget(f"{ns}:limit:{operation}", "half")
     pipe.exists(f"{ns}:doubt")
@@ -85,13 +83,12 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
         "queued": max(0, int(queued or 0)),
         "oldest": 0 if oldest is None else (now - oldest) / 1000,
-        "chains": dict(zip(Step, answers[7 : 7 + len(Step)], strict=True)),
-        "outages": dict(zip(OPERATIONS, answers[7 + len(Step) :], strict=False)),
+        "chains": crew.crew_of(answers[7 : 7 + crew.ASKED], now=now).chains,
+        "outages": dict(zip(OPERATIONS, answers[7 + crew.ASKED :], strict=False)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
         "shut": answers[-6],
         "unknown": answers[-5],
-        "now": now,
     }
 
 
@@ -167,8 +164,7 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     yield from _limits(read)
     yield _outages(read)
     chains = GaugeMetricFamily("retouch_chains_alive", "Chains that were heard of lately.", labels=["step"])
-    for step, slots in read["chains"].items():
-        alive = sum(1 for name, until in slots.items() if name.startswith("a") and int(until) >= read["now"])
+    for step, alive in read["chains"].items():
         chains.add_metric([step], alive)
     yield chains
 

@@ -17,7 +17,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import SteadyAMQP, celery_config, leave_neighbours_alone
+from config.celery import SAID_TO_FLOWER, SteadyAMQP, celery_config, leave_neighbours_alone
 from config.errors import SettingsError
 from config.joined import load_for_process
 from config.logging import configure
@@ -115,13 +115,14 @@ def _log(**_: Any) -> None:
 
 
 @signals.worker_init.connect
-def _start(**_: Any) -> None:
+def _start(sender: Any, **_: Any) -> None:
     """The chains of a process are those of the queues that it was told to consume."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Celery's own handler stands, nothing is in hand
     _refuse_unfit_redis()
+    sender.options["heartbeat_interval"] = sender.options.get("heartbeat_interval") or SAID_TO_FLOWER
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
     app.amqp.queues.select_add(Queue(_own_queue, Exchange(""), auto_delete=True, expires=OWN_QUEUE_LIFE))
     _engine = Engine(

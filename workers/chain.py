@@ -9,14 +9,15 @@ from typing import Final
 
 import structlog
 
-from edits.schedule import IDLE, Link
+from edits.schedule import Link
 from edits.scripting import ScriptError
 from workers.engine import Engine
 from workers.lease import Lease
 
 log = structlog.get_logger()
 
-SLICE: Final = 5.0  # seconds a busy link works; an idle one may take longer, and all end at once when the process does
+SLICE: Final = 5.0  # seconds a busy link works; all end at once when the process does
+IDLE_SLICE: Final = 60.0  # seconds an idle one waits, looking in between (schedule.IDLE)
 TICK: Final = 0.02  # seconds between claims, so that what falls due together is claimed together
 TROUBLE: Final = 1.0  # seconds to wait when Redis does not answer
 
@@ -39,9 +40,12 @@ async def run_link(engine: Engine, link: Link) -> Link | None:
 
 
 async def _work(engine: Engine, link: Link) -> None:
-    """Claims and works until the slice is over; an idle slice sleeps until the next due time or a wake-up."""
+    """Claims and works until the slice is over; an idle slice sleeps until the next due time or a wake-up.
+
+    Where neither came until its end, nothing is claimed any more: the next link does so at once.
+    """
     loop = asyncio.get_running_loop()
-    busy_until, idle_until = loop.time() + SLICE, loop.time() + IDLE.total_seconds()
+    busy_until, idle_until = loop.time() + SLICE, loop.time() + IDLE_SLICE
     while not engine.stopping:
         with engine.watch.during(f"chain {link.slot} of {link.step}"):
             rest = await _turn(engine, link)
@@ -53,7 +57,9 @@ async def _work(engine: Engine, link: Link) -> None:
         elif now >= idle_until:
             return
         else:
-            await engine.sleep(link.step, min(rest, idle_until - now))
+            woken = await engine.sleep(link.step, min(rest, idle_until - now))
+            if not woken and loop.time() >= idle_until:
+                return
             busy_until = max(busy_until, loop.time() + TICK)
 
 

@@ -18,6 +18,7 @@ from config.settings import Settings
 from config.watch import LOOP, Watch
 from edits import checks
 from edits.claims import Claim, Claims
+from edits.clock import boot_time
 from edits.connection import LOST
 from edits.errors import RedisUnfit, Unavailable
 from edits.schedule import HEARTBEAT, Link, Step
@@ -39,6 +40,7 @@ log = structlog.get_logger()
 Answer = TypeVar("Answer")
 
 FITNESS_EVERY: Final = 30  # heartbeats, a minute: whether Redis may still keep edits
+OVERSLEPT: Final = 10.0  # seconds that a heartbeat's pause took: this process or its whole machine stood still
 UNFIT: Final = 2  # exit code, the same as at the start
 
 
@@ -166,12 +168,14 @@ class Engine:
         if not self.stopping:
             self._wakes[step].clear()
 
-    async def sleep(self, step: Step, seconds: float) -> None:
-        """Until somebody wakes this step, at most so long."""
-        event = self._wakes[step]
-        if not self.stopping:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), seconds)
+    async def sleep(self, step: Step, seconds: float) -> bool:
+        """Until somebody wakes this step, at most so long; whether it was woken."""
+        if self.stopping:
+            return True
+        try:
+            return await asyncio.wait_for(self._wakes[step].wait(), seconds)
+        except TimeoutError:
+            return False
 
     def wake_all(self) -> None:
         for event in self._wakes.values():
@@ -180,6 +184,7 @@ class Engine:
     async def _heartbeats(self, clients: Clients) -> None:
         fit_for = 0  # heartbeats until Redis is looked at again; it may be another one each time it was away
         while True:
+            shut = clients.schedule.shut
             try:
                 missing = await clients.schedule.heartbeat(self.steps, list(self.running), counts=clients.requests)
                 if fit_for <= 0:
@@ -197,7 +202,16 @@ class Engine:
             for link in [] if self.stopping else missing:
                 log.info("chain.started", step=link.step, slot=link.slot, number=link.number)
                 await asyncio.to_thread(self.start_chain, link)
-            await asyncio.sleep(HEARTBEAT.total_seconds())
+            if clients.schedule.shut != shut:
+                self.wake_all()
+            await self._until_next_beat()
+
+    async def _until_next_beat(self) -> None:
+        """Chains sleep by a clock that stands still with the machine: they look when that goes on again."""
+        began = boot_time()
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        if boot_time() - began > OVERSLEPT:
+            self.wake_all()
 
     async def _listen(self, clients: Clients) -> None:
         """Wake-ups are only hints, lost while the connection is: after each (re)subscription everybody looks."""

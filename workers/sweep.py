@@ -24,7 +24,7 @@ from workers.limits import reading
 
 log = structlog.get_logger()
 
-LOOKS_EVERY: Final = 10.0  # seconds between looks for paid tasks that are due to be read, and for what is too old
+LOOKS_EVERY: Final = 30.0  # seconds between looks for paid tasks that are due to be read, and for what is too old
 ABANDONED_AT_ONCE: Final = 5
 READ_WITHIN: Final = 10.0  # seconds; a provider that is slow or closed for long must not hold the chain
 

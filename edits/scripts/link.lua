@@ -4,9 +4,8 @@
 -- Returns ok|stale|surplus.
 need('step', 'slot', 'number', 'grace', 'nonce')
 local chain = key('chain', A.step)
-local live = redis.call('ZCOUNT', key('live', A.step), string.format('(%.0f', NOW), '+inf')
-if A.slot >= math.max(1, live) then return 'surplus' end
-local seen = redis.call('HMGET', chain, 'n' .. A.slot, 'h' .. A.slot)
+local seen = redis.call('HMGET', chain, 'n' .. A.slot, 'h' .. A.slot, 'on')
+if A.slot >= math.max(1, tonumber(seen[3] or A.slot + 1)) then return 'surplus' end
 local number = tonumber(seen[1] or -1)
 if number == A.number + 1 and seen[2] == A.nonce then return 'ok' end
 if number ~= A.number then return 'stale' end

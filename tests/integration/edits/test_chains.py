@@ -124,7 +124,7 @@ async def test_whoever_leaves_is_forgotten_with_its_ceilings(core: Core):
     worker, _ = await _start(core)
     assert await worker.heartbeat(STEPS, [], leave=True) == []
     keys = await core.dump()
-    assert [name for name in keys if name.startswith(("live", "wanted", "ceilings"))] == []
+    assert [name for name in keys if name.startswith(("live", "crew", "wanted", "ceilings"))] == []
 
 
 async def test_a_chain_alive_beyond_the_horizon_is_started_again(core: Core):
@@ -168,8 +168,8 @@ async def test_nobody_is_woken_for_work_that_comes_after_the_sleep(core: Core):
     claim = await core.submitting()
     async with core.redis.pubsub(ignore_subscribe_messages=True) as listener:
         await listener.subscribe(core.key("wake"))
-        await core.claims("poll")  # sleeps for 15 s
-        await core.bought(claim, first_look=20)
+        await core.claims("poll")  # sleeps for 30 s
+        await core.bought(claim, first_look=35)
         assert await _wakes(core, listener) == []
         other = await core.submitting()
         await core.bought(other, first_look=5)

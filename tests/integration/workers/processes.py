@@ -88,6 +88,10 @@ class Events:
     def names(self) -> set[str]:
         return {event["name"] for event in list(self.heard) if event["type"] == "task-received"}
 
+    def said_every(self) -> set[float]:
+        """Seconds between two events by which a worker says that it is there."""
+        return {event["freq"] for event in list(self.heard) if event["type"].startswith("worker-")}
+
     def done(self, uuids: list[str]) -> bool:
         return set(uuids) <= {event["uuid"] for event in list(self.heard) if event["type"] == "task-succeeded"}
 

@@ -15,7 +15,7 @@ import pytest
 
 from config.settings import Settings
 from edits.models import EditStatus, Wait
-from edits.schedule import Link, Step
+from edits.schedule import IDLE, Link, Step
 from tests.integration.workers.conftest import OpenRounds, with_leases
 from tests.integration.workers.rounds import Rounds, until
 from workers import chain
@@ -96,7 +96,7 @@ async def test_a_sleeping_engine_wakes_as_soon_as_an_edit_is_accepted(quick: Rou
         await until(lambda: ended(quick, edit_id))
         waited = {str(event.wait): event.duration_ms for event in await quick.clients.schedule.timeline(edit_id)}
         assert (await quick.edit(edit_id)).status is EditStatus.SUCCEEDED
-        assert waited[Wait.FAIR_SHARE] < 2000  # asleep it would have been for 15 s
+        assert waited[Wait.FAIR_SHARE] < 2000  # asleep it would have been for 30 s
         assert waited[Wait.COPY] < 2000
     assert quick.bought() == 1
 
@@ -156,6 +156,44 @@ async def test_stopping_ends_an_idle_slice_and_hands_its_chain_on(rounds: Rounds
         assert await asyncio.wait_for(running, 2) == Link(Step.POLL, link.slot, link.number + 1)
 
 
+async def test_an_idle_slice_ends_without_another_claim_and_the_next_link_makes_it(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "IDLE_SLICE", 0.5)
+
+    async def sleeps_until() -> float | None:
+        return await rounds.redis.zscore(rounds.key("idle", "poll"), carrier.engine.clients.schedule.process)
+
+    with process(rounds.clients.settings, steps=[Step.POLL], carrying=False) as carrier:
+        link = await started(carrier, Step.POLL)
+        running = asyncio.create_task(carrier.one(link))
+        await until(lambda: asleep(rounds, Step.POLL))
+        first = await sleeps_until()
+        following = await running
+        assert following == Link(Step.POLL, link.slot, link.number + 1)
+        assert await sleeps_until() == first
+        await carrier.one(following)
+        second = await sleeps_until()
+        assert first is not None
+        assert second is not None
+        assert second > first
+
+
+async def test_whoever_hears_that_the_data_may_lack_something_looks_at_once(rounds: Rounds) -> None:
+    """And not only when its idle chain would look anyway."""
+    with process(rounds.clients.settings, steps=[Step.ADOPT]) as carrier:
+        await until(lambda: asleep(rounds, Step.ADOPT))
+        await until(lambda: len(carrier.engine.running) == 1)
+        now = round(await rounds.now() * 1000)
+        doubt = {"shut": now, "mark": now - 1000, "settled": now - 1000, "lost": 1, "crew": 1}
+        await rounds.redis.hset(rounds.key("doubt"), mapping=doubt)
+
+        async def is_looked_for() -> bool:
+            return bool(await rounds.redis.hexists(rounds.key("doubt"), "holder"))
+
+        await until(is_looked_for, within=IDLE.total_seconds() * 0.8)
+
+
 async def test_what_is_in_hand_is_finished_before_the_engine_closes(rounds: Rounds) -> None:
     edit_id = await rounds.accept("winter [fault:hang]")
     with process(with_leases(rounds.clients.settings, create_timeout=1.5), steps=[Step.SUBMIT]) as carrier:
@@ -191,14 +229,14 @@ async def test_who_is_told_to_end_twice_waits_for_no_create(rounds: Rounds) -> N
 
 async def test_an_engine_that_closed_is_counted_no_more(rounds: Rounds) -> None:
     async def lives() -> bool:
-        count: int = await rounds.redis.zcard(rounds.key("live", "sweep"))
+        count: int = await rounds.redis.zcard(rounds.key("live"))
         return count == 1
 
     before = len(await rounds.redis.client_list())
     with process(rounds.clients.settings, steps=[Step.SWEEP]):
         await until(lives)
-    assert await rounds.redis.zcard(rounds.key("live", "sweep")) == 0
     assert await rounds.redis.zcard(rounds.key("live")) == 0
+    assert await rounds.redis.exists(rounds.key("crew")) == 0
 
     async def hung_up() -> bool:
         return len(await rounds.redis.client_list()) == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import redis as redis_sync
 
+from config.celery import SAID_TO_FLOWER
 from config.settings import load
 from tests.integration.workers.processes import ROOT, STEPS, all_succeed, listening, rounds_of, worker
 from tests.integration.workers.rounds import until
@@ -24,6 +25,7 @@ async def test_edits_flow_through_a_worker_and_its_events_name_the_steps(
             await all_succeed(rounds, [await rounds.accept(f"number {number}") for number in range(20)])
             await until(running.has_all_chains)
             await until(lambda: events.names() >= {f"retouch.{step}" for step in STEPS})  # and pulses
+            await until(lambda: events.said_every() == {SAID_TO_FLOWER})
 
             # Messages that are delivered twice: each is of a link that has run already.
             number = int(await rounds.redis.hget(rounds.key("chain", "poll"), "n0"))

@@ -7,7 +7,8 @@ import pytest
 from cli import doctor, examining
 from cli.findings import Level
 from config.settings import load
-from edits.checks import Crew, RedisState
+from edits.checks import RedisState
+from edits.crew import Crew
 from edits.errors import Unavailable
 from edits.schedule import Step
 

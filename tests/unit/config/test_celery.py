@@ -73,7 +73,7 @@ def test_the_knobs_that_were_measured_have_their_values():
     assert conf.broker_connection_max_retries is None
     assert conf.worker_send_task_events is True
     options = conf.broker_transport_options
-    assert (options["visibility_timeout"], options["unacked_restore_interval"]) == (120, 5)
+    assert (options["visibility_timeout"], options["unacked_restore_interval"]) == (120, 30)
     assert options["unacked_restore_throttle"] == 1
     assert (options["socket_timeout"], options["socket_connect_timeout"]) == (5, 2)
     assert options["health_check_interval"] == 10
