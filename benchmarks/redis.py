@@ -6,32 +6,15 @@ the machine stretch times, not that. Commands are those that scripts call; trips
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, Final
-
-from redis.asyncio import Redis
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmarks.colours import BESIDE, OURS
+from benchmarks.life import LEASE, ROOM, SNOOZES, TOGETHER, World, live, new_edit
 from benchmarks.rounds import goal, spread
 from benchmarks.spent import server, spent
 from edits.acceptance import Accepted
-from edits.admission import Caps
-from edits.claims import Claim
-from edits.models import Edit, EditInput, EditResult, new_id
-from edits.outcomes import Outcomes
 from edits.repository import EditRepository
-from edits.schedule import Schedule, Step
-
-SNOOZES: Final = 4
-TOGETHER: Final = 50  # calls on their way at once, as of a busy worker
-LEASE: Final = timedelta(minutes=10)
-ROOM: Final = Caps(max_queued=1_000_000)
-HASH: Final = "a" * 64
-"""Of pictures that nobody ever sees."""
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
@@ -64,123 +47,13 @@ def _spreads(rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return {name: spread([row[name] for row in rows]) for name in rows[0]}
 
 
-# The life of an edit, step by step
-
-
-@dataclass
-class _World:
-    client: Redis
-    edits: int
-    at_once: int
-    found: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.repository = EditRepository(self.client, namespace="bench")
-        self.schedule = Schedule(self.repository.scripts, 1e6, 1e6, 1_000_000)
-        self.outcomes = Outcomes(self.repository.scripts)
-
-    @asynccontextmanager
-    async def step(self, name: str) -> AsyncIterator[None]:
-        before = await spent(self.client)
-        yield
-        after = await spent(self.client)
-        self.found[name] = {what: (after[what] - before[what]) / self.edits for what in after}
-
-    async def each(self, calls: list[Callable[[], Awaitable[Any]]]) -> list[Any]:
-        answers = []
-        for start in range(0, len(calls), self.at_once):
-            answers += await asyncio.gather(*[call() for call in calls[start : start + self.at_once]])
-        return answers
-
-    async def decided(self, calls: list[Callable[[], Awaitable[Any]]]) -> None:
-        if not all(await self.each(calls)):
-            raise RuntimeError("a decision did not count: what was measured is not the life of an edit")
-
-    async def claims(self, step: Step | None, *, with_input: bool = True) -> list[Claim]:
-        found: list[Claim] = []
-        while len(found) < self.edits:
-            if step is None:
-                got = await self.schedule.claim_submit(TOGETHER, lease=LEASE)
-            else:
-                got = await self.schedule.claim_due(step, TOGETHER, lease=LEASE, wakes=step, with_input=with_input)
-            found += got.claims
-            await asyncio.sleep(0 if got.claims else got.next)
-        return found
-
-
 async def _life(edits: int, *, at_once: int) -> dict[str, dict[str, float]]:
     async with server() as client:
-        world = _World(client, edits, at_once)
-        await world.repository.accept_many([(_edit(), None)], ROOM)  # loads the scripts
+        world = World(client, edits, at_once)
+        await world.repository.accept_many([(new_edit(), None)], ROOM)  # loads the scripts
         await world.schedule.claim_submit(1, lease=LEASE)
-        fresh = [_edit() for _ in range(edits)]
-        async with world.step("accept"):
-            await world.each([partial(_accept, world, edit) for edit in fresh])
-        await _bought(world)
-        await _read(world)
-        await _stored(world)
+        await live(world)
         return world.found
-
-
-async def _accept(world: _World, edit: Edit) -> Accepted:
-    return await world.repository.accept(edit, idempotency=None, max_queued=ROOM.max_queued)
-
-
-async def _bought(world: _World) -> None:
-    async with world.step("claim to submit"):
-        claims = await world.claims(None)
-    async with world.step("bought"):
-        await world.decided([
-            partial(world.outcomes.bought, claim.id, attempt=1, task_id=f"task-{claim.id}", how="answer")
-            for claim in claims
-        ])  # fmt: skip
-
-
-async def _read(world: _World) -> None:
-    outcomes, began = world.outcomes, datetime.now(UTC)
-    for number in range(SNOOZES + 1):
-        async with world.step(f"claim to read {number}"):
-            claims = await world.claims(Step.POLL, with_input=False)
-        if number == SNOOZES:
-            break
-        look = partial(
-            outcomes.snooze,
-            delay=0,
-            looked=True,
-            task_status="processing" if number else "pending",
-            started_at=began if number else None,
-        )
-        async with world.step(f"snooze {number}"):
-            await world.decided([partial(look, claim) for claim in claims])
-    async with world.step("completed"):
-        await world.decided([
-            partial(
-                outcomes.completed, claim, address="https://img.example/result.png", started_at=began, ended_at=began,
-                units=200_000,
-            )
-            for claim in claims
-        ])  # fmt: skip
-
-
-async def _stored(world: _World) -> None:
-    async with world.step("claim to store"):
-        claims = await world.claims(Step.STORE)
-    at = round(time.time() * 1000)
-    results = [
-        EditResult(key=f"{claim.id}/result.png", content_type="image/png", bytes=1, sha256=HASH, width=8, height=8)
-        for claim in claims
-    ]
-    async with world.step("succeed"):
-        await world.decided([
-            partial(world.outcomes.succeed, claim, result, at=at, extension="png")
-            for claim, result in zip(claims, results, strict=True)
-        ])  # fmt: skip
-
-
-def _edit() -> Edit:
-    now = datetime.now(UTC)
-    asked = EditInput(prompt="make it night " * 10, image="https://img.example/1.png", seed=7, width=1024, height=768)
-    return Edit(id=new_id(), livemode=False, input=asked, created_at=now, updated_at=now)
 
 
 # Thousands at once
@@ -189,9 +62,9 @@ def _edit() -> Edit:
 async def _bulk(edits: int, fsync: str) -> dict[str, float]:
     async with server(fsync) as client:
         repository = EditRepository(client, namespace="bench")
-        await repository.accept_many([(_edit(), None)], ROOM)
+        await repository.accept_many([(new_edit(), None)], ROOM)
         await client.config_set("latency-tracking-info-percentiles", "50 99 100")
-        asked = [(_edit(), None) for _ in range(edits)]
+        asked = [(new_edit(), None) for _ in range(edits)]
         await client.config_resetstat()
         before, began = await spent(client), time.perf_counter()
         taken = await repository.accept_many(asked, ROOM)

@@ -2,11 +2,12 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as NotUp
 
 from cli.commands import valkey
@@ -17,19 +18,28 @@ from edits.connection import connect
 @asynccontextmanager
 async def server(fsync: str = "always") -> AsyncIterator[Redis]:
     with tempfile.TemporaryDirectory() as folder:
-        ports = Ports()
-        port = ports.any()
-        command = [fsync if word == "always" else word for word in valkey(port, Path(folder))]
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
-        client = connect(f"redis://127.0.0.1:{port}/0")
-        try:
-            await _until_up(client)
+        async with server_on(Path(folder), fsync=fsync) as (client, _):
             yield client
-        finally:
-            await client.aclose(close_connection_pool=True)
-            process.terminate()
-            await process.wait()
-            ports.release()
+
+
+@asynccontextmanager
+async def server_on(
+    folder: Path, *, fsync: str = "always", under: Sequence[str] = (), patience: float | None = None
+) -> AsyncIterator[tuple[Redis, int]]:
+    """One with the data in `folder`, and its process; `under` another program, whose slowness asks for `patience`."""
+    ports = Ports()
+    port = ports.any()
+    command = [fsync if word == "always" else word for word in valkey(port, folder)]
+    process = await asyncio.create_subprocess_exec(*under, *command, stdout=asyncio.subprocess.DEVNULL)
+    client = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=patience)
+    try:
+        await _until_up(client)
+        yield client, process.pid
+    finally:
+        await client.aclose(close_connection_pool=True)
+        process.terminate()
+        await process.wait()
+        ports.release()
 
 
 async def _until_up(client: Redis) -> None:
@@ -37,7 +47,7 @@ async def _until_up(client: Redis) -> None:
         while True:
             try:
                 await client.ping()
-            except NotUp:
+            except (NotUp, BusyLoadingError):
                 await asyncio.sleep(0.05)
             else:
                 return

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import growth, pacing, page
+from benchmarks import growth, instructions, pacing, page
 from benchmarks.__main__ import RESULTS
 from benchmarks.load import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
@@ -82,3 +82,16 @@ def test_the_page_shows_what_is_kept_however_often_it_is_written(tmp_path):
     assert "\nold\n" not in "".join(first)
     page.write(RESULTS, page=written, readme=readme)
     assert (written.read_text(), readme.read_text()) == first
+
+
+@pytest.mark.parametrize("counted", [True, False], ids=["with valgrind", "without"])
+def test_without_valgrind_the_time_of_a_step_is_told_alone(counted):
+    many = {"accept": 100.0, "snooze": 130.0}
+    counts = {1_000: {"accept": 400.0, "snooze": 300.0}, 100_000: {"accept": 404.0, "snooze": 390.0}}
+    steps = instructions.told(counts if counted else {}, {"accept": 100.0, "snooze": 100.0}, many)
+    goals = instructions.goals(steps)
+    assert [row["times as long"] for row in steps] == [1.0, 1.3]
+    assert [row.get("times") for row in steps] == ([1.01, 1.3] if counted else [None, None])
+    met = [goal["met"] for goal in goals]
+    assert met == (["NO", "yes"] if counted else ["yes"])
+    assert ("snooze" in goals[0]["goal"]) is counted
