@@ -9,6 +9,17 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-_NAMES: Final = ("cpu", "redis", "pacing", "limits", "inflight", "instructions", "accepting", "idle", "growth")
+_NAMES: Final = (
+    "cpu",
+    "pieces",
+    "redis",
+    "pacing",
+    "limits",
+    "inflight",
+    "instructions",
+    "accepting",
+    "idle",
+    "growth",
+)
 
 QUESTIONS: Final[dict[str, Callable[[], Any]]] = {name: partial(import_module, f"benchmarks.{name}") for name in _NAMES}
