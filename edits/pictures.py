@@ -1,6 +1,6 @@
 """Which pictures we take, by their bytes alone whatever their sender says, and which sizes may be asked for.
 
-`PictureCheck` and `inspect` follow the structure only and are cheap; `open_fully` decodes and belongs in a thread.
+`PictureCheck` and `inspect` follow the structure only and are cheap; `opened` decodes and belongs in a thread.
 """
 
 import base64
@@ -12,7 +12,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import product
 from typing import Final
 
@@ -28,7 +27,6 @@ __all__ = [
     "PictureInvalid",
     "inspect",
     "nearest_size",
-    "open_fully",
     "opened",
     "orientation",
     "parse_data_uri",
@@ -44,9 +42,6 @@ SIDE_STEP: Final = 8
 
 _DATA_URI = re.compile(r"data:([^,;]{0,100})(;[^,]{0,100})?,", re.IGNORECASE)
 _UPLOAD_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
-
-_QUARTER_TURNS: Final = frozenset({5, 6, 7, 8})
-"""EXIF orientations that lay the picture on its side."""
 
 _DECODER_FAULTS: Final = (
     OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, MemoryError,
@@ -92,16 +87,6 @@ def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PictureInfo:
     check = PictureCheck(max_pixels=max_pixels)
     check.feed(data)
     return check.finish()
-
-
-def open_fully(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PictureInfo:
-    """Decodes the picture once, and tells how it is to be held. It works for tens of milliseconds: call it in a thread.
-
-    The structure and its caps come first, so that no bomb is unpacked.
-    """
-    info = inspect(data, max_pixels=max_pixels)
-    with opened(data, info) as picture:
-        return replace(info, turned=orientation(picture) in _QUARTER_TURNS)
 
 
 @contextmanager

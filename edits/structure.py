@@ -33,15 +33,6 @@ class PictureInfo:
     extension: str
     width: int
     height: int
-    turned: bool = False
-
-    @property
-    def oriented_width(self) -> int:
-        return self.height if self.turned else self.width
-
-    @property
-    def oriented_height(self) -> int:
-        return self.width if self.turned else self.height
 
 
 def check_size(width: int, height: int, max_pixels: int) -> tuple[int, int]:

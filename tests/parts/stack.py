@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from tests.parts.valkey import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = (sys.executable, "-m", "cli")
+PATIENT = (sys.executable, "-m", "tests.parts.patient")
+"""The same, waiting longer for what it asks than a loaded machine keeps it waiting."""
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
 START_WITHIN = 90.0  # seconds; a bound of a wait that ends with success costs nothing
 STOP_WITHIN = 90.0
@@ -124,13 +126,16 @@ def environment(folder: Path, **settings: str) -> dict[str, str]:
 
 
 def program(
-    *arguments: str, folder: Path, environ: Mapping[str, str], seconds: float = 120.0
+    *arguments: str,
+    folder: Path,
+    environ: Mapping[str, str],
+    seconds: float = 120.0,
+    command: Sequence[str] = PROGRAM,
 ) -> "subprocess.CompletedProcess[bytes]":
-    command = [*PROGRAM, *arguments]
     env = dict(environ)
     nothing = subprocess.DEVNULL
     return subprocess.run(
-        command, cwd=folder, env=env, stdin=nothing, capture_output=True, timeout=seconds, check=False
+        [*command, *arguments], cwd=folder, env=env, stdin=nothing, capture_output=True, timeout=seconds, check=False
     )
 
 

@@ -1,10 +1,14 @@
-"""Celery tasks by which a test breaks the worker that runs them: `celery … worker -I tests.parts.wedges`."""
+"""Celery tasks by which a test breaks the worker that runs them: `celery … worker -I tests.parts.wedges`.
+
+Only from then on is its limit as short as each is told (seconds): what a busy machine takes for its start is no stall.
+"""
 
 import asyncio
 import time
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from celery import shared_task
 from kombu.asynchronous import get_event_loop
 
@@ -12,18 +16,36 @@ from edits.schedule import Step
 from workers import app as worker
 from workers.engine import StepWork
 
+log = structlog.get_logger()
+
 FOR_LONG = 600.0
+BEATS = 30
+
+
+def _hasten(limit: float) -> None:
+    watch = worker._engine.watch
+    watch.excuse()
+    watch.limit, watch._period = limit, limit / BEATS
+
+
+@shared_task(name="wedge.none")
+def wedge_none(limit: float) -> None:
+    """Nothing but the short limit."""
+    _hasten(limit)
+    log.info("wedge.hastened")
 
 
 @shared_task(name="wedge.loop")
-def wedge_loop() -> None:
+def wedge_loop(limit: float) -> None:
     """The engine's loop is held by something that blocks."""
+    _hasten(limit)
     worker._engine.loop.call_soon_threadsafe(time.sleep, FOR_LONG)
 
 
 @shared_task(name="wedge.consumer")
-def wedge_consumer() -> None:
+def wedge_consumer(limit: float) -> None:
     """Celery's own loop hangs: the process lives, its engine runs on, and no message is taken any more."""
+    _hasten(limit)
     get_event_loop().call_soon(time.sleep, FOR_LONG)
 
 
@@ -39,15 +61,16 @@ class _Never:
 
 
 @shared_task(name="wedge.chain")
-def wedge_chain() -> None:
+def wedge_chain(limit: float) -> None:
     """A claim of step poll never comes back."""
-
+    _hasten(limit)
     engine = worker._engine
     engine.work[Step.POLL] = _Never(engine.work[Step.POLL])
     engine.loop.call_soon_threadsafe(engine.wake_all)
 
 
 @shared_task(name="wedge.pool")
-def wedge_pool() -> None:
+def wedge_pool(limit: float) -> None:
     """A thread of the pool is lost."""
+    _hasten(limit)
     time.sleep(FOR_LONG)

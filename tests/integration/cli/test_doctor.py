@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from edits.connection import connect
 from edits.limiter import Limiter, outages
 from edits.scripting import Scripts
 from tests.parts.sandbox import Sandbox, run_sandbox
-from tests.parts.stack import environment, program
+from tests.parts.stack import PATIENT, PROGRAM, environment, program
 from tests.parts.valkey import free_port, server_binary, start_server
 
 SECRET = "a-secret-of-thirty-two-bytes-or-more"
@@ -25,8 +25,11 @@ PROVIDER_KEY = "provider-key-nobody-may-see"
 NOBODY = "http://127.0.0.1:{}"
 
 
-def diagnosed(folder: Path, *options: str, **settings: str) -> tuple[int, list[dict[str, Any]], str]:
-    answer = program("doctor", "--json", *options, folder=folder, environ=environment(folder, **settings))
+def diagnosed(
+    folder: Path, *options: str, command: Sequence[str] = PATIENT, **settings: str
+) -> tuple[int, list[dict[str, Any]], str]:
+    asked = ("doctor", "--json", *options)
+    answer = program(*asked, folder=folder, environ=environment(folder, **settings), command=command)
     assert answer.returncode in {0, 1, 2}, answer.stderr.decode()
     text = answer.stdout.decode() + answer.stderr.decode()
     return answer.returncode, [json.loads(line) for line in answer.stdout.splitlines()], text
@@ -97,7 +100,7 @@ def test_with_everything_down_each_fault_is_named_within_seconds_and_no_secret_s
         "RETOUCH_PUBLIC_URL": NOBODY.format(free_port()),
     }
     began = time.monotonic()
-    code, findings, text = diagnosed(tmp_path, **settings)
+    code, findings, text = diagnosed(tmp_path, command=PROGRAM, **settings)
     assert time.monotonic() - began < 60  # some 2 s where nothing else runs
     assert code == 1
     failed = {finding["check"] for finding in findings if finding["level"] == "fail"}
@@ -142,10 +145,11 @@ def test_what_hangs_is_given_up_within_seconds(tmp_path: Path) -> None:
             "RETOUCH_PUBLIC_URL": NOBODY.format(port),
         }
         began = time.monotonic()
-        code, findings, _ = diagnosed(tmp_path, **settings)
+        code, findings, _ = diagnosed(tmp_path, command=PROGRAM, **settings)
     assert time.monotonic() - began < 90  # some 8 s where nothing else runs
     assert code == 1
     failed = {finding["check"] for finding in findings if finding["level"] == "fail"}
+    failed.discard("clock")  # not known, or given up: one question of it may take two thirds of the time
     assert failed == {"redis", "broker", "storage", "provider", "public_url"}
 
 

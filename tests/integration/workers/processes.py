@@ -1,6 +1,7 @@
 """A worker as it is started in production, and what is seen of it from outside."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from workers.clients import open_clients
 
 ROOT = Path(__file__).parents[3]
 STEPS = [str(step) for step in Step]
+Told = tuple[str, int, int]
+"""Step, slot and number of a link."""
 
 
 @dataclass
@@ -31,6 +34,7 @@ class Worker:
     process: "subprocess.Popen[bytes]"
     port: int
     log: Path
+    name: str
 
     def health(self) -> dict[str, Any]:
         try:
@@ -44,6 +48,11 @@ class Worker:
         assert self.process.poll() is None, "the worker ended"
         return int(self.health().get("chains", 0))
 
+    def started(self) -> set[Told]:
+        """The first links of the chains that it missed, as it says in its log."""
+        told = (json.loads(line) for line in self.log.read_text().splitlines() if '"chain.started"' in line)
+        return {(line["step"], line["slot"], line["number"]) for line in told}
+
     def has_all_chains(self) -> bool:
         return self.chains() == len(STEPS)
 
@@ -52,11 +61,12 @@ class Worker:
 def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Worker]:
     """With `options`, which are Celery's, by Celery's own command."""
     port = free_port()
+    name = f"worker-{port}"
     queues = ",".join(STEPS)
-    own = ["-m", "workers", "--steps", queues, "--name", f"worker-{port}"]
-    celery = ["-m", "celery", "-A", "workers.app", "worker", "-Q", queues, "-E", "-n", f"worker-{port}@%h", *options]
+    own = ["-m", "workers", "--steps", queues, "--name", name]
+    celery = ["-m", "celery", "-A", "workers.app", "worker", "-Q", queues, "-E", "-n", f"{name}@%h", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
-    with (folder / f"worker-{port}.log").open("wb") as written:
+    with (folder / f"{name}.log").open("wb") as written:
         process = subprocess.Popen(
             [sys.executable, *(celery if options else own)],
             cwd=ROOT,
@@ -65,7 +75,7 @@ def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Wor
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Worker(process, port, Path(written.name))
+            yield Worker(process, port, Path(written.name), name)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -84,6 +94,14 @@ class Events:
         with self.app.connection() as connection:
             self.receiver = self.app.events.Receiver(connection, handlers={"*": self.heard.append})
             self.receiver.capture(limit=None, timeout=None, wakeup=False)
+
+    def links(self) -> dict[Told, str]:
+        """Which worker has received each link."""
+        return {
+            (event["name"].removeprefix("retouch."), *json.loads(event["args"])): event["hostname"].partition("@")[0]
+            for event in list(self.heard)
+            if event["type"] == "task-received" and event["name"].removeprefix("retouch.") in STEPS
+        }
 
     def names(self) -> set[str]:
         return {event["name"] for event in list(self.heard) if event["type"] == "task-received"}

@@ -12,20 +12,22 @@ from celery import Celery
 from config import watch
 from config.celery import celery_config
 from config.settings import load
-from tests.integration.workers.processes import STEPS, Worker, all_succeed, rounds_of, worker
+from tests.integration.workers.processes import STEPS, Worker, all_succeed, listening, rounds_of, worker
 from tests.integration.workers.rounds import until
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import free_port, server_binary, start_server
 
 WEDGES = ("-I", "tests.parts.wedges")
 LIMIT = 3.0
+AT_FIRST = {"RETOUCH_STALL_LIMIT": "15s"}
+"""Until a wedge shortens it: half of it is what a busy machine may take for a claim."""
 
 
 def send(environ: dict[str, str], wedge: str, *, times: int = 1) -> None:
     app = Celery("test")
     app.conf.update(celery_config(load(environ, dotenv=None)))
     for _ in range(times):
-        app.send_task(f"wedge.{wedge}", queue="poll")
+        app.send_task(f"wedge.{wedge}", args=[LIMIT], queue="poll")
     app.close()
 
 
@@ -50,7 +52,7 @@ def status(running: Worker) -> int:
 async def test_a_worker_that_stands_still_says_what_and_ends(
     environ: dict[str, str], tmp_path: Path, wedge: str, named: str
 ) -> None:
-    environ |= {"RETOUCH_STALL_LIMIT": f"{LIMIT:g}s", "RETOUCH_SHUTDOWN_GRACE": "5s"}
+    environ |= AT_FIRST | {"RETOUCH_SHUTDOWN_GRACE": "5s"}
     with worker(environ, tmp_path, *WEDGES) as stalling:
         await until(stalling.has_all_chains)
         await until(lambda: status(stalling) == 200)
@@ -68,13 +70,15 @@ async def test_a_redis_that_is_away_or_a_process_that_was_stopped_is_no_stall(
     environ: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     port = free_port()
-    environ |= {"RETOUCH_REDIS_URL": f"redis://127.0.0.1:{port}/0", "RETOUCH_STALL_LIMIT": f"{LIMIT:g}s"}
+    environ |= AT_FIRST | {"RETOUCH_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
     server = start_server(server_binary(), tmp_path / "valkey", port)
     try:
-        with worker(environ, tmp_path) as running:
+        with worker(environ, tmp_path, *WEDGES) as running:
             await until(running.has_all_chains)
+            send(environ, "none")
+            await until(lambda: "wedge.hastened" in running.log.read_text())
             running.process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(LIMIT + 1)  # longer than the limit, as a laptop's sleep would be
+            await asyncio.sleep(LIMIT + 1)  # as a laptop's sleep would be
             running.process.send_signal(signal.SIGCONT)
             server.kill()
             server.wait(90)
@@ -112,6 +116,8 @@ async def test_a_worker_ends_when_the_redis_that_comes_back_may_not_keep_edits(
 async def test_a_new_worker_has_a_chain_of_each_step_at_once(environ: dict[str, str], tmp_path: Path) -> None:
     with worker(environ, tmp_path) as first:
         await until(first.has_all_chains)
-        with worker(environ, tmp_path) as second:
-            await until(lambda: second.chains() > 0)
-            await until(second.has_all_chains, within=12)  # an idle slice of the first one would last for 15 s
+        with listening(load(environ, dotenv=None)) as events, worker(environ, tmp_path) as second:
+            await until(lambda: {step for step, _, _ in second.started()} == set(STEPS))
+            await until(lambda: second.started() <= events.links().keys())
+            # Where all consume, an idle link of the first one would hold them up for 15 s.
+            assert {events.links()[link] for link in second.started()} == {second.name}

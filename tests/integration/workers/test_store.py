@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edits import layout, manifest, pictures
+from edits import layout, manifest
 from edits.models import CostState, EditError, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds, picture
+from tests.unit.edits.samples import open_fully
 
 
 async def completed(rounds: Rounds, prompt: str = "winter") -> str:
@@ -58,7 +59,7 @@ async def test_a_result_is_kept_with_its_type_hash_and_size(
     assert result is not None
     assert result.key == layout.result_key(edit_id, 1, extension)
     data = await rounds.clients.storage.get(result.key)
-    info = pictures.open_fully(data)
+    info = open_fully(data)
     assert (result.bytes, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (result.content_type, result.width, result.height) == (content_type, info.width, info.height)
     assert info.content_type == content_type

@@ -7,6 +7,7 @@ from random import Random
 
 from PIL import ExifTags, Image
 
+from edits import pictures
 from edits.pictures import PictureInfo
 
 
@@ -25,6 +26,13 @@ def turned(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     return exif
+
+
+def open_fully(data: bytes) -> PictureInfo:
+    """As uploads are opened: the structure and its caps first, so that no bomb is unpacked."""
+    info = pictures.inspect(data)
+    with pictures.opened(data, info):
+        return info
 
 
 ANIMATION = {"save_all": True, "append_images": [picture("RGBA").rotate(90)], "duration": 50}

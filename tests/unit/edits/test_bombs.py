@@ -10,7 +10,7 @@ from PIL import Image
 
 from edits import cleaning, formats, pictures, structure
 from edits.pictures import PictureInvalid
-from tests.unit.edits.samples import END, EXPECTED, SAMPLES, header, png, saved
+from tests.unit.edits.samples import END, EXPECTED, SAMPLES, header, open_fully, png, saved
 
 CAP = 10 * 1024 * 1024
 ROWS = (b"IDAT", zlib.compress(bytes(24 * (1 + 40 * 3))))
@@ -107,9 +107,9 @@ def of_scans(number: int) -> bytes:
 
 def test_a_jpeg_of_many_scans_is_refused() -> None:
     most = formats._JPEG_MOST_SCANS
-    assert pictures.open_fully(of_scans(most)) == EXPECTED["jpeg"]
+    assert open_fully(of_scans(most)) == EXPECTED["jpeg"]
     with pytest.raises(PictureInvalid, match="64 scans"):
-        pictures.open_fully(of_scans(most + 1))
+        open_fully(of_scans(most + 1))
 
 
 @pytest.mark.parametrize("side", [65_500, 65_501])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edits import pictures
 from edits.pictures import PictureCheck, PictureInvalid
-from tests.unit.edits.samples import END, EXPECTED, PIXELS, SAMPLES, expected, header, picture, png, saved
+from tests.unit.edits.samples import END, EXPECTED, PIXELS, SAMPLES, expected, header, open_fully, picture, png, saved
 
 samples = pytest.mark.parametrize("name", SAMPLES)
 drawn_samples = st.sampled_from(sorted(SAMPLES))
@@ -75,7 +75,7 @@ def test_however_a_file_is_cut_into_chunks_the_answer_is_the_same(data: bytes, c
 @given(anything)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on damaged notes
 def test_whatever_comes_it_is_a_picture_or_refused_and_nothing_else_is_raised(data: bytes):
-    for look in (pictures.inspect, pictures.open_fully):
+    for look in (pictures.inspect, open_fully):
         try:
             info = look(data)
         except PictureInvalid:
@@ -179,7 +179,7 @@ def test_bytes_after_the_end_of_a_jpeg_are_let_through():
         pytest.param(b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff" * 6, id="webp"),
     ],
 )
-@pytest.mark.parametrize("look", [pictures.inspect, pictures.open_fully])
+@pytest.mark.parametrize("look", [pictures.inspect, open_fully])
 def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes, look: object):
     with pytest.raises(PictureInvalid, match="million") as refused:
         look(data)
