@@ -19,6 +19,7 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
 from benchmarks.steady import STEPS, Figures, Held
 from benchmarks.system import running
+from workers.in_hand import PERMITS
 
 PROCESSES: Final = (1, 2, 4, 8)
 UNFINISHED: Final = 300  # edits, and as many more for each process that has a core
@@ -106,12 +107,25 @@ def binds(figures: Mapping[str, float]) -> str:
     """What is used up; if nothing is, what comes closest to it."""
     found = next((name for name in ORDER if figures[name] >= FULL), None)
     if found is None:
-        closest = max(ORDER, key=lambda name: figures[name])
-        return f"nothing is used up; most: {ORDER[closest]}, {figures[closest]:.0%}"
+        return _crowded(figures) or _most(figures)
     if found == "machine" and figures["others"] > OTHERS:
         return f"{ORDER[found]} ({figures['others']:.0%} by programs beside the benchmark)"
     step = found.partition(": ")[2]
     return ORDER[found] + (f", each held for {figures[f'held_ms: {step}']:.0f} ms" if step in STEPS else "")
+
+
+def _crowded(figures: Mapping[str, float]) -> str | None:
+    """The step that more edits wait for than its permits would take, though no permit is always in hand."""
+    step = max(STEPS, key=lambda step: figures[f"waiting: {step}"] / PERMITS[step])
+    waiting = figures[f"waiting: {step}"]
+    if waiting < PERMITS[step] * figures["processes"]:
+        return None
+    return f"claims to {step}: {waiting:.0f} edits wait, {figures[f'permits: {step}']:.0%} of the permits are in hand"
+
+
+def _most(figures: Mapping[str, float]) -> str:
+    most = max(ORDER, key=lambda name: figures[name])
+    return f"nothing is used up; most: {ORDER[most]}, {figures[most]:.0%}"
 
 
 def _medians(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

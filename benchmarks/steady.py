@@ -24,6 +24,7 @@ from edits.schedule import Step
 from edits.scripting import BATCH
 from workers.in_hand import PERMITS
 
+TENANT: Final = "default"
 FED_EVERY: Final = 0.05  # seconds
 LOOK_EVERY: Final = 0.2  # seconds
 CLAIMED: Final = 10_000  # ms ahead: a step looks at nothing so late, but each lease ends later
@@ -97,6 +98,7 @@ class Held:
         processes, cores = len(busy), os.cpu_count() or 1
         claimed = {step: fmean(numbers) for step, numbers in seen.claimed.items()}
         return {
+            "processes": processes,
             "rate": of["ended"] / seconds,
             "worker_ms": of["workers"] / of["ended"] * 1000,
             "redis_ms": of["redis"] / of["ended"] * 1000,
@@ -110,6 +112,7 @@ class Held:
             "batch": of["calls"] / of["trips"] / BATCH,
             "connections": sum(claimed.values()) / CONNECTIONS / processes,
             **{f"permits: {step}": claimed[step] / PERMITS[step] / processes for step in STEPS},
+            **{f"waiting: {step}": fmean(seen.waiting[step]) for step in STEPS},
             **{f"held_ms: {step}": claimed[step] / of["ended"] * seconds * 1000 for step in STEPS},
         }
 
@@ -120,14 +123,20 @@ class _Seen:
 
     calls: list[float] = field(default_factory=list)
     claimed: dict[Step, list[int]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    waiting: dict[Step, list[int]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    """Due by now, and claimed by nobody."""
 
     async def look(self, redis: Redis) -> None:
         began = time.perf_counter()
         await redis.set("bench:write", "1", px=1000)
         self.calls.append(time.perf_counter() - began)
         now = time.time() * 1000
-        for step, claimed in self.claimed.items():
-            claimed.append(int(await redis.zcount(f"{NAMESPACE}:due:{step}", now + CLAIMED, "+inf")))
+        for step in STEPS:
+            due = f"{NAMESPACE}:due:{step}"
+            self.claimed[step].append(int(await redis.zcount(due, now + CLAIMED, "+inf")))
+            queue = step is Step.SUBMIT  # what has not been claimed yet is in the fair queue
+            waits = await redis.zcard(f"{NAMESPACE}:q:{TENANT}") if queue else await redis.zcount(due, "-inf", now)
+            self.waiting[step].append(int(waits))
 
 
 def _busy() -> float:

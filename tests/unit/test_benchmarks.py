@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import growth, instructions, pacing, page
+from benchmarks import growth, instructions, pacing, page, steady
 from benchmarks.__main__ import RESULTS
 from benchmarks.load import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
@@ -46,12 +46,14 @@ def test_a_request_tells_its_length():
         pytest.param({"redis": 0.95, "workers": 0.6}, "Redis: its core", id="Redis"),
         pytest.param({"workers": 0.95, "permits: poll": 1.0}, "the workers: a core each", id="the workers"),
         pytest.param({"permits: store": 0.91}, "permits to store, each held for 40 ms", id="permits"),
+        pytest.param({"waiting: store": 300.0}, "claims to store: 300 edits wait, 10% of the permits", id="a crowd"),
         pytest.param({"disk": 0.5}, "nothing is used up; most: Redis: its disk, 50%", id="nothing"),
         pytest.param({"machine": 1, "others": 0.4}, "the machine: all its cores (40% by programs", id="a busy machine"),
     ],
 )
 def test_what_binds_first_is_what_is_used_up(used, named):
-    figures = dict.fromkeys([*growth.ORDER, "others"], 0.1) | {"held_ms: store": 40.0} | used
+    waiting = dict.fromkeys((f"waiting: {step}" for step in steady.STEPS), 3.0)
+    figures = dict.fromkeys([*growth.ORDER, "others"], 0.1) | waiting | {"processes": 2, "held_ms: store": 40.0} | used
     assert growth.binds(figures).startswith(named)
 
 
