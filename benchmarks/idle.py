@@ -1,17 +1,21 @@
 """Question: what does a system with nothing to do cost? And how soon is it awake for one edit.
 
-Idle: CPU of the worker processes, all steps in each, and all commands that Redis counts, those inside scripts included.
+Idle: CPU of the worker processes, all steps in each, and all commands that Redis counts, those inside scripts included,
+and who asks for them. Both systems stand side by side, for a minute: so long a chain with nothing to do waits.
 One edit: what its life took beside the task at the provider and the lag of the read that saw the task's end.
 """
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import aiohttp
 
+from benchmarks.colours import GOAL, OURS
+from benchmarks.overheard import overhear
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
 from benchmarks.system import NAMESPACE, System, running
@@ -19,36 +23,46 @@ from benchmarks.system import NAMESPACE, System, running
 PROCESSES: Final = (1, 2)
 SETTLED: Final = 8.0  # seconds after the start, in which chains begin and workers look around
 SPEED: Final = 30.0  # tasks of one second
+MOST_CPU, MOST_COMMANDS, MOST_ADDED = 0.5, 20, 50  # % of a core a process, a second, ms: the goals
+SHADES: Final = ("#c0563c", "#d88a6f", "#ecc3b2", "#8a939b", "#c3c9ce")
+OWN: Final = Counter(monitor=1, info=1)  # what the question itself asks in between
 BESIDE: Final = 3.0  # seconds between two edits, so that each one finds an idle system
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    idle = {str(number): asyncio.run(_idle(number, seconds=60.0 if full else 20.0)) for number in PROCESSES}
+    idle = asyncio.run(_all_idle(seconds=180.0 if full else 60.0))
     alone = asyncio.run(_alone(edits=20 if full else 6))
     return {"idle": idle, "alone": alone, "goals": _goals(idle, alone)}
+
+
+async def _all_idle(*, seconds: float) -> dict[str, Any]:
+    figures = await asyncio.gather(*(_idle(number, seconds=seconds) for number in PROCESSES))
+    return dict(zip(map(str, PROCESSES), figures, strict=True))
 
 
 async def _idle(processes: int, *, seconds: float) -> dict[str, Any]:
     async with running(Provider(), workers=processes) as system:
         await asyncio.sleep(SETTLED)
         before, counted, began = await system.used(), await _commands(system), time.monotonic()
-        await asyncio.sleep(seconds)
+        heard = await overhear(system.redis, seconds=seconds)
         passed = time.monotonic() - began
         after = await _commands(system)
         used = (await system.used()).since(before)
     say(f"{processes} idle: {used.cpu['worker'] / passed:.2%} of a core")
-    rates = {name: (times - counted.get(name, 0)) / passed for name, times in after.items() if name != "info"}
+    rates = {name: times / passed for name, times in (after - counted - OWN).items()}
     return {
         "cpu_percent": used.cpu["worker"] / processes / passed * 100,
         "redis_percent": used.cpu["valkey"] / passed * 100,
         "commands": sum(rates.values()),
+        "calls": heard.calls / passed,
+        "by": {asker: number / passed for asker, number in heard.by.most_common()},
         "most": dict(sorted(rates.items(), key=lambda pair: -pair[1])[:8]),
     }
 
 
-async def _commands(system: System) -> dict[str, int]:
+async def _commands(system: System) -> Counter[str]:
     told = await system.redis.info("commandstats")
-    return {name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in told.items()}
+    return Counter({name.removeprefix("cmdstat_"): int(figures["calls"]) for name, figures in told.items()})
 
 
 async def _alone(*, edits: int) -> dict[str, Any]:
@@ -91,11 +105,11 @@ def _goals(idle: Mapping[str, Any], alone: Mapping[str, Any]) -> list[dict[str, 
         row
         for number, figures in idle.items()
         for row in (
-            goal(f"an idle process of {number}: % of a core, at most", figures["cpu_percent"], most=0.5),
-            goal(f"commands of Redis a second with {number} idle, at most", figures["commands"], most=20),
+            goal(f"an idle process of {number}: % of a core, at most", figures["cpu_percent"], most=MOST_CPU),
+            goal(f"commands of Redis a second with {number} idle, at most", figures["commands"], most=MOST_COMMANDS),
         )
     ]
-    return [*each, goal("one edit on an idle system: ms added, at most", alone["added_ms"]["median"], most=50)]
+    return [*each, goal("one edit on an idle system: ms added, at most", alone["added_ms"]["median"], most=MOST_ADDED)]
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -107,8 +121,9 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
                 "processes": number,
                 "a process, % of a core": figures["cpu_percent"],
                 "Redis, % of a core": figures["redis_percent"],
+                "calls a second": figures.get("calls", ""),
                 "commands of Redis a second": figures["commands"],
-                "most of them": ", ".join(f"{name} {rate:.1f}" for name, rate in list(figures["most"].items())[:5]),
+                "by": ", ".join(f"{asker} {rate:.1f}" for asker, rate in _asked(figures).items()),
             }
             for number, figures in found["idle"].items()
         ],
@@ -126,3 +141,30 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
             for who, name in (("its record", "added_ms"), ("a client that waits for it", "seen_ms"))
         ],
     )
+
+
+def _asked(figures: Mapping[str, Any]) -> Mapping[str, float]:
+    """Commands a second by who asks; a result that was kept before they were told apart has only their sum."""
+    by: Mapping[str, float] = figures.get("by", {"all": figures["commands"]})
+    return by
+
+
+def picture(found: Mapping[str, Any], figure: Any) -> None:
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    names = [f"{number} idle" for number in found["idle"]]
+    rows = list(found["idle"].values())
+    reached = [0.0] * len(rows)
+    askers = dict.fromkeys(asker for row in rows for asker in _asked(row))
+    for asker, colour in zip(askers, SHADES, strict=False):
+        rates = [_asked(row).get(asker, 0.0) for row in rows]
+        left.barh(names, rates, left=reached, color=colour, label=asker, height=0.5)
+        reached = [before + rate for before, rate in zip(reached, rates, strict=True)]
+    left.axvline(MOST_COMMANDS, **GOAL)
+    left.set_xlabel("commands of Redis a second, those inside scripts included")
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
+    bars = right.barh(names, [row["cpu_percent"] for row in rows], color=OURS, height=0.5)
+    right.bar_label(bars, fmt="%.2f", padding=4)
+    right.axvline(MOST_CPU, **GOAL)
+    right.set_xlabel("a process, % of a core; dashed: the goals")
+    for axes in (left, right):
+        axes.invert_yaxis()
