@@ -23,7 +23,7 @@ from workers.in_hand import PERMITS
 
 PROCESSES: Final = (1, 2, 4, 8)
 UNFINISHED: Final = 300  # edits, and as many more for each process that has a core
-SETTLED: Final = 7.0  # seconds, in which the pace is learned and every step has come to work
+SETTLED: Final = 6.0  # seconds, in which the pace is learned and every step has come to work
 FULL: Final = 0.9  # of what there is: that is what binds
 OTHERS: Final = 0.1  # of the machine: so much of it is worth telling
 DELAY_MS: Final = 2.0

@@ -56,7 +56,7 @@ Piece = Callable[[], Awaitable[object]]
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    return asyncio.run(_measure(times=1000 if full else 300, rounds=5))
+    return asyncio.run(_measure(times=1000 if full else 300, rounds=5 if full else 3))
 
 
 async def _measure(*, times: int, rounds: int) -> dict[str, Any]:
