@@ -24,7 +24,10 @@ class Learned:
     stretch: float = 1.0
     seen: list[Took] = field(default_factory=list)
     number: int = 0
-    _pace: Pace = field(default_factory=lambda: Pace.learned([]))
+    _pace: Pace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._pace = Pace.learned(self.seen)
 
     def look(self, age: float, running: float | None) -> float:
         return self._pace.stretched(self.stretch).next_look(age, running=running)

@@ -37,7 +37,7 @@ class Shape:
         return [self.draw(chance) for _ in range(number)]
 
     def floor(self, lag: float) -> float:
-        """Reads that no schedule can do without at this mean lag, the last one included.
+        """Reads that theory needs at this mean lag, the last one included. Where reads are few, a little fewer will do.
 
         Gaps g(t) cost the integral of S/g in reads and that of f * g/2 in lag; both are least at g = c * sqrt(S/f).
         """

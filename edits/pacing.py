@@ -1,36 +1,41 @@
 """When to ask about a task again, learned from how long such tasks took. Pure: time is passed in.
 
-The hazard h is the chance per second that a task ends now, given that it has not yet. Gaps of c / sqrt(h) find ends
-with the least mean lag that so many reads can buy; c follows from the lag wanted, and grows when reads are short.
+Its rule: the looks are those that cost least in reads and lag together (`edits.looks`), and lag is worth fewer reads
+while reads are short.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import exp, sqrt
+from math import exp, log, sqrt
 from typing import Final, Self
 
-from edits.times import Times, bucket
+from edits.looks import Looks
+from edits.times import Times, begin, bucket
 
 WAIT_GUESS: Final = 1.0  # seconds, while nothing was seen
 RUN_GUESS: Final = 8.0
+WORTH: Final = 8.0  # reads that a lag of one second is as dear as; one of two seconds is as dear as four of one
+SHORT: Final = (
+    24.0  # seconds; of shorter runs a lag of the same share is as dear: it wastes as much of the room in flight
+)
 SHORTEST_GAP: Final = 0.25  # seconds
-LONGEST_GAP: Final = 2.5  # seconds, while the task is expected
-LAG_SHARE: Final = 0.025  # mean lag wanted, as a share of the mean run: so much of the room in flight may be wasted
-UNEXPECTED: Final = 0.01  # a time in which no more than this share of all tasks ends may go unread
-OUTLIVED: Final = 0.002  # share of all tasks that are left when one counts as hung
-HUNG_GAP: Final = 0.05  # of its age: the least gap of such a task
+HUNG_GAP: Final = 0.05  # of its age: the gap of a task that took longer than nearly all
 
 CALLED_BACK: Final = 0.98  # share of tasks that have ended when one whose callback did not come is looked at
 TRUSTED: Final = 0.9  # share of ends that callbacks told of, from which on they are waited for
 
-HALF_LIFE: Final = 100  # tasks seen after which one counts for half
+HALF_LIFE: Final = 200  # tasks seen after which one counts for half
 KEPT: Final = 512  # tasks seen that are kept
 WINDOWS: Final = (25, 50, 100, 200)  # latest tasks that are held against those before them
 SHIFTED: Final = 1.95  # as likely as one in a thousand, without a shift (Kolmogorov and Smirnov)
 
-LATE: Final = 0.5  # seconds that reads are overdue for which all gaps are stretched by their own length
-FOLLOWS: Final = 5.0  # seconds in which the stretch follows what is overdue
-MOST_STRETCH: Final = 200.0
+LATE: Final = 0.5  # seconds that reads are overdue for which the stretch is e; for twice as many its square
+FOLLOWS: Final = 60.0  # seconds in which the stretch follows: twice a task, or it would swing
+UNKNOWN: Final = 1.0  # second: for longer before a claim, reads are not taken to have been overdue
+MOST_STRETCH: Final = 20.0
+
+WAITING: Final = 16  # buckets of the age of waiting tasks for which looks are found together
+LEVEL: Final = 1.1  # between stretches for which looks are found apart
 
 ABANDONED_GAPS: Final = (60.0, 300.0, 1800.0)
 
@@ -56,7 +61,7 @@ class Pace:
     stretch: float = 1.0
     """Of all gaps; more than 1 while the reads that are allowed do not suffice."""
 
-    _wholes: dict[int, Times] = field(default_factory=dict, repr=False, compare=False)
+    _looks: dict[tuple[int | None, int], Looks] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def learned(cls, latest: Sequence[Took]) -> Self:
@@ -73,35 +78,43 @@ class Pace:
     def stretched(self, stretch: float) -> Self:
         return self if stretch == self.stretch else replace(self, stretch=stretch)
 
-    @property
-    def step(self) -> float:
-        return self.stretch * 2 * LAG_SHARE * self.runs.mean / self.runs.disorder
-
     def first_look(self) -> float:
         """Seconds from the acceptance of a task to its first read."""
         return self.next_look(0.0, running=None)
 
     def next_look(self, age: float, *, running: float | None) -> float:
         """Seconds to the next read of an unfinished task: its age, and for how long it runs if it was seen to."""
-        times, at = (self._whole(age), age) if running is None else (self.runs, running)
-        longest = max(LONGEST_GAP * self.stretch, times.until_ended(UNEXPECTED * self.stretch, age=at))
-        gap = min(max(times.gap(at, self.step), SHORTEST_GAP), longest)
-        if times.left(at) <= OUTLIVED:
-            gap = max(gap, at * HUNG_GAP)
-        return max(gap, times.quantile(CALLED_BACK) - at) if self.called_back >= TRUSTED else gap
+        at = age if running is None else running
+        gap = self._looks_of(bucket(age) // WAITING if running is None else None).gap(at)
+        return max(at * HUNG_GAP * self.stretch if gap is None else gap, SHORTEST_GAP)
+
+    def _looks_of(self, waiting: int | None) -> Looks:
+        """Found when they are first asked for; `waiting`: of tasks not yet running at about this age."""
+        level = round(log(self.stretch) / log(LEVEL))
+        if (waiting, level) not in self._looks:
+            times = self.runs if waiting is None else self._whole(begin(waiting * WAITING))
+            self._looks[waiting, level] = Looks.best(
+                times,
+                worth=self._worth / LEVEL ** (3 * level),  # gaps are as the third root of it
+                not_before=times.quantile(CALLED_BACK) if self.called_back >= TRUSTED else 0.0,
+            )
+        return self._looks[waiting, level]
+
+    @property
+    def _worth(self) -> float:
+        return WORTH * max(1.0, SHORT / self.runs.mean) ** 2
 
     def _whole(self, age: float) -> Times:
         """Wait and run together, of tasks that were seen waiting at this age."""
-        seen = bucket(age) if age else -1
-        if seen not in self._wholes:
-            self._wholes[seen] = (self.waits.after(age) if age else self.waits).plus(self.runs)
-        return self._wholes[seen]
+        return (self.waits.after(age) if age else self.waits).plus(self.runs)
 
 
 def stretch(now: float, *, late: float, elapsed: float) -> float:
     """The stretch from now on. `late`: seconds by which reads are overdue as the budget does not allow more."""
-    wanted = min(MOST_STRETCH, 1 + late / LATE)
-    return now + (wanted - now) * (1 - exp(-elapsed / FOLLOWS))
+    wanted = min(MOST_STRETCH, exp(min(late / LATE, MOST_STRETCH)))
+    if wanted > now:
+        elapsed = min(elapsed, UNKNOWN)
+    return now * exp(log(wanted / now) * (1 - exp(-elapsed / FOLLOWS)))
 
 
 def abandoned_look(age: float) -> float:

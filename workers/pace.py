@@ -25,7 +25,7 @@ class Paces:
     stretch: float = 1.0
     _paces: dict[int, Pace] = field(default_factory=dict)
     _learned_at: dict[int, float] = field(default_factory=dict)
-    _claimed_at: float = 0.0
+    _claimed_at: float = field(default_factory=boot_time)
 
     async def of(self, steps: int) -> Pace:
         now = boot_time()

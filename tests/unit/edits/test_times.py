@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits.times import BOUNDS, BUCKETS, Times
+from edits.times import BOUNDS, BUCKETS, Times, begin, nearest
 
 seconds = st.floats(0, 7200, allow_nan=False)
 seen = st.lists(st.tuples(seconds, st.floats(0.01, 1)), max_size=60)
@@ -17,14 +17,15 @@ def of(draw, number=400):
     return Times.seen([(draw(chance), 1.0) for _ in range(number)], guess=8)
 
 
-@given(seen=seen, age=seconds, step=st.floats(0.001, 50))
-def test_whatever_was_seen_a_gap_leads_forward_and_shares_add_up(seen, age, step):
+@given(seen=seen, share=st.floats(0, 1))
+def test_whatever_was_seen_shares_add_up_and_their_sums_only_grow(seen, share):
     times = Times.seen(seen, guess=8)
     assert sum(times.shares) == pytest.approx(1)
-    assert list(times.ended) == sorted(times.ended)
-    assert list(times.clock) == sorted(times.clock)
-    assert times.gap(age, step) >= 0 or age >= BOUNDS[-1]
-    assert times.until_ended(0.01, age=age) >= 0
+    assert min(times.shares) >= 0
+    for sums in (times.ended, times.sums, times.squares):
+        assert len(sums) == BUCKETS + 1
+        assert list(sums) == sorted(sums)
+    assert times.ended[times.bound(share)] <= share
 
 
 def test_mean_and_quantiles_are_those_of_what_was_seen():
@@ -41,18 +42,16 @@ def test_what_was_never_seen_is_not_excluded():
     assert always.left(20) < 1
 
 
-def test_disorder_is_little_where_times_are_alike_and_that_of_theory_where_they_are_random():
-    alike = of(lambda chance: chance.gauss(30, 3))
-    random_ = of(lambda chance: chance.expovariate(1 / 30), number=2000)
-    assert alike.disorder**2 / alike.mean == pytest.approx(0.21, rel=0.25)
-    assert random_.disorder**2 / random_.mean == pytest.approx(1.0, rel=0.15)
-
-
-def test_gaps_are_short_where_many_end_and_long_where_none_does():
+def test_what_was_seen_is_spread_over_few_neighbors_and_no_further():
     two = of(lambda chance: chance.gauss(15, 1) if chance.random() < 0.5 else chance.gauss(45, 2))
-    step = two.disorder / 20
-    assert two.gap(22, step) > 3 * two.gap(15, step)
-    assert two.gap(22, step) > 3 * two.gap(45, step)
+    assert two.left(20) - two.left(38) < 0.01
+    assert two.squares[-1] - two.mean**2 == pytest.approx(15**2 + (1 + 4) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.05, 1.0, 30.0, 7000.0])
+def test_the_nearest_bound_is_the_nearest(seconds):
+    near = nearest(seconds)
+    assert all(abs(begin(near) - seconds) <= abs(begin(i) - seconds) for i in (near - 1, near + 1) if 0 <= i <= BUCKETS)
 
 
 def test_of_those_left_none_ended_before():
