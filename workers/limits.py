@@ -4,7 +4,7 @@ Answers are counted here, in the process, so that what works costs Redis nothing
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +12,7 @@ from edits.claims import Claims
 from edits.clock import boot_time
 from edits.limiter import MOST_REFUSED, OPERATIONS, Limiter, Operation
 from edits.schedule import Schedule, Shut
+from edits.scripting import ScriptError
 from qubico import errors
 
 IN_A_ROW: Final = 5
@@ -20,7 +21,10 @@ IN_A_ROW: Final = 5
 
 @dataclass(slots=True)
 class Circuit:
-    """One operation as this process sees it. Others may be claimed before a probe has its answer."""
+    """One operation as this process sees it. Others may be claimed before a probe has its answer.
+
+    A probe is one until Redis has heard what came of it, so that whoever tells it may do so again.
+    """
 
     limiter: Limiter
     operation: Operation
@@ -45,8 +49,8 @@ class Circuit:
         """It works, whatever the answer was."""
         self.failures = 0
         if claim_id in self.probes:
-            self.probes.discard(claim_id)
             await self.limiter.open(self.operation)
+            self.probes.discard(claim_id)
 
     async def failed(self, claim_id: str, cause: Exception, *, age: float, at_once: bool = False) -> None:
         """Nobody answered; `age`: seconds since it was asked. `at_once`: there is no doubt, nothing could be sent."""
@@ -54,20 +58,26 @@ class Circuit:
             self.failing_since = boot_time()
         self.failures += 1
         probe = claim_id in self.probes
-        self.probes.discard(claim_id)
         if probe or at_once or self.failures >= IN_A_ROW:
             self.failures = 0
             self.shut()
             ago = boot_time() - self.failing_since
             await self.limiter.close(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
+            self.probes.discard(claim_id)
 
     async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
         """It answers that it was asked too often; `age`: seconds since it was asked."""
         probe = claim_id in self.probes
-        self.probes.discard(claim_id)
         self.shut()
         told = _told(cause)
         await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
+        self.probes.discard(claim_id)
+
+    async def over(self, claim_id: str) -> None:
+        """A probe that has told nothing till now never will: another may go."""
+        if claim_id in self.probes:
+            self.probes.discard(claim_id)
+            await self.limiter.probe_again(self.operation)
 
 
 class Circuits:
@@ -77,11 +87,9 @@ class Circuits:
         )
 
     async def worked_on(self, claim_id: str) -> None:
-        """The work on a claim is over: a probe that has told nothing till now never will, so that another may go."""
+        """The work on a claim is over."""
         for circuit in self._all:
-            if claim_id in circuit.probes:
-                circuit.probes.discard(claim_id)
-                await circuit.limiter.probe_again(circuit.operation)
+            await circuit.over(claim_id)
 
 
 @asynccontextmanager
@@ -110,6 +118,9 @@ async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
         raise
     else:
         await circuit.answered(name)
+    finally:
+        with suppress(ScriptError):  # then its time as a probe runs out
+            await circuit.over(name)
 
 
 def _told(cause: Exception) -> str:

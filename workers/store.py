@@ -65,7 +65,6 @@ class Store:
         except (errors.ResultTooLarge, storage.TooLarge, pictures.PictureInvalid) as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
         except storage.StorageError as exc:
-            await self.clients.circuits.storage.failed(claim.id, exc, age=lease.age)
             await self._not_kept(claim, lease, exc)
         except errors.QubicoError as exc:
             await self._later(claim, lease, exc)
@@ -203,6 +202,7 @@ class Store:
     async def _not_kept(self, claim: Claim, lease: Lease, exc: storage.StorageError) -> None:
         """Our own storage is in trouble: that never ends an edit, however long it takes."""
         log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        await lease.decide(lambda: self.clients.circuits.storage.failed(claim.id, exc, age=lease.age))
         delay = retry.KEEP.delay(tries.so_far(claim, Trouble.STORAGE), self.clients.jitter) or retry.KEEP.most
         after = tries.one_more(claim, Trouble.STORAGE)
         await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))

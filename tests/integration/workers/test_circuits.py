@@ -6,10 +6,13 @@ import pytest
 
 from edits.models import EditStatus, Wait
 from edits.schedule import Step
+from edits.scripting import ScriptError
 from edits.storage import StorageUnavailable
+from qubico.errors import AccountBlocked
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
-from workers.limits import IN_A_ROW, Circuits
+from tests.parts.valkey import OwnServer
+from workers.limits import IN_A_ROW, Circuits, reading
 
 EDITS = 8
 COUNTS = {"create": "creates", "read": "gets", "history": "history_reads", "download": "downloads"}
@@ -170,3 +173,38 @@ async def test_a_refused_account_is_a_span_of_the_timeline(rounds: Rounds) -> No
     assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
     spans = await check_timeline(rounds, edit_id)
     assert spans[Wait.PROVIDER_ACCOUNT] >= 37
+
+
+async def test_a_read_that_tells_nothing_of_the_operation_lets_another_probe_go(rounds: Rounds) -> None:
+    """Whoever reads beside the polls: the account was refused, which says nothing of whether reading works."""
+    schedule, circuit = rounds.clients.schedule, rounds.clients.circuits.read
+    await rounds.clients.limiter.close("read")
+    await rounds.wait(2)
+    with pytest.raises(AccountBlocked):
+        async with reading(schedule, circuit):
+            raise AccountBlocked("the key was refused")
+    assert circuit.probes == set()
+    async with reading(schedule, circuit):
+        pass
+    assert await rounds.clients.repository.outages() == {}
+
+
+async def test_what_a_probe_found_is_told_again_if_redis_did_not_hear_it(
+    open_rounds: OpenRounds, own_server: OwnServer
+) -> None:
+    async with open_rounds(RETOUCH_REDIS_URL=own_server.url) as rounds:
+        circuit = rounds.clients.circuits.storage
+        await rounds.clients.limiter.close("storage")
+        await rounds.wait(2)
+        circuit.probes.add("the probe")
+        for tell in (
+            lambda: circuit.failed("the probe", StorageUnavailable("away"), age=0.0),
+            lambda: circuit.answered("the probe"),
+        ):
+            own_server.kill()
+            with pytest.raises(ScriptError):
+                await tell()
+            assert circuit.probes == {"the probe"}
+            own_server.start()
+        await circuit.answered("the probe")
+        assert await rounds.clients.repository.outages() == {}
