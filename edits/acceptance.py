@@ -65,10 +65,6 @@ class Acceptance:
     read: Callable[[Sequence[str]], Awaitable[list[Edit]]]
     drain: Drain = field(default_factory=Drain)
 
-    async def one(self, asked: Asked, caps: Caps) -> Taken:
-        (taken,) = await self._meant([asked], await self._answer(await _told([asked]), caps), caps)
-        return taken
-
     async def many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
         """What became of each. While Redis works on a chunk, the answer before it is read and the next one made ready.
 

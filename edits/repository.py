@@ -51,6 +51,7 @@ from edits.connection import LOST
 from edits.models import Edit, Priority, TimelineEvent, Wait, from_ms
 from edits.pacing import Took
 from edits.scripting import NewerRecord, ReplyLost, ScriptError, Scripts
+from edits.together import Together
 
 CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
 
@@ -61,6 +62,7 @@ class EditRepository:
         self.namespace = namespace
         self.scripts = scripts or Scripts(redis, namespace)
         self._acceptance = Acceptance(self._ask, self.get_many)
+        self._together = Together(self._acceptance.many)
 
     async def accept(
         self,
@@ -75,7 +77,7 @@ class EditRepository:
 
         LeftRedis where the key stands for an edit that is no longer here.
         """
-        taken = await self._acceptance.one((edit, idempotency), Caps(max_queued, max_of_tenant, no_memory))
+        taken = await self._together.take_in((edit, idempotency), Caps(max_queued, max_of_tenant, no_memory))
         if isinstance(taken, Exception):
             raise taken
         return taken
