@@ -181,6 +181,7 @@ def _used(name: str, of: Mapping[str, float]) -> dict[str, Any]:
 
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     names = list(found["figures"])
+    figure.get_layout_engine().set(wspace=0.08)
     for place, (figure_name, label) in enumerate(
         (("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))
     ):

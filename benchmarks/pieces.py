@@ -173,6 +173,7 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
     colours = [BESIDE if name.endswith(ALONE) else OURS for name, _ in rows]
     bars = axes.barh([name for name, _ in rows], [value for _, value in rows], color=colours)
     axes.bar_label(bars, fmt="%.2f", padding=4)
+    axes.margins(x=0.1)
     axes.set_xlabel("CPU, ms")
 
 
