@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import pytest
 from redis.asyncio import Redis
 
 from config.settings import load
@@ -30,6 +31,9 @@ from edits.scripting import Scripts
 from tests.factories import make_edit, make_error, make_result
 from tests.integration.edits import invariants
 from tests.parts.patience import LONG
+
+ON_ONE_ENGINE: Final = pytest.mark.parametrize("engine_port", ["valkey_port"], indirect=True)
+"""For what scripts compute from what they read, at length: other tests run each of them on both engines."""
 
 LEASE: Final = timedelta(seconds=40)
 PRICE: Final = 200_000

@@ -12,7 +12,7 @@ from edits.models import Edit, EditInput, from_ms
 from edits.repository import EditRepository
 from edits.scripting import Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import ADDRESS, Core
+from tests.integration.edits.core import ADDRESS, ON_ONE_ENGINE, Core
 from tests.parts.proxy import Proxy
 from tests.parts.valkey import free_port
 
@@ -24,6 +24,7 @@ def fresh(edits: list[Edit]) -> list[tuple[Edit, Idempotency | None]]:
     return [(edit, None) for edit in edits]
 
 
+@ON_ONE_ENGINE
 async def test_many_are_queued_in_their_order_each_as_it_was_asked_for(core: Core):
     edits = [make_edit(external_id=f"order {n}", metadata={"n": str(n)}) for n in range(2 * CHUNK + 7)]
     core.scripts.watching = False
@@ -136,6 +137,7 @@ async def test_edits_that_are_not_alike_have_records_of_their_own(core: Core):
     await core.hold()
 
 
+@ON_ONE_ENGINE
 async def test_after_a_chunk_without_an_answer_nothing_more_is_taken(core: Core, far: Scripts, proxy: Proxy):
     edits = [make_edit() for _ in range(3 * CHUNK)]
     second = edits[CHUNK].id.encode()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edits.models import CostState, Wait
-from edits.schedule import Step
+from edits.schedule import IDLE, Step
 from tests.integration.edits.core import LEASE, Core
 
 FAR = 86_400
@@ -138,8 +138,8 @@ async def test_a_sleep_of_a_day_is_cut_to_an_hour_since_the_horizon_is_there(cor
 
 
 async def test_a_step_with_nothing_to_do_sleeps_for_the_idle_time(core: Core):
-    assert (await core.claims("poll")).next == pytest.approx(15)
-    assert (await core.schedule.claim_submit(1, lease=LEASE)).next == pytest.approx(15)
+    assert (await core.claims("poll")).next == pytest.approx(IDLE.total_seconds())
+    assert (await core.schedule.claim_submit(1, lease=LEASE)).next == pytest.approx(IDLE.total_seconds())
 
 
 async def test_adopt_wakes_up_when_a_submit_lease_ends(core: Core):

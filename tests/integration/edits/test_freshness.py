@@ -2,7 +2,7 @@
 
 from edits.freshness import Completeness, Freshness, Known
 from edits.models import ErrorKind
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import ON_ONE_ENGINE, Core
 
 SECOND = 1000
 
@@ -55,6 +55,7 @@ async def test_the_worst_lag_of_the_last_hour_counts(core: Core):
     assert (await judged(core, {"d": 100}, {})).lag == 100 * SECOND
 
 
+@ON_ONE_ENGINE
 async def test_a_reading_told_twice_counts_once_and_no_more_than_some_are_kept(core: Core):
     core.scripts.watching = False
     given = {"life": 3600 * SECOND, "shown": 5}

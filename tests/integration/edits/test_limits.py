@@ -8,7 +8,7 @@ import pytest
 
 from edits import limiter
 from edits.models import Wait
-from tests.integration.edits.core import LEASE, Core, fill, slots
+from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, fill, slots
 
 
 async def test_slots_are_one_interval_apart(busy: Core):
@@ -29,6 +29,7 @@ async def test_without_a_token_nothing_is_claimed_and_the_next_one_is_told(busy:
     assert (await busy.limiter.gate()).reason is Wait.RATE_LIMIT
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("rate", [0.5, 5.0, 7.3], ids=["slow", "default", "odd"])
 async def test_over_a_minute_creates_never_pass_the_rate(busy: Core, rate: float):
     await fill(busy, math.ceil(rate * 60) + 10)

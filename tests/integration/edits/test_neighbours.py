@@ -17,7 +17,7 @@ from edits.acceptance import Idempotency
 from edits.invariants.facts import moment
 from edits.models import CostState, ErrorKind, Wait
 from edits.scripting import FOLDER, SCRIPTS
-from tests.integration.edits.core import LEASE, Core, WatchedScripts
+from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, WatchedScripts
 
 OLDER: Final = Path(__file__).parents[2] / "fixtures" / "scripts_format_1"
 TOMORROW: Final = "2"
@@ -157,6 +157,7 @@ LIVES: Final = (
 )  # fmt: skip
 
 
+@ON_ONE_ENGINE
 @pytest.mark.parametrize("first", [True, False], ids=["older first", "present first"])
 @pytest.mark.parametrize("every", [1, 2, 3], ids=["in turn", "two by two", "three by three"])
 async def test_each_step_of_every_life_may_be_made_by_either_release(core: Core, first: bool, every: int) -> None:

@@ -11,7 +11,7 @@ from ulid import ULID
 from edits import layout, retention
 from edits.retention import DELETED_AT_ONCE, NEXT_ROUND, Retention
 from edits.storage import Storage
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import ON_ONE_ENGINE, Core
 from tests.integration.edits.objects import everything, open_at
 from tests.integration.edits.test_storage_faults import answering
 
@@ -87,6 +87,7 @@ async def test_an_edit_that_has_a_record_keeps_its_objects_until_it_has_left(
     assert await everything(storage) == {}
 
 
+@ON_ONE_ENGINE
 async def test_what_is_not_an_edits_is_left_alone(storage: Storage, purging: Purge):
     old, another_day = id_of(timedelta(days=100)), id_of(timedelta(days=1))
     folder = layout.edit_folder(old).rpartition("/")[0]
@@ -101,10 +102,12 @@ async def test_what_is_not_an_edits_is_left_alone(storage: Storage, purging: Pur
     assert {*await everything(storage), *await everything(storage, "other")} == foreign
 
 
+@ON_ONE_ENGINE
 async def test_an_empty_storage_is_no_trouble(purging: Purge):
     assert await rounds(purging()) == 1
 
 
+@ON_ONE_ENGINE
 async def test_many_objects_go_in_slices_and_the_next_process_goes_on(
     busy: Core, tmp_path: Path, purging: Purge, monkeypatch: pytest.MonkeyPatch
 ):
@@ -156,6 +159,7 @@ async def test_a_clock_of_one_side_alone_deletes_nothing(core: Core, storage: St
     assert await everything(storage) == {}
 
 
+@ON_ONE_ENGINE
 async def test_trouble_with_the_storage_ends_the_slice_and_it_is_tried_again(
     core: Core, storage: Storage, purging: Purge, monkeypatch: pytest.MonkeyPatch
 ):
@@ -171,6 +175,7 @@ async def test_trouble_with_the_storage_ends_the_slice_and_it_is_tried_again(
     assert await everything(storage) == {}
 
 
+@ON_ONE_ENGINE
 async def test_a_storage_that_hangs_holds_a_slice_for_a_bounded_time(
     core: Core, tmp_path: Path, purging: Purge, monkeypatch: pytest.MonkeyPatch
 ):

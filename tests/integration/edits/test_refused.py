@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from edits.models import Wait
+from edits.schedule import IDLE
 from tests.integration.edits.core import LEASE, Core, fill, slots
 
 PROBE = 30
@@ -56,7 +57,7 @@ async def test_a_very_long_wait_asked_for_holds_for_an_hour(busy: Core):
     """Beyond an hour a time counts as one of a clock that was set back; a probe an hour is no harm."""
     await fill(busy, 1)
     await busy.limiter.close("create", after=86_400)
-    assert await _until_open(busy) == pytest.approx(15)
+    assert await _until_open(busy) == pytest.approx(IDLE.total_seconds())
     await busy.pass_time(3500)
     assert await busy.claim_submit() == []
     await busy.pass_time(101)

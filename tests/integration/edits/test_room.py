@@ -9,7 +9,7 @@ from edits import errors, stats
 from edits.acceptance import Idempotency
 from edits.admission import LONGEST, UNKNOWN, Admission, Caps, Drain
 from edits.schedule import Step
-from tests.integration.edits.core import LEASE, Core, fill
+from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, fill
 
 KEY = Idempotency(key="order-1", fingerprint="f" * 64)
 
@@ -131,6 +131,7 @@ async def test_memory_is_looked_at_once_a_second_and_its_last_answer_holds(core:
         await core.redis.config_set("maxmemory", 0)
 
 
+@ON_ONE_ENGINE
 async def test_a_tenant_that_keeps_one_edit_in_the_queue_gets_no_more_than_its_share(core: Core):
     for _ in range(40):
         await core.queued(tenant="acme")
