@@ -6,7 +6,11 @@ uvicorn raises the signal once more after it has ended well, and would so end by
 import signal
 import sys
 
-import uvicorn
+from config import garbage
+
+garbage.hold()
+
+import uvicorn  # noqa: E402 - held first, then loaded
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -7,8 +7,8 @@ MADE: Final = 20_000
 """Objects made and kept before the young ones are searched. With 700, which is Python's own choice, some hundred
 requests in flight are searched many times each, and live through them all: a fifth of the CPU of an accept."""
 
-LOADED: Final = 500_000
-"""More than a start makes: what is loaded is kept, so a search through it finds nothing and only takes time."""
+LOADED: Final = 100_000
+"""As many as a start makes: what is loaded is kept, so a search through it finds nothing and only takes time."""
 
 
 def hold() -> None:
