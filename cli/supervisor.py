@@ -5,6 +5,7 @@ Each part leads a session of its own: Ctrl-C reaches the supervisor alone, and n
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from asyncio.subprocess import DEVNULL, Process
@@ -19,6 +20,8 @@ from cli.logs import PartLog
 from cli.reaper import Reaper
 from cli.reaper_process import kill_group
 
+STARTS_AT_ONCE = max((os.cpu_count() or 1) // 2, 1)  # of parts that died; a start takes a core for a second
+TURN = 3.0  # seconds that one which does not become ready holds up the others
 LOOK_EVERY = 0.05  # seconds between looks at a part that is starting
 TIDY_EVERY = 0.5  # seconds between looks at the logs
 
@@ -90,6 +93,7 @@ class Supervisor:
         self._running: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._tidying: asyncio.Task[None] | None = None
+        self._turns = {part.order: asyncio.Semaphore(STARTS_AT_ONCE) for part in parts}
         self._hurry = asyncio.Event()
         self.ending = False
 
@@ -177,9 +181,19 @@ class Supervisor:
                 f"{part.name} died ({_how(code)}), starting it again in {wait:g} s; see {self._logs[part.name].path}"
             )
             await asyncio.sleep(wait)
-            born = time.monotonic()
-            process = await self._spawn(part)
-            self._say(f"{part.name} started again (pid {process.pid})")
+            async with self._turns[part.order]:
+                born = time.monotonic()
+                process = await self._spawn(part)
+                self._say(f"{part.name} started again (pid {process.pid})")
+                await self._has_started(part, process)
+
+    async def _has_started(self, part: Part, process: Process) -> None:
+        """So long the next one waits: many that start together would take the cores from those that still work."""
+        until = time.monotonic() + TURN
+        while process.returncode is None and time.monotonic() < until:
+            if await part.ready():
+                return
+            await asyncio.sleep(LOOK_EVERY)
 
     async def _end_of(self, part: Part, process: Process, *, starts_until: float) -> int:
         """The exit code, once it ended: by itself, or killed because it was not well for too long."""

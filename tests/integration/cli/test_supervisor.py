@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import probes
+from cli import supervisor as module
 from cli.errors import WorkFailed
 from cli.supervisor import Backoff, Part, Patience, Supervisor
 from tests.parts.stack import ROOT, eventually, running
@@ -82,6 +83,11 @@ def supervisor(tmp_path, *parts, said=None, grace=60.0):
         backoff=QUICK,
         patience=Patience(every=0.05, looks=4),
     )
+
+
+def kill_all(watched):
+    for pid in watched.pids().values():
+        os.kill(pid, signal.SIGKILL)
 
 
 async def until(true, what):
@@ -288,3 +294,39 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path, before):
         supervised.wait()
     eventually(lambda: not any(running(pid) for pid in pids), "every process to end")
     assert (tmp_path / "told").read_text().split() == ["worker", "records"]  # gracefully, and the records last
+
+
+async def test_of_parts_that_died_together_the_next_one_starts_when_the_one_before_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "STARTS_AT_ONCE", 1)
+    monkeypatch.setattr(module, "TURN", 90.0)
+    well, asked, said = asyncio.Event(), [], Said()
+    well.set()
+
+    async def answers():
+        asked.append(well.is_set())
+        return well.is_set()
+
+    parts = (part("one", SLEEPS, ready=answers), part("two", SLEEPS, ready=answers))
+    async with supervisor(tmp_path, *parts, said=said) as watched:
+        well.clear()
+        kill_all(watched)
+        await until(lambda: said.count_of("died") == 2 and asked.count(False) > 10, "one is asked, the other waits")
+        assert said.count_of("started again") == 1
+        well.set()
+        await until(lambda: said.count_of("started again") == 2, "the other one")
+
+
+async def test_one_that_does_not_answer_holds_up_the_others_for_a_while_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "STARTS_AT_ONCE", 1)
+    monkeypatch.setattr(module, "TURN", 0.1)
+    well, said = asyncio.Event(), Said()
+    well.set()
+
+    async def answers():
+        return well.is_set()
+
+    parts = (part("one", SLEEPS, ready=answers), part("two", SLEEPS, ready=answers))
+    async with supervisor(tmp_path, *parts, said=said) as watched:
+        well.clear()
+        kill_all(watched)
+        await until(lambda: said.count_of("started again") == 2, "both")
