@@ -9,16 +9,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
 from config.settings import Settings
+from edits import schedule
 from edits.models import EditStatus, Wait
-from edits.schedule import IDLE, Link, Step
+from edits.schedule import Link, Step
 from tests.integration.workers.conftest import OpenRounds, with_leases
 from tests.integration.workers.rounds import Rounds, until
 from workers import chain
+from workers import engine as engine_of_workers
 from workers.engine import Engine
 from workers.in_hand import PERMITS
 
@@ -179,8 +182,31 @@ async def test_an_idle_slice_ends_without_another_claim_and_the_next_link_makes_
         assert second > first
 
 
+@pytest.fixture
+def asleep_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle chains look after an hour, unless somebody wakes them."""
+    monkeypatch.setattr(schedule, "IDLE", timedelta(hours=1))
+    monkeypatch.setattr(chain, "IDLE_SLICE", 3600.0)
+
+
+@pytest.mark.usefixtures("asleep_for_long")
+async def test_after_a_pause_of_the_whole_machine_idle_chains_look_at_once(
+    rounds: Rounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_of_workers, "OVERSLEPT", 0.0)  # any pause is one
+    with process(rounds.clients.settings, steps=[Step.POLL]):
+        await until(lambda: asleep(rounds, Step.POLL))
+        ((_, first),) = await rounds.redis.zrange(rounds.key("idle", "poll"), 0, -1, withscores=True)
+
+        async def looked_again() -> bool:
+            ((_, until_then),) = await rounds.redis.zrange(rounds.key("idle", "poll"), 0, -1, withscores=True)
+            return float(until_then) > first
+
+        await until(looked_again)
+
+
+@pytest.mark.usefixtures("asleep_for_long")
 async def test_whoever_hears_that_the_data_may_lack_something_looks_at_once(rounds: Rounds) -> None:
-    """And not only when its idle chain would look anyway."""
     with process(rounds.clients.settings, steps=[Step.ADOPT]) as carrier:
         await until(lambda: asleep(rounds, Step.ADOPT))
         await until(lambda: len(carrier.engine.running) == 1)
@@ -191,7 +217,7 @@ async def test_whoever_hears_that_the_data_may_lack_something_looks_at_once(roun
         async def is_looked_for() -> bool:
             return bool(await rounds.redis.hexists(rounds.key("doubt"), "holder"))
 
-        await until(is_looked_for, within=IDLE.total_seconds() * 0.8)
+        await until(is_looked_for)
 
 
 async def test_what_is_in_hand_is_finished_before_the_engine_closes(rounds: Rounds) -> None:
