@@ -37,6 +37,10 @@ log = structlog.get_logger()
 HEAD_BYTES: Final = 16
 
 
+class LaterAttempt(Exception):
+    """The storage knows more than Redis, which will learn of it from the provider's history (restored.py)."""
+
+
 @dataclass(slots=True)
 class Store:
     clients: Clients
@@ -66,6 +70,8 @@ class Store:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
         except storage.StorageError as exc:
             await self._not_kept(claim, lease, exc)
+        except LaterAttempt as exc:
+            await self._put_off(claim, lease, exc)
         except errors.QubicoError as exc:
             await self._later(claim, lease, exc)
         else:
@@ -86,7 +92,7 @@ class Store:
         if found is None or found[0].attempt < claim.attempt or found[0].result is None:
             return None
         if found[0].attempt > claim.attempt:
-            raise storage.StorageError("its manifest tells of a later attempt, so Redis was set back")
+            raise LaterAttempt("its manifest tells of a later attempt, so Redis was set back")
         result = found[0].result
         there = await self.clients.storage.head(result.key)
         return result if there is not None and there.size == result.bytes else None
@@ -200,9 +206,13 @@ class Store:
         await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
 
     async def _not_kept(self, claim: Claim, lease: Lease, exc: storage.StorageError) -> None:
-        """Our own storage is in trouble: that never ends an edit, however long it takes."""
-        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        """Our own storage is in trouble."""
         await lease.decide(lambda: self.clients.circuits.storage.failed(claim.id, exc, age=lease.age))
+        await self._put_off(claim, lease, exc)
+
+    async def _put_off(self, claim: Claim, lease: Lease, exc: Exception) -> None:
+        """It is tried again and never ends the edit, however long it takes."""
+        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
         delay = retry.KEEP.delay(tries.so_far(claim, Trouble.STORAGE), self.clients.jitter) or retry.KEEP.most
         after = tries.one_more(claim, Trouble.STORAGE)
         await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))

@@ -9,9 +9,11 @@ import pytest
 from edits import layout, manifest
 from edits.models import CostState, EditError, EditStatus, ErrorKind, Wait
 from edits.schedule import Step
+from tests.factories import make_result
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds, picture
 from tests.unit.edits.samples import open_fully
+from workers.limits import IN_A_ROW
 
 
 async def completed(rounds: Rounds, prompt: str = "winter") -> str:
@@ -113,6 +115,22 @@ async def test_a_manifest_whose_file_is_gone_is_not_believed(rounds: Rounds) -> 
     await rounds.work[Step.STORE].work(claim, its_lease)
     assert (await rounds.edit(edit_id)).status is EditStatus.SUCCEEDED
     assert await rounds.files(edit_id) == ["manifest.json", "result.png"]
+
+
+async def test_a_manifest_of_a_later_attempt_puts_its_edit_off_and_holds_up_no_other(rounds: Rounds) -> None:
+    """Redis was set back, and the storage works."""
+    edit_id, other = await completed(rounds), await completed(rounds)
+    edit = (await rounds.edit(edit_id)).model_copy(update={"attempt": 2, "result": make_result(edit_id, attempt=2)})
+    name = layout.manifest_key(edit_id)
+    await rounds.clients.storage.put(name, manifest.compose(edit, []), content_type="application/json")
+    claims, lease = await rounds.claim(Step.STORE)
+    (claim,) = [claim for claim in claims.claims if claim.id == edit_id]
+    for _ in range(IN_A_ROW):
+        await rounds.work[Step.STORE].work(claim, lease)
+    assert (await rounds.edit(edit_id)).status is EditStatus.STORING
+    assert (await rounds.place(edit_id)).due < rounds.work[Step.STORE].lease.total_seconds()
+    assert await rounds.clients.repository.outages() == {}
+    assert (await rounds.finish(other)).status is EditStatus.SUCCEEDED
 
 
 async def test_a_manifest_of_an_attempt_before_is_not_taken_for_this_one(rounds: Rounds) -> None:
