@@ -34,7 +34,7 @@ What has no expiry is removed with its edit, or holds one small value a name.
 {ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
 {ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time, by tests
 {ns}:tick              when somebody looked at the server's clock last, and ms by which its jumps are undone (tick.lua)
-channels: {ns}:wake (a step has work), {ns}:ended (an edit's id)
+channels: {ns}:wake, and {ns}:wake:{process} for that one alone (a step has work), {ns}:ended (an edit's id)
 """
 
 import asyncio

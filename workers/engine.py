@@ -215,11 +215,11 @@ class Engine:
 
     async def _listen(self, clients: Clients) -> None:
         """Wake-ups are only hints, lost while the connection is: after each (re)subscription everybody looks."""
-        channel = f"{self.settings.namespace}:wake"
+        everybody = f"{self.settings.namespace}:wake"
         while True:
             try:
                 async with clients.repository.redis.pubsub(ignore_subscribe_messages=True) as listener:
-                    await listener.subscribe(channel)
+                    await listener.subscribe(everybody, f"{everybody}:{clients.schedule.process}")
                     self.wake_all()
                     while True:
                         message = await listener.get_message(timeout=10)

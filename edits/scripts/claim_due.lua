@@ -73,5 +73,6 @@ if paced and paced.n <= #claims and paced.reason == 'rate_limit' and not paced.h
   late = math.max(0, NOW - tonumber(first[2] or NOW))
 end
 if A.step == 'adopt' then sooner('submit', NOW) end
-if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', A.wakes), next_at, A.chain) end
+if #claims == 0 then next_at = math.min(NOW + A.idle, in_turn(A.wakes, A.chain, next_at)) end
+if #claims > 0 or next_at > NOW then redis.call('ZADD', key('idle', A.wakes), #claims > 0 and NOW + MOMENT or next_at, A.chain) end
 return remember({claims = claims, next = math.max(0, next_at - NOW), late = late, half = half})

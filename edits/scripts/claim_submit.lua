@@ -135,5 +135,10 @@ end
 if reason ~= '' then redis.call('HSET', key('gate'), 'why', reason) else redis.call('HDEL', key('gate'), 'why') end
 local expiring = state.shut and {} or redis.call('ZRANGE', key('expiring'), 0, 0, 'WITHSCORES')
 next_at = math.min(next_at, NOW + A.idle, math.max(NOW, tonumber(expiring[2] or next_at)))
-if #claims == 0 and next_at > NOW then redis.call('ZADD', key('idle', 'submit'), next_at, A.chain) end
+if #claims == 0 and reason == '' then next_at = math.min(NOW + A.idle, in_turn('submit', A.chain, next_at)) end
+if #claims > 0 and reason ~= 'rate_limit' then
+  redis.call('ZADD', key('idle', 'submit'), NOW + MOMENT, A.chain)
+elseif #claims == 0 and next_at > NOW then
+  redis.call('ZADD', key('idle', 'submit'), next_at, A.chain)
+end
 return remember({claims = claims, next = math.max(0, next_at - NOW), reason = reason, probe = probe, half = offer.half and {'create'} or {}, run = state.run, n = state.n, now = NOW})

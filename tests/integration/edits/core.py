@@ -175,9 +175,12 @@ class Core:
     async def claim_submit(self, most: int = 1, *, lease: timedelta = LEASE) -> list[Claim]:
         return (await self.schedule.claim_submit(most, lease=lease)).claims
 
-    async def claims(self, step: str, most: int = 10, *, lease: timedelta = LEASE) -> Claims:
+    async def claims(
+        self, step: str, most: int = 10, *, lease: timedelta = LEASE, of: Schedule | None = None
+    ) -> Claims:
+        """By the worker itself, or by another one."""
         wakes = Step.SWEEP if step == "manifest" else Step(step)
-        return await self.schedule.claim_due(step, most, lease=lease, wakes=wakes, with_input=True)
+        return await (of or self.schedule).claim_due(step, most, lease=lease, wakes=wakes, with_input=True)
 
     async def claim(self, step: str) -> Claim:
         """The one edit that is due in a step."""
