@@ -1,5 +1,6 @@
 """The pace of reads, as the whole cluster has learned it: read again every few seconds while it is used."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,13 +23,14 @@ class Paces:
     """One pace for each number of steps. All gaps are stretched alike while the budget of reads does not suffice."""
 
     repository: EditRepository
+    clock: Callable[[], float] = boot_time
     stretch: float = 1.0
     _paces: dict[int, Pace] = field(default_factory=dict)
     _learned_at: dict[int, float] = field(default_factory=dict)
     _claimed_at: float = field(default_factory=boot_time)
 
     async def of(self, steps: int) -> Pace:
-        now = boot_time()
+        now = self.clock()
         if now - self._learned_at.get(steps, float("-inf")) > LEARNED_EVERY:
             self._learned_at[steps] = now  # whoever asks meanwhile goes by what was learned before
             await self._learn(steps)
@@ -36,7 +38,7 @@ class Paces:
 
     def claimed(self, *, late: float) -> None:
         """Reads were claimed, and so many seconds overdue are those that the budget does not allow yet."""
-        now = boot_time()
+        now = self.clock()
         self.stretch = pacing.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
         self._claimed_at = now
 

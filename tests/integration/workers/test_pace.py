@@ -1,8 +1,10 @@
 """How long tasks take is learned by all; reads that the budget does not allow are spread."""
 
+import functools
+
 import pytest
 
-from edits.schedule import Step
+from edits.schedule import LOOKAHEAD, Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
 from workers.pace import Paces
@@ -40,3 +42,21 @@ async def test_gaps_are_stretched_while_the_budget_does_not_allow_all_reads(open
         before = rounds.clients.paces.stretch
         assert len(await rounds.run(Step.POLL)) == 1
         assert rounds.clients.paces.stretch > before == 1
+
+
+async def test_a_budget_that_is_short_of_reads_is_never_passed(open_rounds: OpenRounds) -> None:
+    async with open_rounds(RETOUCH_QUBICO__READS_PER_SECOND="1.5", RETOUCH_QUBICO__CREATES_PER_SECOND="100") as rounds:
+        begun, accepted, granted = await rounds.now(), 0, []
+        while (now := await rounds.now()) < begun + 30:
+            rounds.clients.paces.clock = functools.partial(float, now)
+            while accepted < now - begun:  # an edit a second: unlearned, it is read more than once
+                await rounds.accept()
+                accepted += 1
+            await rounds.run(Step.SUBMIT)
+            granted.append((now, len(await rounds.run(Step.POLL)), await rounds.now()))
+            await rounds.wait(0.5)
+    for i, (first, _, _) in enumerate(granted):
+        for j, (_, _, last) in enumerate(granted[i:], i + 1):
+            most = 1.5 * (last - first + LOOKAHEAD.total_seconds()) + 1
+            assert sum(number for _, number, _ in granted[i:j]) <= most
+    assert rounds.clients.paces.stretch > 1
