@@ -29,10 +29,10 @@ WITHIN: Final = 240.0  # seconds for a run to end
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    edits, rounds = (800, 5) if full else (500, 3)
+    edits, rounds = (700, 5) if full else (500, 3)
     found = interleaved(_designs(edits), rounds=rounds)
     if find_spec("taskiq_redis"):  # its ticks of a second make a round long
-        found |= interleaved({DEFERRED: partial(_deferred, edits // 6)}, rounds=DEFERRED_ROUNDS)
+        found |= interleaved({DEFERRED: partial(_deferred, edits // 8)}, rounds=DEFERRED_ROUNDS)
     else:
         say("left out: taskiq, which is not installed (requirements-bench.lock)")
     return {"rate": RATE, "edits": edits, "reads": READS, "rounds": rounds, "ms": found, "goals": _goals(found)}
@@ -45,7 +45,7 @@ def _designs(edits: int) -> dict[str, Design]:
         designs[f"Retouch, {name}"] = partial(_product, provider, edits)
         designs[f"floor, {name}"] = partial(_floor, provider, edits)
         for pool in baselines.POOLS if size == SIZES["256 KiB"] else ():
-            designs[f"tutorial ({pool}), {name}"] = partial(_tutorial, provider, pool, edits // 6)
+            designs[f"tutorial ({pool}), {name}"] = partial(_tutorial, provider, pool, edits // 8)
     return designs
 
 

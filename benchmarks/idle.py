@@ -30,7 +30,7 @@ BESIDE: Final = 3.0  # seconds between two edits, so that each one finds an idle
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    idle = asyncio.run(_all_idle(seconds=180.0 if full else 60.0))
+    idle = asyncio.run(_all_idle(seconds=120.0 if full else 60.0))
     alone = asyncio.run(_alone(edits=20 if full else 6))
     return {"idle": idle, "alone": alone, "goals": _goals(idle, alone)}
 

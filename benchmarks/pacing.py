@@ -4,6 +4,7 @@ The goals over other seeds: `python -m benchmarks.seeds`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from statistics import fmean
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ def curves(shape: Shape, *, seed: int) -> dict[str, list[dict[str, float]]]:
     }
 
 
+def _curves_of(shape: int) -> dict[str, list[dict[str, float]]]:
+    """By its number: what a shape draws from cannot be sent to another process."""
+    return curves(SHAPES[shape], seed=SEED)
+
+
 def counted(shape: Shape) -> int:
     return MANY if shape is STEADY else TASKS
 
@@ -50,7 +56,9 @@ def row(shape: Shape, knob: float, of: Cost) -> dict[str, float]:
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
-    found = {"curves": {shape.name: curves(shape, seed=SEED) for shape in SHAPES}, **beside(seed=SEED)}
+    with ProcessPoolExecutor() as pool:  # pure and seeded: however many processes find the same
+        rest, each = pool.submit(beside, seed=SEED), pool.map(_curves_of, range(len(SHAPES)))
+        found = {"curves": {shape.name: points for shape, points in zip(SHAPES, each, strict=True)}, **rest.result()}
     own = [{"tasks take": shape.name, **own_cost(shape, seed=SEED)} for shape in SHAPES]
     return {**found, "own_cost": own, "goals": goals(found)}
 
