@@ -10,17 +10,18 @@ for _, chain in ipairs(A.running) do need_in(chain, 'step', 'slot', 'number') en
 local COUNTED = 24 * 3600 * 1000 -- ms; Redis is not out of reach of a living process for longer
 local told = crew_told()
 local ran = runs_in(told[A.process] and told[A.process].runs)
-local counted = next(A.counts) and tonumber(redis.call('GET', key('beat', A.process)) or 0)
+local counted = tonumber(redis.call('GET', key('beat', A.process)) or 0)
 local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
 if A.leave == 1 then redis.call('ZREM', key('live'), A.process) else redis.call('ZADD', key('live'), NOW + A.ttl, A.process) end
 
 -- Counts are added once, also when a beat whose reply was lost is repeated, however much later.
-if counted and A.beat > counted then
+local behind = NOW < state.n -- the clock was set back: numbers go on one by one, and a beat that is repeated is given none anew
+if A.beat > counted and (behind or next(A.counts)) then
   for name, n in pairs(A.counts) do count(name, n) end
   redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
 end
-if NOW ~= state.n then give_number(state, state.run) end
+if NOW > state.n or behind and A.beat > counted then give_number(state, state.run) end
 
 -- Of a chain that it did not run before only the last link counts: one that was overtaken keeps nothing alive.
 local runs, names = {}, {}
