@@ -1,6 +1,6 @@
 """Celery tasks by which a test breaks the worker that runs them: `celery … worker -I tests.parts.wedges`.
 
-Only from then on is its limit as short as each is told (seconds): what a busy machine takes for its start is no stall.
+Each is told the limit (seconds): what stood before it came is excused.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from kombu.asynchronous import get_event_loop
 from edits.schedule import Step
 from workers import app as worker
 from workers.engine import StepWork
+from workers.pulse import CONSUMER
 
 log = structlog.get_logger()
 
@@ -22,31 +23,33 @@ FOR_LONG = 600.0
 BEATS = 30
 
 
-def _hasten(limit: float) -> None:
+def _hasten(limit: float, *, leave: float = 0.0) -> None:
+    """Once the wedge is in. `leave`: of the consumer, whose next message may come by the long limit yet."""
     watch = worker._engine.watch
     watch.excuse()
     watch.limit, watch._period = limit, limit / BEATS
+    watch.moved(CONSUMER, leave=leave)
 
 
 @shared_task(name="wedge.none")
 def wedge_none(limit: float) -> None:
     """Nothing but the short limit."""
-    _hasten(limit)
+    _hasten(limit, leave=limit)
     log.info("wedge.hastened")
 
 
 @shared_task(name="wedge.loop")
 def wedge_loop(limit: float) -> None:
     """The engine's loop is held by something that blocks."""
-    _hasten(limit)
     worker._engine.loop.call_soon_threadsafe(time.sleep, FOR_LONG)
+    _hasten(limit, leave=limit)
 
 
 @shared_task(name="wedge.consumer")
 def wedge_consumer(limit: float) -> None:
     """Celery's own loop hangs: the process lives, its engine runs on, and no message is taken any more."""
-    _hasten(limit)
     get_event_loop().call_soon(time.sleep, FOR_LONG)
+    _hasten(limit)
 
 
 @dataclass
@@ -63,10 +66,10 @@ class _Never:
 @shared_task(name="wedge.chain")
 def wedge_chain(limit: float) -> None:
     """A claim of step poll never comes back."""
-    _hasten(limit)
     engine = worker._engine
     engine.work[Step.POLL] = _Never(engine.work[Step.POLL])
     engine.loop.call_soon_threadsafe(engine.wake_all)
+    _hasten(limit, leave=limit)
 
 
 @shared_task(name="wedge.pool")

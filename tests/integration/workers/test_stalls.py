@@ -19,8 +19,7 @@ from tests.parts.valkey import free_port, server_binary, start_server
 
 WEDGES = ("-I", "tests.parts.wedges")
 LIMIT = 3.0
-AT_FIRST = {"RETOUCH_STALL_LIMIT": "15s"}
-"""Until a wedge shortens it: half of it is what a busy machine may take for a claim."""
+SHORT = {"RETOUCH_STALL_LIMIT": f"{LIMIT:g}s"}
 
 
 def send(environ: dict[str, str], wedge: str, *, times: int = 1) -> None:
@@ -52,7 +51,7 @@ def status(running: Worker) -> int:
 async def test_a_worker_that_stands_still_says_what_and_ends(
     environ: dict[str, str], tmp_path: Path, wedge: str, named: str
 ) -> None:
-    environ |= AT_FIRST | {"RETOUCH_SHUTDOWN_GRACE": "5s"}
+    environ |= SHORT | {"RETOUCH_SHUTDOWN_GRACE": "5s"}
     with worker(environ, tmp_path, *WEDGES) as stalling:
         await until(stalling.has_all_chains)
         await until(lambda: status(stalling) == 200)
@@ -70,7 +69,7 @@ async def test_a_redis_that_is_away_or_a_process_that_was_stopped_is_no_stall(
     environ: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     port = free_port()
-    environ |= AT_FIRST | {"RETOUCH_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+    environ |= SHORT | {"RETOUCH_REDIS_URL": f"redis://127.0.0.1:{port}/0"}
     server = start_server(server_binary(), tmp_path / "valkey", port)
     try:
         with worker(environ, tmp_path, *WEDGES) as running:
