@@ -173,9 +173,9 @@ local function line_up(tenant, edits)
 end
 
 local function enqueue(e)
+  wake('submit', NOW)
   redis.call('INCR', key('queued'))
   line_up(e.tn, {e})
-  wake('submit', NOW)
 end
 
 -- Its tenant stays in line even without another edit, until it would be served next: whoever leaves keeps what he owes.

@@ -50,6 +50,7 @@ for _, asked in ipairs(taken) do
 end
 local told = cjson.encode({'accepted', NOW, '', {}}) .. '\n'
 local texts, n = {}, 0
+if #taken > 0 then wake('submit', NOW) end
 for tenant, line in pairs(lines) do
   local index = {}
   for place, asked in ipairs(line) do
@@ -63,10 +64,7 @@ for tenant, line in pairs(lines) do
   line_up(tenant, line)
   redis.call('ZADD', key('index', tenant), unpack(index))
 end
-if n > 0 then
-  wake('submit', NOW)
-  redis.call('MSET', unpack(texts))
-end
+if n > 0 then redis.call('MSET', unpack(texts)) end
 
 -- A record begins as `advance` would leave it, and those of edits that are alike are copies of the first.
 local function write_first(name, asked)

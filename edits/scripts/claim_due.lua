@@ -31,8 +31,10 @@ for n, want in ipairs(A.needs) do
   wanted = math.min(wanted, offers[n].n)
 end
 local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
-local claims = {}
-for _, id in ipairs(wanted > 0 and due_in(due, wanted) or {}) do
+local claims, ids = {}, wanted > 0 and due_in(due, wanted) or {}
+-- It works on for now, and others need not look. Said first: where another program's key stops it, no edit has been claimed.
+if #ids > 0 then redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) end
+for _, id in ipairs(ids) do
   local can, e = readable(id)
   if not can then
     redis.call('ZADD', due, NOW + LEFT, id)
@@ -73,6 +75,8 @@ if paced and paced.n <= #claims and paced.reason == 'rate_limit' and not paced.h
   late = math.max(0, NOW - tonumber(first[2] or NOW))
 end
 if A.step == 'adopt' then sooner('submit', NOW) end
-if #claims == 0 then next_at = math.min(NOW + A.idle, in_turn(A.wakes, A.chain, next_at)) end
-if #claims > 0 or next_at > NOW then redis.call('ZADD', key('idle', A.wakes), #claims > 0 and NOW + MOMENT or next_at, A.chain) end
+if #claims == 0 then
+  next_at = math.min(NOW + A.idle, in_turn(A.wakes, A.chain, next_at))
+  if next_at > NOW then redis.call('ZADD', key('idle', A.wakes), next_at, A.chain) end
+end
 return remember({claims = claims, next = math.max(0, next_at - NOW), late = late, half = half})

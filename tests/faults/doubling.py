@@ -1,4 +1,7 @@
-"""Delivers every message of Celery a second time: each one that is pushed onto a queue is pushed again."""
+"""Delivers every message of Celery a second time: each one that is pushed onto a queue is pushed again.
+
+The first link of a chain goes to the queue of the process that starts it, as do its pulses, which are not counted.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +9,8 @@ from contextlib import contextmanager
 
 import redis as redis_sync
 
-QUEUES = {"retouch:submit", "retouch:poll", "retouch:store", "retouch:adopt", "retouch:sweep"}
+QUEUES = ("retouch:submit", "retouch:poll", "retouch:store", "retouch:adopt", "retouch:sweep", "retouch:process.")
+PULSE = "retouch.pulse"
 END = "doubling:end"
 
 
@@ -34,7 +38,7 @@ class Doubler:
                 words = str(seen["command"]).split(" ", 2)
                 if words[:2] == ["PUBLISH", END]:
                     return
-                if len(words) == 3 and words[0] == "LPUSH" and words[1] in QUEUES:
+                if len(words) == 3 and words[0] == "LPUSH" and words[1].startswith(QUEUES):
                     self._push_again(words[1], words[2])
 
     def _push_again(self, queue: str, message: str) -> None:
@@ -43,7 +47,7 @@ class Doubler:
             return
         self._pushed.add(message)
         self._redis.lpush(queue, message)
-        self.doubled += 1
+        self.doubled += PULSE not in message
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from tests.integration.edits.invariants import Dump
 
 SHARED = [
     "due:submit", "due:adopt", "due:poll", "due:store", "due:manifest", "retention", "abandoned", "tenants", "queued",
-    "vtime", "stats", "took:28", "gate", "q:default", "idle:poll",
+    "vtime", "stats", "took:28", "gate", "q:default", "idle:poll", "idle:submit",
 ]  # fmt: skip
 
 SHIFTS = {priority: fairness.arrival_shift(priority) for priority in Priority}
