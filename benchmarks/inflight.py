@@ -1,145 +1,35 @@
 """Question: what do many edits in flight need, and what does an edit cost among them? Memory and time, up to 100,000.
 
-Edits are put in flight by the product's own scripts alone (accept, claim, task bought), with task ids that no provider
-gave: at a rate it would take hours. Then a real worker reads their tasks, so many a second however many there are; the
-stand-in shows each as one that runs.
+Edits are put in flight by the product's own scripts, with task ids that no provider gave. Then a real worker reads
+their tasks, so many a second however many there are; the stand-in shows each as one that runs.
 """
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
-from uuid import UUID
 
+from benchmarks import allocators
 from benchmarks.colours import GOAL, OURS
+from benchmarks.filling import AT_ONCE, Filler, redis_cpu
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
-from benchmarks.spent import spent
-from benchmarks.system import NAMESPACE, System, running
+from benchmarks.system import System, running
 from benchmarks.used import used_by
 from cli import parts
 from cli.ports import Ports
 from cli.stack import Ground
 from cli.supervisor import Supervisor
-from edits.acceptance import Accepted, Idempotency
-from edits.admission import Caps
-from edits.claims import Claim
-from edits.errors import AcceptUnknown, Unavailable
-from edits.models import Edit
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule
-from edits.scripting import Scripts
 
 LEVELS: Final = (1_000, 10_000, 100_000)
 READS_PER_SECOND: Final = 100.0
 WARM: Final = 3.0  # seconds of reading that are not counted
-AT_ONCE: Final = 500  # edits of which one script is called after the other
-ACCEPTS_AT_ONCE: Final = 50
-CLAIMED: Final = 64  # by one call: as many as a worker has permits to submit
-LEASE: Final = timedelta(hours=1)
-ROOM: Final = Caps(max_queued=10**7)
 KEYED: Final = 1_000  # edits with an idempotency key, put in flight before all others
 MIB: Final = 1024 * 1024
 FLAT: Final = 1.25  # times the cost of the first level, at most
 SHAPE: Final = "200-character prompt, picture by address, no idempotency key"
 
 Row = dict[str, Any]
-
-
-@dataclass
-class Filler:
-    """Puts edits in flight as the API and a worker would, and tells what each script took in Redis."""
-
-    system: System
-    scripts: Scripts
-    _tasks: Iterator[int] = field(default_factory=itertools.count)
-
-    def __post_init__(self) -> None:
-        self.repository = EditRepository(self.system.redis, namespace=NAMESPACE, scripts=self.scripts)
-        self.outcomes = Outcomes(self.scripts)
-        self.schedule = Schedule(self.scripts, 1e6, 1e6, 10**7)
-
-    async def fill(self, number: int) -> None:
-        """By the list: nobody looks at what it takes."""
-        for at in range(0, number, AT_ONCE):
-            some = min(AT_ONCE, number - at)
-            edits = [(self.system.edit(), None) for _ in range(some)]
-            if not all(isinstance(one, Accepted) for one in await self.repository.accept_many(edits, ROOM)):
-                raise RuntimeError("not every edit was taken in")
-            claims: list[Claim] = []
-            await self._claim(some, claims)
-            await self._bought(claims)
-        await self._forget_answers()
-        await self._settled()
-
-    async def put(self, number: int, *, keyed: bool = False) -> dict[str, float]:
-        """Microseconds of Redis' CPU that each script takes, an edit."""
-        spent: dict[str, float] = {"accept": 0.0, "claim": 0.0, "commit": 0.0}
-        for at in range(0, number, AT_ONCE):
-            some = min(AT_ONCE, number - at)
-            spent["accept"] += await self._timed(self._accept(some, keyed=keyed))
-            claims: list[Claim] = []
-            spent["claim"] += await self._timed(self._claim(some, claims))
-            spent["commit"] += await self._timed(self._bought(claims))
-        await self._forget_answers()
-        return {name: took / number for name, took in spent.items()}
-
-    async def _timed(self, work: Coroutine[Any, Any, None]) -> float:
-        before = await redis_cpu(self.system)
-        await work
-        return await redis_cpu(self.system) - before
-
-    async def _accept(self, number: int, *, keyed: bool) -> None:
-        edits = [self.system.edit() for _ in range(number)]
-        for at in range(0, number, ACCEPTS_AT_ONCE):
-            await asyncio.gather(*(self._accept_one(edit, keyed=keyed) for edit in edits[at : at + ACCEPTS_AT_ONCE]))
-
-    async def _accept_one(self, edit: Edit, *, keyed: bool) -> None:
-        """As often as it takes: a busy machine may answer later than the API waits, and the id makes it one edit."""
-        key = Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64) if keyed else None
-        while True:
-            try:
-                await self.repository.accept(edit, idempotency=key, max_queued=10**7)
-            except (AcceptUnknown, Unavailable):
-                continue
-            return
-
-    async def _claim(self, number: int, claims: list[Claim]) -> None:
-        while len(claims) < number:
-            claims += (await self.schedule.claim_submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
-
-    async def _bought(self, claims: Sequence[Claim]) -> None:
-        await asyncio.gather(
-            *(
-                self.outcomes.bought(
-                    claim.id, attempt=1, task_id=str(UUID(int=next(self._tasks), version=4)), how="answer"
-                )
-                for claim in claims
-            )
-        )
-
-    async def _settled(self) -> None:
-        """Until a table that has grown has been moved into its new place: that is of the growth."""
-        while True:
-            told = await self.system.redis.info("memory")
-            if not told.get("mem_overhead_db_hashtable_rehashing", 0):
-                return
-            await asyncio.sleep(0.1)
-
-    async def _forget_answers(self) -> None:
-        """Answers of claims are kept for 30 s: that is of the rate, and not of what is in flight."""
-        keys = [key async for key in self.system.redis.scan_iter(match=f"{NAMESPACE}:claim:*", count=10_000)]
-        for at in range(0, len(keys), 1000):
-            await self.system.redis.unlink(*keys[at : at + 1000])
-
-
-async def redis_cpu(system: System) -> float:
-    """Microseconds of CPU that Redis' main thread has spent; other programs stretch the time of a script, not that."""
-    return (await spent(system.redis))["cpu"]
 
 
 async def memory_of(system: System) -> int:
@@ -155,26 +45,27 @@ async def _measure(*, seconds: float) -> dict[str, Any]:
     settings = {"RETOUCH_QUBICO__READS_PER_SECOND": f"{READS_PER_SECOND:g}", "RETOUCH_EDITS__DEADLINE": "24h"}
     async with running(provider, workers=0, settings=settings) as system:
         await system.redis.config_set("auto-aof-rewrite-percentage", 0)  # a copy of all pages it writes would be in it
-        filler = Filler(system, Scripts(system.redis, NAMESPACE))
+        filler = Filler(system.redis, system.edit)
         await filler.put(AT_ONCE)  # scripts are loaded, sets are there
         keyed = await _grown(system, filler.put(KEYED, keyed=True))
         await system.redis.flushall()
         await filler.put(there := AT_ONCE)
         rows, empty = [], await memory_of(system)
         for level in LEVELS:
-            await filler.fill(level - AT_ONCE - there)
-            took = await filler.put(AT_ONCE)
+            await filler.fill(level - there)
             there = level
             rows.append(
                 {
                     "in flight": level,
                     "Redis, KiB an edit": (await memory_of(system) - empty) / (level - AT_ONCE) / 1024,
-                    **{f"{name}, µs in Redis": cost for name, cost in took.items()},
                     **await _read_for(system, seconds),
                 }
             )
             say(f"inflight: {level} in flight, {rows[-1]['Redis, KiB an edit']:.2f} KiB each")
-    return {"levels": rows, "keyed": keyed / KEYED / 1024, "goals": _goals(rows)}
+        servers = await allocators.beside_few(filler)
+    for binary in allocators.others():
+        servers += await allocators.on(binary)
+    return {"levels": rows, "keyed": keyed / KEYED / 1024, "servers": servers, "goals": _goals(rows, servers)}
 
 
 async def _grown(system: System, work: Coroutine[Any, Any, object]) -> int:
@@ -188,9 +79,9 @@ async def _read_for(system: System, seconds: float) -> Row:
     async with _worker(system) as pid:
         await asyncio.sleep(WARM)
         await system.control()
-        cpu, redis = used_by(pid)[0], await redis_cpu(system)
+        cpu, redis = used_by(pid)[0], await redis_cpu(system.redis)
         await asyncio.sleep(seconds)
-        (later, resident), took = used_by(pid), await redis_cpu(system) - redis
+        (later, resident), took = used_by(pid), await redis_cpu(system.redis) - redis
         reads = (await system.counters())["reads"]
     return {
         "reads": reads,
@@ -210,13 +101,14 @@ async def _worker(system: System) -> AsyncIterator[int]:
     ports.release()
 
 
-def _goals(rows: Sequence[Row]) -> list[Row]:
+def _goals(rows: Sequence[Row], servers: Sequence[Row]) -> list[Row]:
     first, last = rows[0], rows[-1]
-    flat = [name for name in first if "µs" in name or "ms of" in name]
+    flat = [(name, last[name] / first[name]) for name in first if "µs" in name or "ms of" in name]
+    flat += [(f"{row['step']}, {row['server']}", row["times"]) for row in servers]
     return [
         goal("a worker's memory grows by ≤ 40 MiB", last["worker, MiB"] - first["worker, MiB"], most=40),
         goal(f"Redis ≤ 1.5 KiB an edit ({SHAPE})", last["Redis, KiB an edit"], most=1.5),
-        *(goal(f"flat, last to first ≤ {FLAT:g}: {name}", last[name] / first[name], most=FLAT) for name in flat),
+        *(goal(f"flat, last to first ≤ {FLAT:g}: {name}", times, most=FLAT) for name, times in flat),
     ]
 
 
@@ -231,6 +123,9 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
         axes.set(ylabel=name, ylim=(0, most * 1.15))
     for name in (name for name in rows[0] if "µs" in name or "ms of" in name):
         costs.plot(levels, [row[name] / rows[0][name] for row in rows], marker="o", ms=3, label=name)
+    for row in found["servers"]:
+        ends, times = (allocators.FEW, allocators.MANY), (1, row["times"])
+        costs.plot(ends, times, marker="o", ms=3, ls=":", label=f"{row['step']}, {row['server']}")
     costs.axhline(FLAT, **GOAL)
     costs.set(ylabel=f"cost, times that with {levels[0]:,}", ylim=(0, None))
     costs.legend(fontsize=7, frameon=False, loc="lower right")
@@ -240,4 +135,5 @@ def picture(found: Mapping[str, Any], figure: Any) -> None:
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     yield f"Edits in flight ({SHAPE}; with a key: {found['keyed']:.2f} KiB)", found["levels"]
+    yield "Redis' CPU of an edit's steps among few and many in flight, by the server's allocator", found["servers"]
     yield "Goals", found["goals"]

@@ -24,12 +24,21 @@ async def server(fsync: str = "always") -> AsyncIterator[Redis]:
 
 @asynccontextmanager
 async def server_on(
-    folder: Path, *, fsync: str = "always", under: Sequence[str] = (), patience: float | None = None
+    folder: Path,
+    *,
+    fsync: str = "always",
+    under: Sequence[str] = (),
+    patience: float | None = None,
+    binary: str | None = None,
 ) -> AsyncIterator[tuple[Redis, int]]:
-    """One with the data in `folder`, and its process; `under` another program, whose slowness asks for `patience`."""
+    """One with the data in `folder`, and its process; `under` another program, whose slowness asks for `patience`.
+
+    `binary`: another server than the embedded one.
+    """
     ports = Ports()
     port = ports.any()
-    command = [fsync if word == "always" else word for word in valkey(port, folder)]
+    embedded, *options = [fsync if word == "always" else word for word in valkey(port, folder)]
+    command = [binary or embedded, *options]
     process = await asyncio.create_subprocess_exec(*under, *command, stdout=asyncio.subprocess.DEVNULL)
     client = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=patience)
     try:
