@@ -121,9 +121,9 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
                 "processes": number,
                 "a process, % of a core": figures["cpu_percent"],
                 "Redis, % of a core": figures["redis_percent"],
-                "calls a second": figures.get("calls", ""),
+                "calls a second": figures["calls"],
                 "commands of Redis a second": figures["commands"],
-                "by": ", ".join(f"{asker} {rate:.1f}" for asker, rate in _asked(figures).items()),
+                "by": ", ".join(f"{asker} {rate:.1f}" for asker, rate in figures["by"].items()),
             }
             for number, figures in found["idle"].items()
         ],
@@ -143,20 +143,14 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
     )
 
 
-def _asked(figures: Mapping[str, Any]) -> Mapping[str, float]:
-    """Commands a second by who asks; a result that was kept before they were told apart has only their sum."""
-    by: Mapping[str, float] = figures.get("by", {"all": figures["commands"]})
-    return by
-
-
 def picture(found: Mapping[str, Any], figure: Any) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     names = [f"{number} idle" for number in found["idle"]]
     rows = list(found["idle"].values())
     reached = [0.0] * len(rows)
-    askers = dict.fromkeys(asker for row in rows for asker in _asked(row))
+    askers = dict.fromkeys(asker for row in rows for asker in row["by"])
     for asker, colour in zip(askers, SHADES, strict=False):
-        rates = [_asked(row).get(asker, 0.0) for row in rows]
+        rates = [row["by"].get(asker, 0.0) for row in rows]
         left.barh(names, rates, left=reached, color=colour, label=asker, height=0.5)
         reached = [before + rate for before, rate in zip(reached, rates, strict=True)]
     left.axvline(MOST_COMMANDS, **GOAL)

@@ -71,17 +71,6 @@ class System:
             raise RuntimeError(f"{len(lost)} edits were not taken in: {lost[0]}")
         return [edit.id for edit in made]
 
-    async def accept_evenly(self, number: int, *, rate: float, **given: Any) -> None:
-        """Ten times a second as many as have become due by then."""
-        loop = asyncio.get_running_loop()
-        began, done = loop.time(), 0
-        while done < number:
-            due = min(number, round((loop.time() - began) * rate) + 1) - done
-            if due > 0:
-                await self.accept(due, **given)
-                done += due
-            await asyncio.sleep(0.1)
-
     def edit(self, **given: Any) -> Edit:
         now = datetime.now(UTC)
         asked = {"prompt": PROMPT, "image": IMAGE, "width": 1024, "height": 1024, "steps": 28, "seed": 1} | given

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-PRELUDES: Final = ("_arguments", "_record", "_tasks", "_limits", "_served", "_crew")
+PRELUDES: Final = ("_arguments", "_record", "_ends", "_tasks", "_limits", "_served", "_crew")
 
 _WORD: Final = re.compile(r"[A-Za-z_]\w*")
 _COMMENT: Final = re.compile(r"^ *--.*\n?", re.MULTILINE)
