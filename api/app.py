@@ -19,24 +19,26 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api import auth, documents, errors
+from api import auth, errors
 from api.dependencies import Parts
 from api.live import Live
 from api.middleware import Envelope, Guard
+from api.openapi import document
 from api.routes import callbacks, docs, edits, operations, results
-from api.views import Views
-from config import garbage, logging, watch
+from api.schemas.views import Views
+from config import logging
 from config.errors import SettingsError
-from config.joined import load_for_process
+from config.local_stack import load_for_process
 from config.settings import Settings
-from edits import checks, connection
-from edits.admission import Admission
 from edits.attempts import Tokens
-from edits.links import Links
-from edits.repository import EditRepository
-from edits.scripting import Scripts
+from edits.db import checks, connection
+from edits.db.admission import Admission
+from edits.db.repository import EditRepository
+from edits.db.sender import Scripts
 from edits.service import EditService
-from edits.storage import open_storage
+from edits.storage.links import Links
+from edits.storage.store import open_storage
+from runtime import garbage, watchdog
 
 VERSION: Final = "0.1.0"
 ROUTERS: Final = (edits.router, results.edits, results.objects, callbacks.router, operations.router, docs.router)
@@ -57,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Retouch",
         version=VERSION,
-        description=documents.DESCRIPTION,
+        description=document.DESCRIPTION,
         servers=[{"url": settings.public_url}],
         docs_url=None,
         redoc_url=None,
@@ -69,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # included, each would be looked for twice a request
     errors.install(app, errors.Allowed(_methods(ROUTERS)))
-    documents.install(app)
+    document.install(app)
     app.add_middleware(Guard, max_body=settings.edits.max_input_bytes * 4 // 3 + OTHER_BYTES)
     if settings.api.cors_origins:
         app.add_middleware(
@@ -126,7 +128,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     try:
         async with live.running():
-            with _told_to_end(live.drain), watch.kept(asyncio.get_running_loop(), settings.stall_limit):
+            with _told_to_end(live.drain), watchdog.kept(asyncio.get_running_loop(), settings.stall_limit):
                 garbage.settle()
                 yield
     finally:

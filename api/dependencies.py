@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from api.live import Live
-from api.views import Views
+from api.schemas.views import Views
 from config.settings import Settings
-from edits.admission import Admission
-from edits.links import Links
-from edits.repository import EditRepository
+from edits.db.admission import Admission
+from edits.db.repository import EditRepository
 from edits.service import EditService
-from edits.storage import Storage
+from edits.storage.links import Links
+from edits.storage.store import Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

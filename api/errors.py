@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.schemas import FieldProblem, ProblemView
+from api.problem import FieldProblem, ProblemView
 from edits import errors
 
 log = structlog.get_logger()

@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
+from edits.db.repository import EditRepository
 from edits.errors import Unavailable
 from edits.models import Edit
-from edits.repository import EditRepository
 
 log = structlog.get_logger()
 

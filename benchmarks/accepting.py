@@ -16,10 +16,10 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
 from benchmarks.system import IMAGE, PROMPT, System, running
 from benchmarks.used import used_by
-from cli import probes
-from cli.commands import ROOT, api
-from cli.ports import unclaimed
-from cli.supervisor import Part
+from cli.local import probes
+from cli.local.ports import unclaimed
+from cli.local.programs import ROOT, api
+from cli.local.supervisor import Part
 from config.settings import Settings
 
 CONNECTIONS: Final = 64

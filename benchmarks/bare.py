@@ -5,7 +5,7 @@
 
 from fastapi import FastAPI
 
-from api.schemas import EditRequest
+from api.schemas.bodies import EditRequest
 
 app = FastAPI()
 

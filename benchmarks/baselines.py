@@ -18,10 +18,10 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import say
 from benchmarks.system import IMAGE, PROMPT
 from benchmarks.used import used_by
-from cli import parts
-from cli.commands import ROOT
-from cli.ports import Ports
-from cli.supervisor import Part, Supervisor
+from cli.local import services
+from cli.local.ports import Ports
+from cli.local.programs import ROOT
+from cli.local.supervisor import Part, Supervisor
 from qubico.schemas import KontextRequest
 
 ASKED: Final[dict[str, Any]] = {
@@ -129,7 +129,7 @@ async def _queued(provider: Provider, commands: Mapping[str, Sequence[str]], *, 
         async def ready() -> bool:
             return (folder / "ready").exists()
 
-        kept = [parts.valkey(broker, data_dir=folder, environment=bare_environ(), folder=folder)] + [
+        kept = [services.valkey(broker, data_dir=folder, environment=bare_environ(), folder=folder)] + [
             Part(
                 name=name, command=tuple(command), environment=environ, ready=ready, order=1,
                 start_within=STARTED_WITHIN, folder=folder,

@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.looking import cost, run
 from benchmarks.schedules import Learned
 from benchmarks.shapes import STEADY, Task
-from edits import pacing
+from edits.pacing import pace
 
 CLAIMED_EVERY: Final = 0.2  # seconds between two looks of the product at how late reads are
 PART: Final = 20.0  # seconds, of which lags are held against each other
@@ -59,7 +59,7 @@ class Shared:
         elapsed = self.now - self._claimed_at
         if elapsed >= CLAIMED_EVERY:
             late = self.now - self._due[0][0]
-            self.schedule.stretch = pacing.stretch(self.schedule.stretch, late=late, elapsed=elapsed)
+            self.schedule.stretch = pace.stretch(self.schedule.stretch, late=late, elapsed=elapsed)
             self._claimed_at = self.now
 
     def _read(self, i: int) -> None:

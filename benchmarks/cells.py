@@ -17,8 +17,8 @@ import psutil
 from benchmarks.provider import Provider
 from benchmarks.rounds import say
 from benchmarks.system import NAMESPACE, System, running
-from edits.schedule import Schedule
-from edits.scripting import Scripts
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
 
 CREATE_DELAY: Final = 0.05  # seconds until the stand-in answers a create
 READS_PER_SECOND: Final = "50"

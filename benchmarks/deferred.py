@@ -13,8 +13,8 @@ from taskiq import TaskiqEvents, TaskiqScheduler
 from taskiq_redis import ListQueueBroker, ListRedisScheduleSource
 
 from benchmarks.floor import Floor
-from edits.links import Links
-from edits.storage import open_storage
+from edits.storage.links import Links
+from edits.storage.store import open_storage
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus
 

@@ -12,15 +12,15 @@ from redis.asyncio import Redis
 
 from benchmarks.spent import spent
 from benchmarks.system import NAMESPACE
-from edits.acceptance import Accepted, Idempotency
-from edits.admission import Caps
-from edits.claims import Claim
+from edits.db.acceptance import Accepted, Idempotency
+from edits.db.admission import Caps
+from edits.db.claims import Claim
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
 from edits.errors import AcceptUnknown, Unavailable
 from edits.models import Edit
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule
-from edits.scripting import Scripts
 
 AT_ONCE: Final = 500  # edits of which one script is called after the other
 ACCEPTS_AT_ONCE: Final = 50

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import uvloop
 
-from edits.layout import manifest_key, result_key
-from edits.links import Links
-from edits.storage import Storage, open_storage
+from edits.storage.layout import manifest_key, result_key
+from edits.storage.links import Links
+from edits.storage.store import Storage, open_storage
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus
 

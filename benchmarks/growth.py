@@ -19,7 +19,7 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
 from benchmarks.steady import STEPS, Figures, Held
 from benchmarks.system import running
-from workers.in_hand import PERMITS
+from workers.permits import PERMITS
 
 PROCESSES: Final = (1, 2, 4, 8)
 UNFINISHED: Final = 300  # edits, and as many more for each process that has a core

@@ -18,10 +18,10 @@ import psutil
 from benchmarks.parts import STARTED_WITHIN, bare_environ
 from benchmarks.rounds import say
 from benchmarks.system import NAMESPACE, System
-from cli import commands, probes
-from cli.commands import ROOT
-from cli.ports import unclaimed
-from cli.supervisor import Part, Supervisor
+from cli.local import probes, programs
+from cli.local.ports import unclaimed
+from cli.local.programs import ROOT
+from cli.local.supervisor import Part, Supervisor
 
 HERE, THERE = "198.18.77.1", "198.18.77.2"  # of the range that is set aside for benchmarks
 
@@ -37,7 +37,7 @@ async def far_redis(*, delay_ms: float) -> AsyncIterator[tuple[str, Supervisor]]
     with tempfile.TemporaryDirectory(prefix="retouch-bench-") as made:
         folder = Path(made)
         passing = _forward("way", f"127.0.0.1:{way}", f"127.0.0.1:{port}", folder, delay_ms=delay_ms)
-        parts = [_part("valkey", commands.valkey(port, folder), folder, probes.ping(port)), passing]
+        parts = [_part("valkey", programs.valkey(port, folder), folder, probes.ping(port)), passing]
         async with _kept(parts, folder) as supervisor:
             yield f"redis://127.0.0.1:{way}/0", supervisor
 
@@ -55,7 +55,7 @@ async def slow_disk(*, fsync_ms: float) -> AsyncIterator[tuple[str, Supervisor]]
     port = unclaimed()
     with tempfile.TemporaryDirectory(prefix="retouch-bench-") as made:
         folder = Path(made)
-        parts = [_part("valkey", (*traced, *commands.valkey(port, folder)), folder, probes.ping(port))]
+        parts = [_part("valkey", (*traced, *programs.valkey(port, folder)), folder, probes.ping(port))]
         async with _kept(parts, folder) as supervisor:
             yield f"redis://127.0.0.1:{port}/0", supervisor
             for traced_one in psutil.Process(supervisor.pids()["valkey"]).children():
@@ -74,12 +74,12 @@ async def second_host(system: System) -> AsyncIterator[Supervisor]:
         ways += [
             _forward(f"in{port}", f"127.0.0.1:{port}", f"{HERE}:{port}", system.folder, inside=inside) for port in ports
         ]
-        told = commands.environment(
+        told = programs.environment(
             {"RETOUCH_METRICS__PORT": str(unclaimed())}, beneath=system.environ, folder=system.folder
         )
         worker = Part(
             name="worker",
-            command=(*inside, *commands.worker(name=name)),
+            command=(*inside, *programs.worker(name=name)),
             environment=told,
             ready=lambda: _lives(system, processes=2),
             order=1,

@@ -16,10 +16,10 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
 from benchmarks.system import System, running
 from benchmarks.used import used_by
-from cli import parts
-from cli.ports import Ports
-from cli.stack import Ground
-from cli.supervisor import Supervisor
+from cli.local import services
+from cli.local.ports import Ports
+from cli.local.stack import Ground
+from cli.local.supervisor import Supervisor
 
 LEVELS: Final = (1_000, 10_000, 100_000)
 READS_PER_SECOND: Final = 100.0
@@ -95,7 +95,7 @@ async def _read_for(system: System, seconds: float) -> Row:
 async def _worker(system: System) -> AsyncIterator[int]:
     ground = Ground(environ=system.environ, folder=system.folder)
     settings, ports = ground.load(), Ports()
-    (part,) = parts.workers(settings, environment=ground.environment({}), folder=system.folder, ports=ports)
+    (part,) = services.workers(settings, environment=ground.environment({}), folder=system.folder, ports=ports)
     async with Supervisor([part], logs=system.folder / "logs", say=say, grace=10) as supervisor:
         yield supervisor.pids()[part.name]
     ports.release()

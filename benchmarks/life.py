@@ -12,13 +12,13 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from benchmarks.spent import spent
-from edits.acceptance import Accepted
-from edits.admission import Caps
-from edits.claims import Claim
-from edits.models import Edit, EditInput, EditResult, new_id
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule, Step
+from edits.db.acceptance import Accepted
+from edits.db.admission import Caps
+from edits.db.claims import Claim
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.models import Edit, EditInput, EditResult, Step, new_id
 
 SNOOZES: Final = 4
 TOGETHER: Final = 50  # calls on their way at once, as of a busy worker

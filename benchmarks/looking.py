@@ -8,7 +8,7 @@ from statistics import fmean, quantiles
 
 from benchmarks.schedules import Learned, Schedule
 from benchmarks.shapes import STEADY, Shape, Task
-from edits.pacing import KEPT, Pace, Took
+from edits.pacing.pace import KEPT, Pace, Took
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from cli.commands import valkey_binary
+from cli.local.programs import valkey_binary
 
 PACKAGES: Final = ("aiohttp", "celery", "fastapi", "httpx", "obstore", "pydantic", "redis", "uvloop")
 

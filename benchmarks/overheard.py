@@ -8,7 +8,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from edits.scripting import SCRIPTS
+from edits.db.sender import SCRIPTS
 
 CELERY: Final = "Celery and connections"
 ASKERS: Final = {

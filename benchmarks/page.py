@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks import machine
 from benchmarks.questions import QUESTIONS
-from cli.commands import ROOT
+from cli.local.programs import ROOT
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 README: Final = ROOT / "README.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.provider import Provider
-from cli import probes
-from cli.commands import ROOT
-from cli.supervisor import Part
+from cli.local import probes
+from cli.local.programs import ROOT
+from cli.local.supervisor import Part
 
 STARTED_WITHIN: Final = 90.0  # seconds; on a busy machine Python itself takes long
 

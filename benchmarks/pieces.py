@@ -30,11 +30,11 @@ from benchmarks.parts import bare_environ
 from benchmarks.provider import Provider
 from benchmarks.rounds import say, summed
 from benchmarks.system import IMAGE, PROMPT
-from cli.commands import ROOT
+from cli.local.programs import ROOT
 from config.logging import configure
 from config.settings import load
-from edits import manifest
 from edits.models import Edit, EditInput, TimelineEvent, Wait
+from edits.storage import manifest
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest
 

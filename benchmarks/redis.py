@@ -13,8 +13,8 @@ from benchmarks.colours import BESIDE, OURS
 from benchmarks.life import LEASE, ROOM, SNOOZES, TOGETHER, World, live, new_edit
 from benchmarks.rounds import goal, spread
 from benchmarks.spent import server, spent
-from edits.acceptance import Accepted
-from edits.repository import EditRepository
+from edits.db.acceptance import Accepted
+from edits.db.repository import EditRepository
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:

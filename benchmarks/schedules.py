@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from benchmarks.shapes import Task
-from edits import pacing
-from edits.pacing import Pace, Took
+from edits.pacing import pace
+from edits.pacing.pace import Pace, Took
 
 LEARNED_AFTER: Final = 20  # tasks between two looks at what was learned
 
@@ -34,7 +34,7 @@ class Learned:
 
     def ended(self, task: Task, *, called_back: bool) -> None:
         self.seen.insert(0, Took(task.wait, task.run, called_back))
-        del self.seen[pacing.KEPT :]
+        del self.seen[pace.KEPT :]
         self.number += 1
         if self.number % LEARNED_AFTER == 0:
             self._pace = Pace.learned(self.seen)

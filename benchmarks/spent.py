@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as NotUp
 
-from cli.commands import valkey
-from cli.ports import Ports
-from edits.connection import connect
+from cli.local.ports import Ports
+from cli.local.programs import valkey
+from edits.db.connection import connect
 
 
 @asynccontextmanager

@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 from benchmarks.spent import spent
 from benchmarks.system import NAMESPACE, System
 from benchmarks.used import Running, busiest, threads_of, used_by
-from cli.supervisor import Supervisor
-from edits.schedule import Step
-from edits.scripting import BATCH
-from workers.in_hand import PERMITS
+from cli.local.supervisor import Supervisor
+from edits.db.sender import BATCH
+from edits.models import Step
+from workers.permits import PERMITS
 
 TENANT: Final = "default"
 FED_EVERY: Final = 0.05  # seconds

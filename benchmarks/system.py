@@ -22,15 +22,15 @@ from benchmarks.parts import bare_environ, patient, standin_part
 from benchmarks.provider import Provider
 from benchmarks.rounds import say
 from benchmarks.used import Used, used_by
-from cli import data_dir, stack
-from cli.ports import Ports, unclaimed
-from cli.supervisor import Part, Supervisor
+from cli.local import data_dir, stack
+from cli.local.ports import Ports, unclaimed
+from cli.local.supervisor import Part, Supervisor
 from config.settings import Settings
-from edits.acceptance import Accepted
-from edits.admission import Caps
-from edits.connection import connect
+from edits.db.acceptance import Accepted
+from edits.db.admission import Caps
+from edits.db.connection import connect
+from edits.db.repository import EditRepository
 from edits.models import Edit, EditInput
-from edits.repository import EditRepository
 
 NAMESPACE: Final = "retouch"
 PROMPT: Final = ("make it look like a water colour of the early hours, with a soft light from the left; " * 3)[:200]

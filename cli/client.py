@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from cli.errors import Conflict, Stop, Unreachable, WorkFailed, WrongUsage
 from cli.sources import Picture
 from cli.views import Problem
-from config import addresses, joined
+from config import addresses, local_stack
 from config.settings import Settings
 
 CONNECT_WITHIN = 3.0  # seconds
@@ -42,7 +42,7 @@ def find(settings: Settings) -> Server:
         if key is None:
             raise WrongUsage("RETOUCH_CLIENT__URL is set without RETOUCH_CLIENT__API_KEY; set the key too")
         return Server(url=settings.client.url, key=key.get_secret_value())
-    up = joined.find(settings.data_dir)
+    up = local_stack.find(settings.data_dir)
     if up is None:
         raise Unreachable(
             f"no `retouch up` runs on {settings.data_dir}; start one with `make up` (or `retouch up`), "

@@ -25,7 +25,7 @@ EditId = Annotated[str, typer.Argument(metavar="ID", help="The edit's id, like e
 @app.command()
 def up(*, as_json: Json = False) -> None:
     """Start the whole system on this host and keep it running until Ctrl-C."""
-    from cli import up as command
+    from cli.local import up as command
 
     output.run(command.run(as_json=as_json))
 
@@ -33,7 +33,7 @@ def up(*, as_json: Json = False) -> None:
 @app.command()
 def demo() -> None:
     """Edit the sample picture through the whole system, on the sandbox, and stop."""
-    from cli import demo as command
+    from cli.local import demo as command
 
     output.run(command.run())
 
@@ -41,7 +41,7 @@ def demo() -> None:
 @app.command()
 def api() -> None:
     """Run the API (uvicorn api.app:app)."""
-    from cli import processes
+    from cli.local import processes
 
     with output.ending():
         processes.api()
@@ -53,23 +53,23 @@ def worker(
     steps: Annotated[str, typer.Option(help="Queues to work on, by comma.")] = "submit,poll,store,adopt,sweep",
 ) -> None:
     """Run Celery workers: RETOUCH_WORKER__PROCESSES of them."""
-    from cli import commands, processes
-    from config.joined import load_for_process
+    from cli.local import processes, programs
+    from config.local_stack import load_for_process
 
     with output.ending():
-        chosen = commands.parse_steps(steps)
+        chosen = programs.parse_steps(steps)
         settings = load_for_process("worker")
         if settings.worker.processes == 1:
             processes.worker(settings, chosen)
-    from cli import fleet
+    from cli.local import workers
 
-    output.run(fleet.run(settings, chosen))
+    output.run(workers.run(settings, chosen))
 
 
 @app.command()
 def flower() -> None:
     """Run Flower (celery -A workers.app flower), on loopback."""
-    from cli import processes
+    from cli.local import processes
 
     with output.ending():
         processes.flower()
@@ -78,7 +78,7 @@ def flower() -> None:
 @app.command()
 def sandbox() -> None:
     """Run the Qubico sandbox (uvicorn qubico.sandbox.app:app), on loopback."""
-    from cli import processes
+    from cli.local import processes
 
     with output.ending():
         processes.sandbox()
@@ -122,12 +122,12 @@ def edit(
 
     The same command again, within 24 hours, buys nothing twice: it takes up what the first one left.
     """
-    from cli import editing
-    from cli.asking import Asked
+    from cli.commands import edit
+    from cli.commands.submit import Asked
 
     given = {"width": width, "height": height, "steps": steps, "seed": seed, "priority": priority}
     options = {name: value for name, value in given.items() if value is not None}
-    wanted = editing.Wanted(
+    wanted = edit.Wanted(
         images=tuple(images),
         asked=Asked(prompt=prompt, options=options, anew=anew),
         out=out,
@@ -135,7 +135,7 @@ def edit(
         dry_run=dry_run,
         as_json=as_json,
     )
-    output.run(editing.run(_server(), wanted))
+    output.run(edit.run(_server(), wanted))
 
 
 @app.command()
@@ -145,25 +145,25 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show one edit, or the most recent ones: at a terminal a live table until Ctrl-C, else once."""
-    from cli import looking
+    from cli.commands import status
 
-    output.run(looking.status(_server(), edit_id=edit_id, as_json=as_json))
+    output.run(status.status(_server(), edit_id=edit_id, as_json=as_json))
 
 
 @app.command()
 def cancel(edit_id: EditId, *, as_json: Json = False) -> None:
     """Cancel an edit that is still queued."""
-    from cli import looking
+    from cli.commands import status as commands
 
-    output.run(looking.cancel(_server(), edit_id=edit_id, as_json=as_json))
+    output.run(commands.cancel(_server(), edit_id=edit_id, as_json=as_json))
 
 
 @app.command()
 def explain(edit_id: EditId, *, as_json: Json = False) -> None:
     """Say why an edit waits, or how it ended, in a sentence."""
-    from cli import looking
+    from cli.commands import status as commands
 
-    output.run(looking.why(_server(), edit_id=edit_id, as_json=as_json))
+    output.run(commands.why(_server(), edit_id=edit_id, as_json=as_json))
 
 
 @app.command()
@@ -185,8 +185,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Look at settings, Redis, storage, provider, clock, address and workers; say what is wrong and what to do."""
-    from cli import doctor as command
-    from cli import invariants as rules
+    from cli.doctor import invariants as rules
+    from cli.doctor import report as command
 
     with output.ending():
         wanted = rules.parse(invariants=invariants, deep=deep, since=since)
@@ -204,13 +204,13 @@ def config(
     as_json: Json = False,
 ) -> None:
     """Print every setting, where it was set and what it means; secrets are masked."""
-    from cli import configuration
+    from cli.commands import config
 
     with output.ending():
         if template:
-            configuration.show_template()
+            config.show_template()
         else:
-            configuration.show(as_json=as_json)
+            config.show(as_json=as_json)
 
 
 def _server() -> "Server":

@@ -4,10 +4,11 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edits import clock, errors, fairness
-from edits.connection import LOST
+from edits import errors, fairness
+from edits.db import clock
+from edits.db.connection import LOST
+from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority, Wait
-from edits.repository import CALL_TIMEOUT, EditRepository
 from edits.stats import BUCKETS
 
 KNOWN_AFTER: Final = 10

@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from config import values
 from config.settings import Settings
-from edits import addresses, uploads
 from edits.errors import InputRefused
-from edits.fetching import Fetcher
 from edits.models import Edit, EditInput, Priority
-from edits.uploads import Upload, Uploads
+from edits.network import addresses
+from edits.network.fetching import Fetcher
+from edits.storage import uploads
+from edits.storage.uploads import Upload, Uploads
 
 TENANT: Final = "default"
 SEEDS_BELOW: Final = 2**31

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from ulid import ULID
 
+from edits.db.repository import EditRepository
 from edits.models import Edit, EditStatus, to_ms
-from edits.repository import EditRepository
 
 CHUNK = 200
 SCANNED_AT_MOST = 2000

@@ -17,6 +17,16 @@ PRICE_UNITS = 200_000
 """One Kontext task, 0.02 USD (vendor's example, 2025-06); the price a task really shows replaces it."""
 
 
+class Step(StrEnum):
+    """A step of the work on edits: each has its queue and, but for `sweep`, its due-set."""
+
+    SUBMIT = "submit"
+    POLL = "poll"
+    STORE = "store"
+    ADOPT = "adopt"
+    SWEEP = "sweep"
+
+
 class EditStatus(StrEnum):
     QUEUED = "queued"  # accepted, in the fair queue, costs nothing yet
     SUBMITTING = "submitting"  # the intent to buy is written; a create may be on its way, or its answer is looked for

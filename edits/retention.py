@@ -15,10 +15,10 @@ from uuid import uuid4
 
 import structlog
 
-from edits import layout
+from edits.db.sender import Scripts
 from edits.models import from_ms
-from edits.scripting import Scripts
-from edits.storage import Storage, StorageError
+from edits.storage import layout
+from edits.storage.store import Storage, StorageError
 
 log = structlog.get_logger()
 

@@ -14,18 +14,19 @@ from typing import TypeVar
 from ulid import ULID
 
 from config.settings import Settings
-from edits import errors, estimates, layout, listing, manifest
-from edits.acceptance import Accepted, Idempotency, LeftRedis
-from edits.admission import Admission
+from edits import errors, estimates, listing
 from edits.attempts import Attempt, Tokens
-from edits.backends import ObjectMissing, StorageError
+from edits.db.acceptance import Accepted, Idempotency, LeftRedis
+from edits.db.admission import Admission
+from edits.db.repository import EditRepository
 from edits.estimates import Ceilings, Estimate
 from edits.intake import TENANT, Intake, NewEdit
-from edits.links import LinkInvalid, Links
 from edits.models import Edit, EditResult, EditStatus, TimelineEvent, is_id, new_id
-from edits.repository import EditRepository
-from edits.storage import Storage
-from edits.uploads import Upload, Uploads
+from edits.storage import layout, manifest
+from edits.storage.backends import ObjectMissing, StorageError
+from edits.storage.links import LinkInvalid, Links
+from edits.storage.store import Storage
+from edits.storage.uploads import Upload, Uploads
 
 ANSWER_WITHIN = 1.5
 """Seconds for Redis, all calls and tries together: whoever asks hears within two that it is away."""

@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edits import clock, crew, errors, fairness
-from edits.admission import Admission
-from edits.connection import LOST
-from edits.limiter import OPERATIONS
+from edits import errors, fairness
+from edits.db import clock, workers
+from edits.db.admission import Admission
+from edits.db.circuits import OPERATIONS
+from edits.db.connection import LOST
+from edits.db.records import FORMAT
+from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority
-from edits.records import FORMAT
-from edits.repository import CALL_TIMEOUT, EditRepository
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
@@ -62,7 +63,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         pipe.zcard(f"{ns}:due:{place}")
     pipe.zcard(f"{ns}:abandoned")
     pipe.zrange(f"{ns}:tenants", 0, -1)
-    crew.ask(pipe, ns)
+    workers.ask(pipe, ns)
     for operation in OPERATIONS:
         pipe.hget(f"{ns}:limit:{operation}", "half")
     pipe.exists(f"{ns}:doubt")
@@ -83,8 +84,8 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
         "queued": max(0, int(queued or 0)),
         "oldest": 0 if oldest is None else (now - oldest) / 1000,
-        "chains": crew.crew_of(answers[7 : 7 + crew.ASKED], now=now).chains,
-        "outages": dict(zip(OPERATIONS, answers[7 + crew.ASKED :], strict=False)),
+        "chains": workers.crew_of(answers[7 : 7 + workers.ASKED], now=now).chains,
+        "outages": dict(zip(OPERATIONS, answers[7 + workers.ASKED :], strict=False)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
         "shut": answers[-6],

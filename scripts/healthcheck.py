@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, which is run by its path
 """The health check of a container, which also ends what hangs: compose restarts what ended, never what is unhealthy.
 
 python -IS healthcheck.py LIVE [READY]: 0 where both addresses answer 200. Where LIVE did not for the third time in a

@@ -1,4 +1,4 @@
-"""Makes `.venv` from a lock file with hashes, once: later runs only compare a checksum. Run by `scripts/setup`."""  # noqa: INP001 - a script, not a package
+"""Makes `.venv` from a lock file with hashes, once: later runs only compare a checksum. Run by `scripts/setup`."""
 
 from __future__ import annotations
 

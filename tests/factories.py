@@ -4,9 +4,9 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from edits import layout
 from edits.models import Edit, EditError, EditInput, EditResult, ErrorKind, new_id
 from edits.retry import RETRYABLE
+from edits.storage import layout
 
 MOMENT: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PROMPT: Final = "make the sky stormy"

@@ -7,7 +7,7 @@ import argparse
 import socket
 import sys
 
-from config import garbage
+from runtime import garbage
 
 
 def main() -> int:

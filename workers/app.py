@@ -19,12 +19,13 @@ from redis.exceptions import RedisError
 
 from config.celery import SAID_TO_FLOWER, SteadyAMQP, celery_config, leave_neighbours_alone
 from config.errors import SettingsError
-from config.joined import load_for_process
+from config.local_stack import load_for_process
 from config.logging import configure
-from edits import checks
+from edits.db import checks
+from edits.db.schedule import Link
 from edits.errors import RedisUnfit
-from edits.schedule import Link, Step
-from workers import chain
+from edits.models import Step
+from workers import chains
 from workers.engine import Engine
 from workers.pulse import CONSUMER
 
@@ -69,7 +70,7 @@ def _go_on(engine: Engine, link: Link) -> None:
     """Hands the chain over to the broker. While that is away or full, this process itself runs link after link."""
     following: Link | None = link
     while following is not None and not _send(following) and not engine.stopping:
-        following = engine.call(chain.run_link(engine, following))
+        following = engine.call(chains.run_link(engine, following))
 
 
 def _start_chain(link: Link) -> None:
@@ -93,7 +94,7 @@ def _door(step: Step) -> None:
         if _engine is None:
             raise RuntimeError("this worker has no engine: it was not started by celery worker")
         _pulse()
-        following = _engine.call(chain.run_link(_engine, Link(step, slot, number)))
+        following = _engine.call(chains.run_link(_engine, Link(step, slot, number)))
         if following is not None:
             _go_on(_engine, following)
 

@@ -11,17 +11,17 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from edits.attempts import Tokens
-from edits.connection import connect
-from edits.limiter import Limiter
-from edits.links import Links
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule
-from edits.scripting import Scripts
-from edits.slots import GOOD_FOR
-from edits.storage import Storage, open_storage
+from edits.db.circuits import Limiter
+from edits.db.connection import connect
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
+from edits.pacing.slots import GOOD_FOR
+from edits.storage.links import Links
+from edits.storage.store import Storage, open_storage
 from qubico.client import QubicoClient
-from workers.limits import Circuits
+from workers.circuits import Circuits
 from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API

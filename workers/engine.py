@@ -13,27 +13,28 @@ from typing import Any, Final, Protocol, TypeVar
 import structlog
 import uvloop
 
-from config import garbage, watch
 from config.settings import Settings
-from config.watch import LOOP, Watch
-from edits import checks
-from edits.claims import Claim, Claims
-from edits.clock import boot_time
-from edits.connection import LOST
+from edits.db import checks
+from edits.db.claims import Claim, Claims
+from edits.db.clock import boot_time
+from edits.db.connection import LOST
+from edits.db.schedule import HEARTBEAT, Link
+from edits.db.sender import ScriptError
 from edits.errors import RedisUnfit, Unavailable
-from edits.schedule import HEARTBEAT, Link, Step
-from edits.scripting import ScriptError
-from workers import broken
-from workers.adopt import Adopt
+from edits.models import Step
+from runtime import garbage, watchdog
+from runtime.watchdog import LOOP, Watch
 from workers.clients import Clients, open_clients
-from workers.in_hand import HANDED_BACK_WITHIN, InHand
+from workers.health import serve_status
 from workers.lease import Lease
-from workers.poll import Poll
+from workers.permits import HANDED_BACK_WITHIN, InHand
 from workers.pulse import Pulse
-from workers.status import serve_status
-from workers.store import Store
-from workers.submit import Submit
-from workers.sweep import Sweep
+from workers.steps import unhandled
+from workers.steps.adopt import Adopt
+from workers.steps.poll import Poll
+from workers.steps.store import Store
+from workers.steps.submit import Submit
+from workers.steps.sweep import Sweep
 
 log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ class Engine:
     running: set[Link] = field(default_factory=set)
     stopping: bool = False
     in_hand: InHand = field(default_factory=InHand)
-    watch: Watch = field(init=False)
+    watchdog: Watch = field(init=False)
     _wakes: dict[Step, asyncio.Event] = field(default_factory=dict)
     _ready: threading.Event = field(default_factory=threading.Event)
 
@@ -107,11 +108,11 @@ class Engine:
 
     def _stalled(self, what: list[str]) -> None:
         """In the thread of the watch: hands back what it can, and ends the process."""
-        watch.tell(what, self.watch.limit)
+        watchdog.tell(what, self.watch.limit)
         if LOOP not in what:
             self.stop()
             self.close()
-        watch.end_now()
+        watchdog.end_now()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -159,7 +160,7 @@ class Engine:
         except Exception:  # the one place where a step's outcome for one edit ends
             log.exception("step.broken", step=step, edit_id=claim.id)
             with contextlib.suppress(ScriptError):  # then the lease brings it back
-                await broken.put_off(self.clients, step, claim, lease)
+                await unhandled.put_off(self.clients, step, claim, lease)
         with contextlib.suppress(ScriptError):
             await self.clients.circuits.worked_on(claim.id)
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import structlog
 
-from edits.clock import boot_time
-from edits.scripting import ScriptError, ScriptRefused
+from edits.db.clock import boot_time
+from edits.db.sender import ScriptError, ScriptRefused
 
 log = structlog.get_logger()
 

@@ -7,10 +7,10 @@ from typing import Final
 import structlog
 from redis.exceptions import RedisError
 
-from edits import pacing
-from edits.clock import boot_time
-from edits.pacing import Pace
-from edits.repository import EditRepository
+from edits.db.clock import boot_time
+from edits.db.repository import EditRepository
+from edits.pacing import pace
+from edits.pacing.pace import Pace
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Paces:
     def claimed(self, *, late: float) -> None:
         """Reads were claimed, and so many seconds overdue are those that the budget does not allow yet."""
         now = self.clock()
-        self.stretch = pacing.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
+        self.stretch = pace.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
         self._claimed_at = now
 
     async def _learn(self, steps: int) -> None:

@@ -13,9 +13,9 @@ from starlette.responses import Response
 
 from api import body
 from api.dependencies import parts_of
-from api.documents import Responses, callback_body, problems
-from api.doors import OpenRoute
 from api.errors import Problem
+from api.openapi.document import Responses, callback_body, problems
+from api.routing import OpenRoute
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 

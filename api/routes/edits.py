@@ -8,21 +8,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 
-from api import body, errors, forms, views
+from api import body, errors
 from api.dependencies import Parts, parts_of
-from api.documents import answers, edit_body
-from api.doors import KeyRoute
-from api.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
-from api.queries import CreateQuery, ListQuery
-from api.schemas import (
-    DryRunView,
-    EditFields,
-    EditRequest,
-    EditView,
-    EventView,
-    PageView,
-    WindowView,
-)
+from api.openapi.document import answers, edit_body
+from api.routing import KeyRoute
+from api.schemas import forms, views
+from api.schemas.bodies import DryRunView, EditFields, EditRequest, EditView, EventView, PageView, WindowView
+from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
+from api.schemas.queries import CreateQuery, ListQuery
 from edits.intake import NewEdit
 from edits.listing import Filters
 from edits.models import Edit, EditStatus

@@ -9,15 +9,16 @@ from starlette.responses import Response
 
 from api import auth
 from api.dependencies import Parts, parts_of
-from api.documents import Responses, answers, problems
-from api.doors import OpenRoute
-from api.queries import MetricsQuery, ReadyQuery
-from api.schemas import CircuitView, HealthView, PartView, ReadyView
-from edits import checks, stats
-from edits.backends import StorageError
+from api.openapi.document import Responses, answers, problems
+from api.routing import OpenRoute
+from api.schemas.bodies import CircuitView, HealthView, PartView, ReadyView
+from api.schemas.queries import MetricsQuery, ReadyQuery
+from edits import stats
+from edits.db import checks
+from edits.db.circuits import Gate
 from edits.errors import QueueFull, Unavailable
-from edits.limiter import Gate
 from edits.models import Wait
+from edits.storage.backends import StorageError
 
 Limits = tuple[Gate, list[CircuitView]]
 STORAGE: Final = "storage"  # the one operation that is not the provider's

@@ -6,16 +6,17 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from api import auth, downloads
+from api import auth
 from api.dependencies import Parts, parts_of
-from api.documents import Responses, pictures, problems
-from api.doors import KeyRoute, OpenRoute
-from api.downloads import Picture
-from api.queries import ResultQuery
-from api.schemas import AddressView
-from edits.backends import ObjectMissing, StorageError
+from api.openapi.document import Responses, pictures, problems
+from api.routes import downloads
+from api.routes.downloads import Picture
+from api.routing import KeyRoute, OpenRoute
+from api.schemas.bodies import AddressView
+from api.schemas.queries import ResultQuery
 from edits.errors import Gone, NotFound, Unavailable
-from edits.links import LinkExpired, LinkInvalid
+from edits.storage.backends import ObjectMissing, StorageError
+from edits.storage.links import LinkExpired, LinkInvalid
 
 edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"], route_class=KeyRoute)
 objects = APIRouter(prefix="/v1/objects", tags=["pictures"], route_class=OpenRoute)

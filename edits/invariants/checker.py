@@ -15,16 +15,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from config.settings import Settings
-from edits import kinds
+from edits.db import kinds
+from edits.db.circuits import OPERATIONS
+from edits.db.schedule import IDLE, NEEDS
 from edits.invariants import facts as reading
 from edits.invariants import members, objects, rules, sums
 from edits.invariants.facts import Facts
-from edits.invariants.past import Past, PastRules, PastUnreadable
+from edits.invariants.history import Past, PastRules, PastUnreadable
 from edits.invariants.report import RULES, Report
-from edits.limiter import OPERATIONS
 from edits.models import FINAL, from_ms
-from edits.schedule import IDLE, NEEDS
-from edits.storage import Storage, StorageError
+from edits.storage.store import Storage, StorageError
 
 MOST_SUSPICIONS: Final = 2000
 PATIENCE: Final = 1.0  # seconds until a suspicion is looked at again

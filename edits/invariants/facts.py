@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from edits import clock, records
+from edits.db import clock, records
 
 AT_ONCE: Final = 25
 """Edits a transaction."""

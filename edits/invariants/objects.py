@@ -5,10 +5,10 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
-from edits import layout, manifest
 from edits.invariants.facts import Facts, edit_of
 from edits.models import Edit, EditResult, EditStatus
-from edits.storage import ObjectMissing, Storage
+from edits.storage import layout, manifest
+from edits.storage.store import ObjectMissing, Storage
 
 AT_ONCE: Final = 8
 LARGEST_MANIFEST: Final = 1024 * 1024

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from edits import kinds
+from edits.db import kinds
 
 EXAMPLES: Final = 5
 

@@ -7,10 +7,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qubico.sandbox import painter, storefront, wire
+from qubico.sandbox import storefront, wire
 from qubico.sandbox.connection import Cut
 from qubico.sandbox.provider import Provider
-from qubico.sandbox.studio import NoPicture
+from qubico.sandbox.studio import painter
+from qubico.sandbox.studio.queue import NoPicture
 from qubico.sandbox.tasks import Task
 
 GIF = bytes.fromhex("474946383961010001008000000000ffffffff2c00000000010001000002024401003b")

@@ -17,7 +17,7 @@ from qubico.sandbox.ledger import Ledger
 from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions, changed
 from qubico.sandbox.stats import Stats
-from qubico.sandbox.studio import Studio
+from qubico.sandbox.studio.queue import Studio
 from qubico.sandbox.tasks import Status, Task
 from qubico.sandbox.timeline import Timeline
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from cli import commands
+from cli.local import programs as commands
 from tests.compose.engine import Engine, make_base
 
 ROOT = Path(__file__).resolve().parents[2]

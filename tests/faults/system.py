@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import redis as redis_sync
 
-from edits.clock import reckon
+from edits.db.clock import reckon
 from tests.faults import pictures
 from tests.parts.stack import RunningStack, start_stack, stop
 from tests.parts.valkey import free_port

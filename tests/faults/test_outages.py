@@ -19,7 +19,7 @@ from tests.faults.pictures import PROMPT
 from tests.faults.scenario import SOAK, Scenario
 from tests.faults.system import System
 from tests.parts.stack import eventually
-from workers.limits import IN_A_ROW
+from workers.circuits import IN_A_ROW
 
 pytestmark = pytest.mark.fault
 

@@ -5,7 +5,8 @@ A test that keeps answers away itself passes a time of its own, or asks for the 
 
 import pytest
 
-from edits import admission, connection, repository, service
+from edits import service
+from edits.db import admission, connection, repository
 from workers import clients
 
 LONG = 90.0

@@ -2,10 +2,10 @@
 
 from tests.parts import patience  # isort: skip  # first, before any module has read how long it waits
 
-from cli import doctor, examining
+from cli.doctor import checks, report
 from cli.main import main
 
-doctor.WITHIN = examining.ANSWER_WITHIN = patience.LONG
+report.WITHIN = checks.ANSWER_WITHIN = patience.LONG
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,7 @@ import structlog
 from celery import shared_task
 from kombu.asynchronous import get_event_loop
 
-from edits.schedule import Step
+from edits.models import Step
 from workers import app as worker
 from workers.engine import StepWork
 from workers.pulse import CONSUMER

@@ -1,7 +1,7 @@
 """What Redis is asked for is told by who asks: what a script calls counts for the script."""
 
 from benchmarks.overheard import CELERY, Overheard
-from edits.scripting import SCRIPTS
+from edits.db.sender import SCRIPTS
 
 
 def test_what_a_script_calls_is_its_own_and_no_call_of_a_client():

@@ -10,7 +10,7 @@ from benchmarks.pictures import picture
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, summed
 from benchmarks.standin import Connection
-from edits.pictures import PictureCheck
+from edits.media.pictures import PictureCheck
 from qubico import errors
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus

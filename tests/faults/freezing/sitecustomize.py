@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from edits.outcomes import Outcomes
-from edits.scripting import Scripts
+from edits.db.outcomes import Outcomes
+from edits.db.sender import Scripts
 from qubico import transport
-from workers.submit import Submit
+from workers.steps.submit import Submit
 
 POINTS = ("claim_answered", "before_request", "before_connect", "connection_in_hand", "post_left", "before_commit")
 

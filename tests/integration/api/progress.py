@@ -9,15 +9,16 @@ from datetime import UTC, datetime, timedelta
 from PIL import Image
 
 from config.settings import Settings
-from edits import connection, layout, manifest
-from edits.claims import Claim
-from edits.limiter import Limiter
-from edits.links import Links
-from edits.models import CostState, EditError, EditResult, ErrorKind, to_ms
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule, Step
-from edits.storage import Storage, open_storage
+from edits.db import connection
+from edits.db.circuits import Limiter
+from edits.db.claims import Claim
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.models import CostState, EditError, EditResult, ErrorKind, Step, to_ms
+from edits.storage import layout, manifest
+from edits.storage.links import Links
+from edits.storage.store import Storage, open_storage
 
 LEASE = timedelta(seconds=40)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from api import server
-from edits import layout
 from edits.attempts import Attempt, Tokens
-from edits.links import Links
+from edits.storage import layout
+from edits.storage.links import Links
 from tests.integration.api.conftest import KEY, SECRET, Api, serving, settings_for
 from tests.integration.api.progress import png, progress_of
 from tests.parts.fuzzing import SEED, TIMES

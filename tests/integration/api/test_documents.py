@@ -13,14 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from api import schemas
 from api.errors import CODES
+from api.problem import ProblemView
+from api.schemas import bodies
 from tests.integration.api.conftest import Api
 from tests.integration.api.progress import Progress, png
 
 MODELS = {
-    "edit": schemas.EditView, "page": schemas.PageView, "event": schemas.EventView, "problem": schemas.ProblemView,
-    "ready": schemas.ReadyView,
+    "edit": bodies.EditView, "page": bodies.PageView, "event": bodies.EventView, "problem": ProblemView,
+    "ready": bodies.ReadyView,
 }  # fmt: skip
 
 

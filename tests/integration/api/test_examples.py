@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from api import schemas
 from api.errors import CODES, MEDIA_TYPE
+from api.schemas import bodies as schemas
 from qubico.schemas import parse_task
 from tests.integration.api.conftest import Api
 

@@ -5,7 +5,7 @@ from datetime import datetime
 import httpx
 import pytest
 
-from edits.limiter import Limiter, Operation
+from edits.db.circuits import Limiter, Operation
 from tests.integration.api.conftest import KEY, Api
 from tests.integration.api.progress import Progress
 from tests.integration.api.test_waiting import listening

@@ -49,7 +49,7 @@ def ours(
     """As `retouch api` starts it."""
     options = ("--http", "api.server:Protocol", "--ws", "none", "--timeout-graceful-shutdown")
     grace = getattr(request, "param", "9")
-    with serving(tmp_path, redis_url, *options, grace, module="cli.serving") as served:
+    with serving(tmp_path, redis_url, *options, grace, module="cli.local.serving") as served:
         yield served
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from aiohttp import web
 
-from cli import commands
+from cli.local import programs
 from config.settings import load
 from tests.integration.api.conftest import KEY, SECRET, Api
 from tests.parts.stack import environment
@@ -202,6 +202,6 @@ def test_a_page_can_read_errors_too(start_api: Callable[..., Api], monkeypatch: 
 
 
 def test_a_connection_is_kept_longer_than_proxies_keep_theirs() -> None:
-    command = commands.api(load({}, dotenv=None))
+    command = programs.api(load({}, dotenv=None))
     assert command[command.index("--timeout-keep-alive") + 1] == "75"
     assert command[command.index("--http") + 1] == "api.server:Protocol"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from edits.links import Links
+from edits.storage.links import Links
 from tests.integration.api.conftest import KEY, SECRET, Api
 from tests.integration.api.progress import Progress, png, progress_of
 from tests.integration.api.test_accept import data_uri

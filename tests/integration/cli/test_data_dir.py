@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from cli import data_dir
 from cli.errors import WrongUsage
+from cli.local import data_dir
 from tests.parts.stack import ROOT
 
 

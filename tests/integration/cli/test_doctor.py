@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import redis as redis_sync
 
-from edits.connection import connect
-from edits.limiter import Limiter, outages
-from edits.scripting import Scripts
+from edits.db.circuits import Limiter, outages
+from edits.db.connection import connect
+from edits.db.sender import Scripts
 from tests.parts.sandbox import Sandbox, run_sandbox
 from tests.parts.stack import PATIENT, PROGRAM, environment, program
 from tests.parts.valkey import free_port, server_binary, start_server

@@ -2,7 +2,7 @@
 
 import json
 
-from cli.logs import PartLog
+from cli.local.logs import PartLog
 
 
 def line(level, event, **more):

@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from cli import stack
-from cli.data_dir import create, keep_port, keep_secrets, kept_port
 from cli.errors import WrongUsage
-from cli.ports import Ports, why_not
+from cli.local import stack
+from cli.local.data_dir import create, keep_port, keep_secrets, kept_port
+from cli.local.ports import Ports, why_not
 from tests.parts.valkey import free_port
 
 

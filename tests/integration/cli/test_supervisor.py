@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli import probes
-from cli import supervisor as module
 from cli.errors import WorkFailed
-from cli.supervisor import Backoff, Part, Patience, Supervisor
+from cli.local import probes
+from cli.local import supervisor as module
+from cli.local.supervisor import Backoff, Part, Patience, Supervisor
 from tests.parts.stack import ROOT, eventually, running
 from tests.parts.valkey import free_port
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import redis as redis_sync
 
-from edits.connection import connect
-from edits.scripting import Scripts
-from edits.storage import Storage
+from edits.db.connection import connect
+from edits.db.sender import Scripts
+from edits.storage.store import Storage
 from tests.integration.edits.core import QUICK, Core, connected
 from tests.integration.edits.objects import open_at
 from tests.integration.edits.sites import Site, run_site

@@ -16,18 +16,18 @@ import pytest
 from redis.asyncio import Redis
 
 from config.settings import load
-from edits.acceptance import Accepted, Idempotency
-from edits.claims import Claim, Claims
-from edits.clock import UNSEEN
-from edits.connection import connect
+from edits.db.acceptance import Accepted, Idempotency
+from edits.db.circuits import Limiter
+from edits.db.claims import Claim, Claims
+from edits.db.clock import UNSEEN
+from edits.db.connection import connect
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
-from edits.limiter import Limiter
-from edits.models import CostState, Edit, ErrorKind, Wait
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.schedule import Schedule, Step
-from edits.scripting import Scripts
+from edits.models import CostState, Edit, ErrorKind, Step, Wait
 from tests.factories import make_edit, make_error, make_result
 from tests.integration.edits import invariants
 from tests.parts.patience import LONG

@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 from random import Random
 
-from edits.links import Links
-from edits.storage import Storage, open_storage
+from edits.storage.links import Links
+from edits.storage.store import Storage, open_storage
 
 LINKS = Links("a secret of at least thirty-two bytes")
 KEY = "edits/2026/11/22/edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C/result.png"

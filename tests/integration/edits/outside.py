@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, multiple, rule
 
 from edits import errors
-from edits.acceptance import Idempotency, LeftRedis
-from edits.models import Priority
-from edits.restoring import Restoring
-from edits.schedule import Step
+from edits.db.acceptance import Idempotency, LeftRedis
+from edits.models import Priority, Step
+from edits.recovery.restoring import Restoring
 from tests.factories import MOMENT
 from tests.integration.edits.core import LEASE, moment
 from tests.integration.edits.world import World

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from edits.errors import InputRefused
-from edits.fetching import Fetcher
+from edits.network.fetching import Fetcher
 
 CAP = 100_000
 

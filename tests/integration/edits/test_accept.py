@@ -8,10 +8,10 @@ import pytest
 from redis.exceptions import RedisError
 
 from edits import errors
-from edits.acceptance import Idempotency
-from edits.connection import connect
+from edits.db.acceptance import Idempotency
+from edits.db.connection import connect
+from edits.db.sender import SCRIPTS
 from edits.models import CostState, ErrorKind, Priority, Wait, new_id
-from edits.scripting import SCRIPTS
 from tests.factories import MOMENT, make_edit
 from tests.integration.edits.core import Core
 from tests.parts.valkey import free_port

@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from edits import errors
-from edits.acceptance import CHUNK, Accepted, Idempotency
-from edits.admission import Caps
-from edits.connection import connect
+from edits.db.acceptance import CHUNK, Accepted, Idempotency
+from edits.db.admission import Caps
+from edits.db.connection import connect
+from edits.db.repository import EditRepository
+from edits.db.sender import Scripts
 from edits.models import Edit, EditInput, from_ms
-from edits.repository import EditRepository
-from edits.scripting import Scripts
 from tests.factories import make_edit
 from tests.integration.edits.core import ADDRESS, ON_ONE_ENGINE, Core
 from tests.parts.proxy import Proxy

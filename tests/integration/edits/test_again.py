@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from edits import errors
-from edits.acceptance import Idempotency
+from edits.db.acceptance import Idempotency
 from edits.models import CostState, ErrorKind, Priority, Wait
 from tests.factories import MOMENT
 from tests.integration.edits.core import Core

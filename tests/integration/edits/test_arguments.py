@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from edits.db.sender import SCRIPTS, ScriptRefused
 from edits.models import ErrorKind
-from edits.scripting import SCRIPTS, ScriptRefused
 from tests.integration.edits.core import Core
 
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from redis.asyncio.client import PubSub
 
-from edits.schedule import HEARTBEAT, IDLE, LIVES, Link, Schedule, Step
+from edits.db.schedule import HEARTBEAT, IDLE, LIVES, Link, Schedule
+from edits.models import Step
 from tests.integration.edits.core import LEASE, Core
 
 STEPS = [Step.SUBMIT, Step.POLL]

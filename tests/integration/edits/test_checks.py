@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import redis as redis_sync
 
-from edits import checks
-from edits.connection import connect
+from edits.db import checks
+from edits.db.connection import connect
+from edits.db.kinds import SHARED
+from edits.db.schedule import Link, Schedule
 from edits.errors import RedisUnfit, Unavailable
-from edits.kinds import SHARED
-from edits.schedule import Link, Schedule, Step
+from edits.models import Step
 from tests.integration.edits.core import Core
 from tests.parts.valkey import free_port, server_binary, start_server
 

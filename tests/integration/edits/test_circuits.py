@@ -4,10 +4,9 @@ from collections import Counter
 
 import pytest
 
-from edits.limiter import Operation
-from edits.models import Wait
-from edits.schedule import Step
-from edits.scripting import TRIES, ReplyLost, Scripts
+from edits.db.circuits import Operation
+from edits.db.sender import TRIES, ReplyLost, Scripts
+from edits.models import Step, Wait
 from tests.integration.edits.core import Core
 from tests.parts.proxy import Proxy
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edits.models import CostState, Wait
-from edits.schedule import IDLE, Step
+from edits.db.schedule import IDLE
+from edits.models import CostState, Step, Wait
 from tests.integration.edits.core import LEASE, Core
 
 FAR = 86_400

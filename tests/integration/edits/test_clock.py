@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from edits import clock
-from edits.scripting import Scripts
+from edits.db import clock
+from edits.db.sender import Scripts
 from tests.integration.edits.core import Core
 
 HOUR = 3600.0

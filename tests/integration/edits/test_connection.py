@@ -12,8 +12,8 @@ import redis as redis_sync
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from edits.connection import connect
-from edits.repository import EditRepository
+from edits.db.connection import connect
+from edits.db.repository import EditRepository
 from tests.factories import make_edit
 from tests.parts.patience import LONG
 from tests.parts.valkey import free_port, server_binary

@@ -3,8 +3,9 @@
 import json
 from collections import Counter
 
-from edits import checks
-from edits.schedule import HEARTBEAT, LIVES, Link, Schedule, Step
+from edits.db import checks
+from edits.db.schedule import HEARTBEAT, LIVES, Link, Schedule
+from edits.models import Step
 from tests.integration.edits.core import Core
 from tests.integration.edits.test_neighbours import older
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edits import errors
-from edits.acceptance import Idempotency, LeftRedis
+from edits.db.acceptance import Idempotency, LeftRedis
 from edits.models import ErrorKind
 from edits.retention import EVICTED_AT_ONCE, LOOK_AGAIN, Retention
 from tests.integration.edits.core import Core, fill

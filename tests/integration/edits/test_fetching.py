@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from aiohttp import web
 
-from edits import fetching
 from edits.errors import Unavailable
-from edits.fetching import Fetcher
+from edits.network import fetching
+from edits.network.fetching import Fetcher
 from tests.integration.edits.sites import CAP, Names, Site, refused
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from aiohttp.abc import ResolveResult
 
-from edits.fetching import Fetcher
+from edits.network.fetching import Fetcher
 from tests.integration.edits.sites import CAP, Names, Site, refused
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from edits import errors, fairness
-from edits.claims import Claim
+from edits.db.claims import Claim
+from edits.db.sender import ScriptRefused
 from edits.models import ErrorKind, Priority
-from edits.pacing import Took
-from edits.scripting import ScriptRefused
+from edits.pacing.pace import Took
 from tests.integration.edits.core import Core
 from tests.integration.edits.invariants import Dump
 

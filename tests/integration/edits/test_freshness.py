@@ -1,6 +1,6 @@
 """Up to when the provider's history may be taken as complete: told by our own tasks, shown and missing."""
 
-from edits.freshness import Completeness, Freshness, Known
+from edits.db.freshness import Completeness, Freshness, Known
 from edits.models import ErrorKind
 from tests.integration.edits.core import ON_ONE_ENGINE, Core
 

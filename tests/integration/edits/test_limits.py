@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from edits import limiter
+from edits.db import circuits
 from edits.models import Wait
 from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, fill, slots
 
@@ -137,4 +137,4 @@ async def test_a_read_outside_of_a_claim_waits_for_its_token(busy: Core):
 
 
 async def test_names_of_limits_are_those_of_the_scripts():
-    assert set(limiter.Operation.__args__) == {"create", "read", "history", "download", "storage"}  # type: ignore[attr-defined] # a Literal's own
+    assert set(circuits.Operation.__args__) == {"create", "read", "history", "download", "storage"}  # type: ignore[attr-defined] # a Literal's own

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, multiple, rule, run_state_machine_as_test
 
-from edits.claims import Claim
+from edits.db.claims import Claim
 from edits.models import CostState, ErrorKind, Wait
 from tests.integration.edits.core import LEASE, moment
 from tests.integration.edits.outside import Outside, chances

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import pytest
 
-from edits import errors, manifest, records
-from edits.acceptance import Idempotency
+from edits import errors
+from edits.db import records
+from edits.db.acceptance import Idempotency
+from edits.db.sender import FOLDER, SCRIPTS
 from edits.invariants.facts import moment
 from edits.models import CostState, ErrorKind, Wait
-from edits.scripting import FOLDER, SCRIPTS
+from edits.storage import manifest
 from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, WatchedScripts
 
 OLDER: Final = Path(__file__).parents[2] / "fixtures" / "scripts_format_1"

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from ulid import ULID
 
-from edits import layout, retention
+from edits import retention
 from edits.retention import DELETED_AT_ONCE, NEXT_ROUND, Retention
-from edits.storage import Storage
+from edits.storage import layout
+from edits.storage.store import Storage
 from tests.integration.edits.core import ON_ONE_ENGINE, Core
 from tests.integration.edits.objects import everything, open_at
 from tests.integration.edits.test_storage_faults import answering

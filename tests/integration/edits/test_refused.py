@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from edits.db.schedule import IDLE
 from edits.models import Wait
-from edits.schedule import IDLE
 from tests.integration.edits.core import LEASE, Core, fill, slots
 
 PROBE = 30

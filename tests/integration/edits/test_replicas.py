@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from edits import errors, scripting
-from edits.connection import connect
-from edits.repository import EditRepository
-from edits.schedule import Schedule
-from edits.scripting import Scripts
+from edits import errors
+from edits.db import sender
+from edits.db.connection import connect
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE
 from tests.parts.patience import LONG
@@ -30,7 +31,7 @@ def primary_port(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def replica(primary_port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[subprocess.Popen[bytes]]":
-    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 60_000)  # however busy the machine is
+    monkeypatch.setattr(sender, "REPLICATED_WITHIN", 60_000)  # however busy the machine is
     server = start_server(
         server_binary(), tmp_path / "replica", free_port(), "--replicaof", "127.0.0.1", str(primary_port)
     )
@@ -70,7 +71,7 @@ async def test_without_enough_replicas_an_accept_is_in_doubt_and_the_same_one_te
 ) -> None:
     await online(repository)
     replica.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 300)
+    monkeypatch.setattr(sender, "REPLICATED_WITHIN", 300)
     edit = make_edit()
     with pytest.raises(errors.AcceptUnknown):
         await repository.accept(edit, idempotency=None, max_queued=10)
@@ -78,6 +79,6 @@ async def test_without_enough_replicas_an_accept_is_in_doubt_and_the_same_one_te
         await repository.accept(edit, idempotency=None, max_queued=10)
     assert (await repository.get(edit.id)) is not None
     replica.send_signal(signal.SIGCONT)
-    monkeypatch.setattr(scripting, "REPLICATED_WITHIN", 60_000)
+    monkeypatch.setattr(sender, "REPLICATED_WITHIN", 60_000)
     accepted = await repository.accept(edit, idempotency=None, max_queued=10)
     assert (accepted.edit.id, accepted.replayed) == (edit.id, False)

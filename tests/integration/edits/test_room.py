@@ -6,9 +6,9 @@ import pytest
 
 from config.values import MemoryCap
 from edits import errors, stats
-from edits.acceptance import Idempotency
-from edits.admission import LONGEST, UNKNOWN, Admission, Caps, Drain
-from edits.schedule import Step
+from edits.db.acceptance import Idempotency
+from edits.db.admission import LONGEST, UNKNOWN, Admission, Caps, Drain
+from edits.models import Step
 from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, fill
 
 KEY = Idempotency(key="order-1", fingerprint="f" * 64)

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from edits import errors, scripting
-from edits.acceptance import Idempotency
-from edits.outcomes import Outcomes
-from edits.repository import EditRepository
-from edits.scripting import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
+from edits import errors
+from edits.db import sender
+from edits.db.acceptance import Idempotency
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core, connected
 from tests.parts.patience import LONG
@@ -105,7 +106,7 @@ def test_every_script_says_what_it_is_and_composes_with_its_prelude():
     for script in SCRIPTS.values():
         lines = script.text.splitlines()
         assert lines[0] in {"#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"}, script.name
-        body = (scripting.FOLDER / f"{script.name}.lua").read_text().splitlines()
+        body = (sender.FOLDER / f"{script.name}.lua").read_text().splitlines()
         assert body[1].startswith("-- "), script.name
 
 
@@ -150,9 +151,9 @@ async def test_an_accept_whose_reply_was_lost_takes_the_edit_once(
 async def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_edits(core: Core, far: Scripts, proxy: Proxy):
     ids = [await core.queued() for _ in range(3)]
     worker = replace(core.schedule, scripts=far)
-    proxy.lose = 2 * scripting.TRIES + 1  # more than the client itself repeats
+    proxy.lose = 2 * sender.TRIES + 1  # more than the client itself repeats
     claims = (await worker.claim_submit(2, lease=LEASE)).claims
-    assert proxy.lost == 2 * scripting.TRIES + 1
+    assert proxy.lost == 2 * sender.TRIES + 1
     assert [claim.id for claim in claims] == ids[:2]
     assert all(claim.fence == 1 for claim in claims)
 

@@ -6,10 +6,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edits import errors, stats
-from edits.connection import connect
-from edits.models import CostState, ErrorKind, Priority
-from edits.repository import EditRepository
-from edits.schedule import Step
+from edits.db.connection import connect
+from edits.db.repository import EditRepository
+from edits.models import CostState, ErrorKind, Priority, Step
 from tests.integration.edits.core import LEASE, PRICE, Core, moment
 from tests.parts.valkey import free_port
 

@@ -8,13 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edits.links import LinkInvalid
-from edits.storage import (
-    ObjectMissing,
-    RangeInvalid,
-    Storage,
-    TooLarge,
-)
+from edits.storage.links import LinkInvalid
+from edits.storage.store import ObjectMissing, RangeInvalid, Storage, TooLarge
 from tests.integration.edits.objects import KEY, LARGE, LINKS, PNG, SMALL, everything, open_at, pieces
 
 

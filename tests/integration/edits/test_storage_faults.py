@@ -8,13 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edits.storage import (
-    ObjectMissing,
-    Storage,
-    StorageError,
-    StorageRefused,
-    StorageUnavailable,
-)
+from edits.storage.store import ObjectMissing, Storage, StorageError, StorageRefused, StorageUnavailable
 from tests.integration.edits.objects import KEY, LARGE, PNG, everything, open_at, pieces
 from tests.parts.s3 import S3Server
 

@@ -9,10 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from edits.storage import (
-    Storage,
-    TooLarge,
-)
+from edits.storage.store import Storage, TooLarge
 from tests.integration.edits.objects import KEY, LARGE, PNG, SMALL, everything, files_below, pieces
 from tests.parts.s3 import S3Server
 

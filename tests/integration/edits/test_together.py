@@ -3,7 +3,7 @@
 import asyncio
 
 from edits import errors
-from edits.acceptance import Accepted, Idempotency
+from edits.db.acceptance import Accepted, Idempotency
 from tests.factories import make_edit
 from tests.integration.edits.core import Core
 

@@ -10,11 +10,11 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from edits.acceptance import Idempotency
-from edits.connection import connect
-from edits.limiter import Operation
+from edits.db.acceptance import Idempotency
+from edits.db.circuits import Operation
+from edits.db.connection import connect
+from edits.db.sender import SCRIPTS
 from edits.models import ErrorKind
-from edits.scripting import SCRIPTS
 from tests.integration.edits.core import Core
 from tests.integration.edits.test_arguments import ALIKE, ASKED, CALLS, FENCED, OF_AN_EDIT
 

@@ -7,8 +7,8 @@ import pytest
 import uvloop
 
 from edits import errors
-from edits.repository import EditRepository
-from edits.scripting import ReplyLost, Scripts, Unsent
+from edits.db.repository import EditRepository
+from edits.db.sender import ReplyLost, Scripts, Unsent
 from tests.integration.edits.core import Core, connected
 from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy, run_proxy

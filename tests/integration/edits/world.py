@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from ulid import ULID
 
-from edits.claims import Claim
-from edits.connection import connect
+from edits.db.claims import Claim
+from edits.db.connection import connect
+from edits.db.sender import Scripts
 from edits.models import to_ms
-from edits.scripting import Scripts
 from tests.factories import MOMENT
 from tests.integration.edits import invariants
 from tests.integration.edits.core import LEASE, Core, WatchedScripts

@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli import invariants
-from edits.acceptance import Idempotency
+from cli.doctor import invariants
+from edits.db.acceptance import Idempotency
 from edits.invariants import Report, check
-from edits.models import EditStatus, new_id
-from edits.schedule import Step
+from edits.models import EditStatus, Step, new_id
 from tests.factories import make_edit
 from tests.integration.workers.conftest import open_rounds, settings_with
 from tests.integration.workers.rounds import IMAGE, Rounds

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from edits import layout
 from edits.attempts import Attempt
 from edits.invariants import Report
 from edits.models import EditStatus
+from edits.storage import layout
 from qubico.schemas import KontextRequest
 from tests.integration.invariants.conftest import System
 from tests.integration.workers.rounds import IMAGE

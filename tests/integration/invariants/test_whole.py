@@ -2,9 +2,9 @@
 
 import pytest
 
+from edits.db.circuits import Operation
+from edits.db.kinds import KINDS, foreign
 from edits.invariants import RULES, members
-from edits.kinds import KINDS, foreign
-from edits.limiter import Operation
 from tests.integration.invariants.conftest import System
 
 

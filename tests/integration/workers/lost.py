@@ -1,7 +1,6 @@
 """Edits whose create was answered by nothing, and the looks for their tasks."""
 
-from edits.models import Edit, EditStatus, ErrorKind
-from edits.schedule import Step
+from edits.models import Edit, EditStatus, ErrorKind, Step
 from qubico.schemas import KontextRequest
 from tests.integration.workers.rounds import IMAGE, Rounds
 

@@ -16,8 +16,7 @@ from celery import Celery
 
 from config.celery import celery_config
 from config.settings import Settings, load
-from edits.models import EditStatus
-from edits.schedule import Step
+from edits.models import EditStatus, Step
 from tests.integration.workers.rounds import Rounds, until
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import free_port

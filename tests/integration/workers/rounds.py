@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from edits import layout
-from edits.claims import Claim, Claims
-from edits.models import Edit, EditInput, EditStatus, Priority, new_id
-from edits.schedule import Step
+from edits.db.claims import Claim, Claims
+from edits.models import Edit, EditInput, EditStatus, Priority, Step, new_id
+from edits.storage import layout
 from tests.parts.sandbox import Sandbox
 from workers.clients import Clients
 from workers.engine import StepWork, steps_of

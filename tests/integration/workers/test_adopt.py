@@ -2,8 +2,7 @@
 
 import pytest
 
-from edits.models import CostState, EditStatus, Wait
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, Step, Wait
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import looked, lost
 from tests.integration.workers.rounds import Rounds

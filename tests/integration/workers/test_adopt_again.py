@@ -1,12 +1,11 @@
 """Adopt: what a person's `retry` finds, and edits with more than one task."""
 
 from edits.attempts import Attempt
-from edits.models import CostState, EditStatus, ErrorKind
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import bought, ended_unknown, looked, lost, somebody_else_buys, unknown
 from tests.integration.workers.rounds import Rounds
-from workers.sweep import Sweep
+from workers.steps.sweep import Sweep
 
 
 async def test_a_retry_of_an_unknown_submission_takes_the_task_if_it_turns_up(rounds: Rounds) -> None:

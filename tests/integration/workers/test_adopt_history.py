@@ -4,12 +4,11 @@ import asyncio
 
 import pytest
 
-from edits.models import CostState, EditStatus, ErrorKind
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import PATIENCE, adopted, bought, looked, lost, somebody_else_buys, witness
 from tests.integration.workers.rounds import Rounds
-from workers import history
+from workers.adoption import history
 
 
 async def test_a_task_listed_but_not_readable_yet_is_not_taken_for_another(rounds: Rounds) -> None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from edits import layout
-from edits.models import EditStatus
-from edits.schedule import Step
+from edits.models import EditStatus, Step
+from edits.storage import layout
 from tests.integration.workers.lost import (
     PATIENCE,
     adopted,

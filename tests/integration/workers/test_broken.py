@@ -2,10 +2,9 @@
 
 import pytest
 
-from edits.models import CostState, EditStatus, ErrorKind
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step
 from tests.integration.workers.rounds import Rounds
-from workers import broken
+from workers.steps import unhandled
 
 TRIES = 6
 
@@ -37,7 +36,7 @@ async def test_what_always_breaks_is_put_off_and_then_ends(
         assert not (await rounds.edit(edit_id)).status.is_final
         await rounds.wait(max(0.0, (await rounds.place(edit_id)).due) + 0.01)
         claim, lease = await rounds.claim_one(step)
-        await broken.put_off(rounds.clients, step, claim, lease)
+        await unhandled.put_off(rounds.clients, step, claim, lease)
     edit = await rounds.edit(edit_id)
     assert edit.error is not None
     assert (edit.status, edit.error.kind, edit.cost_state) == (EditStatus.FAILED, kind, cost)
@@ -50,7 +49,7 @@ async def test_a_paid_task_that_broke_us_is_had_by_asking_again(rounds: Rounds) 
     for _ in range(TRIES):
         await rounds.wait(max(0.0, (await rounds.place(edit_id)).due) + 0.01)
         claim, lease = await rounds.claim_one(Step.POLL)
-        await broken.put_off(rounds.clients, Step.POLL, claim, lease)
+        await unhandled.put_off(rounds.clients, Step.POLL, claim, lease)
     await rounds.clients.repository.retry(edit_id)
     edit = await rounds.finish(edit_id)
     assert (edit.status, edit.tasks_bought, rounds.bought()) == (EditStatus.SUCCEEDED, 1, 1)
@@ -59,5 +58,5 @@ async def test_a_paid_task_that_broke_us_is_had_by_asking_again(rounds: Rounds) 
 async def test_a_create_that_broke_us_is_left_to_its_lease(rounds: Rounds) -> None:
     edit_id = await rounds.accept()
     claim, lease = await rounds.claim_one(Step.SUBMIT)
-    await broken.put_off(rounds.clients, Step.SUBMIT, claim, lease)
+    await unhandled.put_off(rounds.clients, Step.SUBMIT, claim, lease)
     assert (await rounds.place(edit_id)).name == "submit"

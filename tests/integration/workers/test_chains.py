@@ -15,15 +15,15 @@ from functools import partial
 import pytest
 
 from config.settings import Settings
-from edits import schedule
-from edits.models import EditStatus, Wait
-from edits.schedule import Link, Step
+from edits.db import schedule
+from edits.db.schedule import Link
+from edits.models import EditStatus, Step, Wait
 from tests.integration.workers.conftest import OpenRounds, with_leases
 from tests.integration.workers.rounds import Rounds, until
-from workers import chain
+from workers import chains
 from workers import engine as engine_of_workers
 from workers.engine import Engine
-from workers.in_hand import PERMITS
+from workers.permits import PERMITS
 
 ALL = list(Step)
 
@@ -45,11 +45,11 @@ class Carrier:
     async def _follow(self, link: Link) -> None:
         following: Link | None = link
         while following is not None and not self.engine.stopping:
-            following = await chain.run_link(self.engine, following)
+            following = await chains.run_link(self.engine, following)
 
     async def one(self, link: Link) -> Link | None:
         """This one link, run to its end."""
-        running = asyncio.run_coroutine_threadsafe(chain.run_link(self.engine, link), self.engine.loop)
+        running = asyncio.run_coroutine_threadsafe(chains.run_link(self.engine, link), self.engine.loop)
         return await asyncio.wrap_future(running)
 
 
@@ -162,7 +162,7 @@ async def test_stopping_ends_an_idle_slice_and_hands_its_chain_on(rounds: Rounds
 async def test_an_idle_slice_ends_without_another_claim_and_the_next_link_makes_it(
     rounds: Rounds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chain, "IDLE_SLICE", 0.5)
+    monkeypatch.setattr(chains, "IDLE_SLICE", 0.5)
 
     async def sleeps_until() -> float | None:
         return await rounds.redis.zscore(rounds.key("idle", "poll"), carrier.engine.clients.schedule.process)
@@ -186,7 +186,7 @@ async def test_an_idle_slice_ends_without_another_claim_and_the_next_link_makes_
 def asleep_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Idle chains look after an hour, unless somebody wakes them."""
     monkeypatch.setattr(schedule, "IDLE", timedelta(hours=1))
-    monkeypatch.setattr(chain, "IDLE_SLICE", 3600.0)
+    monkeypatch.setattr(chains, "IDLE_SLICE", 3600.0)
 
 
 @pytest.mark.usefixtures("asleep_for_long")

@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from edits.models import EditStatus, Wait
-from edits.schedule import Step
-from edits.scripting import ScriptError
-from edits.storage import StorageUnavailable
+from edits.db.sender import ScriptError
+from edits.models import EditStatus, Step, Wait
+from edits.storage.store import StorageUnavailable
 from qubico.errors import AccountBlocked
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
 from tests.parts.valkey import OwnServer
-from workers.limits import IN_A_ROW, Circuits, reading
+from workers.circuits import IN_A_ROW, Circuits, reading
 
 EDITS = 8
 COUNTS = {"create": "creates", "read": "gets", "history": "history_reads", "download": "downloads"}

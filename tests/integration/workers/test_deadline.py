@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from edits.models import CostState, EditStatus, ErrorKind
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
 from tests.integration.workers.test_poll import polled, submitted

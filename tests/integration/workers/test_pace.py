@@ -4,7 +4,8 @@ import functools
 
 import pytest
 
-from edits.schedule import LOOKAHEAD, Step
+from edits.db.schedule import LOOKAHEAD
+from edits.models import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
 from workers.pace import Paces

@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edits import pacing
-from edits.models import CostState, EditStatus, ErrorKind, Wait
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step, Wait
+from edits.pacing import pace
 from tests.contract import wire
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
@@ -35,7 +34,7 @@ async def polled(rounds: Rounds, edit_id: str) -> float:
 async def test_an_unfinished_task_is_asked_about_again_and_that_is_no_failure(rounds: Rounds) -> None:
     edit_id = await submitted(rounds, "winter [fault:slow=10]")
     gaps = [await polled(rounds, edit_id) for _ in range(9)]
-    assert all(pacing.SHORTEST_GAP - 0.1 < gap < LONGEST for gap in gaps)
+    assert all(pace.SHORTEST_GAP - 0.1 < gap < LONGEST for gap in gaps)
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.attempt) == (EditStatus.PROCESSING, 1)
     assert (await rounds.fields(edit_id))["rt"] == "0"

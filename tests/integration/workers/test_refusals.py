@@ -2,8 +2,7 @@
 
 import pytest
 
-from edits.models import CostState, EditStatus, ErrorKind, Wait
-from edits.schedule import Step
+from edits.models import CostState, EditStatus, ErrorKind, Step, Wait
 from tests.contract import wire
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds

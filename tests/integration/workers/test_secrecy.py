@@ -3,8 +3,7 @@
 import pytest
 import structlog
 
-from edits.models import EditStatus
-from edits.schedule import Step
+from edits.models import EditStatus, Step
 from tests.contract import wire
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds

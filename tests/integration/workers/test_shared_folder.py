@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from config.settings import Settings
-from edits import layout, manifest
-from edits.models import EditStatus, new_id
-from edits.schedule import Step
-from edits.storage import ObjectMissing, Storage
+from edits.models import EditStatus, Step, new_id
+from edits.storage import layout, manifest
+from edits.storage.store import ObjectMissing, Storage
 from tests.integration.edits.objects import pieces
 from tests.integration.workers.conftest import STEADY
 from tests.integration.workers.rounds import Rounds

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from celery import Celery
 
-from config import watch
 from config.celery import celery_config
 from config.settings import load
+from runtime import watchdog
 from tests.integration.workers.processes import STEPS, Worker, all_succeed, listening, rounds_of, worker
 from tests.integration.workers.rounds import until
 from tests.parts.sandbox import Sandbox
@@ -58,7 +58,7 @@ async def test_a_worker_that_stands_still_says_what_and_ends(
         send(environ, wedge, times=2 * len(STEPS) if wedge == "pool" else 1)
         await until(lambda: status(stalling) != 200)
         await until(lambda: stalling.process.poll() is not None)
-        assert stalling.process.returncode == watch.STALLED
+        assert stalling.process.returncode == watchdog.STALLED
         [told] = [line for line in stalling.log.read_text().splitlines() if "process.stalled" in line]
         assert named in told
         assert "Thread 0x" in stalling.log.read_text()  # where each thread stood

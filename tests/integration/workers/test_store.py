@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from edits import layout, manifest
-from edits.models import CostState, EditError, EditStatus, ErrorKind, Wait
-from edits.schedule import Step
+from edits.models import CostState, EditError, EditStatus, ErrorKind, Step, Wait
+from edits.storage import layout, manifest
 from tests.factories import make_result
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds, picture
 from tests.unit.edits.samples import open_fully
-from workers.limits import IN_A_ROW
+from workers.circuits import IN_A_ROW
 
 
 async def completed(rounds: Rounds, prompt: str = "winter") -> str:

@@ -10,18 +10,17 @@ from datetime import timedelta
 
 import pytest
 
-from edits import layout
 from edits.attempts import Attempt
-from edits.clock import boot_time
-from edits.links import Links
-from edits.models import CostState, EditStatus, ErrorKind, Wait
-from edits.schedule import Step
-from edits.slots import GOOD_FOR
+from edits.db.clock import boot_time
+from edits.models import CostState, EditStatus, ErrorKind, Step, Wait
+from edits.pacing.slots import GOOD_FOR
+from edits.storage import layout
+from edits.storage.links import Links
 from tests.integration.workers.conftest import SECRET, OpenRounds
 from tests.integration.workers.rounds import Rounds, picture, until
 from tests.parts.valkey import free_port
 from workers.lease import Lease
-from workers.submit import Submit
+from workers.steps.submit import Submit
 
 
 async def token_of(rounds: Rounds, edit_id: str, attempt: int = 1) -> str:

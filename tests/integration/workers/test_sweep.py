@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from ulid import ULID
 
-from edits import layout, manifest
-from edits.models import EditStatus
+from edits.models import EditStatus, Step
 from edits.retention import EVICTED_AT_ONCE
-from edits.schedule import Step
+from edits.storage import layout, manifest
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds
-from workers.sweep import Sweep
+from workers.steps.sweep import Sweep
 
 
 async def swept(rounds: Rounds) -> list[str]:

@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 from api.errors import CODES, DOMAIN, SHOWN, Problem, answer, of_domain
-from api.schemas import FieldProblem, ProblemView
+from api.problem import FieldProblem, ProblemView
 from edits import errors
 
 CONTRACT = {

@@ -1,8 +1,8 @@
 import pytest
 from fastapi import Request
 
-from api import headers
 from api.errors import Problem
+from api.schemas import headers
 
 
 def request_with(name: str, *values: str) -> Request:

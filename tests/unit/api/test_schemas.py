@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from api import errors
-from api.queries import ListQuery
-from api.schemas import EditRequest
+from api.schemas.bodies import EditRequest
+from api.schemas.queries import ListQuery
 from edits.models import EditStatus
 
 GOOD = {"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}

@@ -1,6 +1,6 @@
 import pytest
 
-from api.views import dollars
+from api.schemas.views import dollars
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ import json
 import httpx
 import pytest
 
-from cli import asking
-from cli.asking import Asked
 from cli.client import Client, Server
+from cli.commands import submit
+from cli.commands.submit import Asked
 from cli.sources import Picture, Source
 
 PICTURE = Picture(b"content", "image/png")
@@ -78,7 +78,7 @@ def test_a_key_is_short_printable_ascii():
 async def test_an_edit_that_was_made_is_taken_as_it_is():
     client, keys, retried = server([shown("edit_1", "succeeded")])
     async with client:
-        handed = await asking.hand_in(client, SOURCE, Asked(prompt="p"))
+        handed = await submit.hand_in(client, SOURCE, Asked(prompt="p"))
     assert (handed.edit["id"], handed.known, len(keys), retried) == ("edit_1", True, 1, [])
 
 
@@ -87,7 +87,7 @@ async def test_a_canceled_edit_is_asked_for_anew_under_a_key_that_can_be_found_a
     for _ in range(2):
         client, keys, _ = server([shown("edit_1", "canceled"), shown("edit_2", "canceled")])
         async with client:
-            handed = await asking.hand_in(client, SOURCE, Asked(prompt="p"))
+            handed = await submit.hand_in(client, SOURCE, Asked(prompt="p"))
         assert (handed.edit["id"], handed.known) == ("edit_new", False)
         assert len(set(keys)) == 3
         found.append(keys)
@@ -97,11 +97,11 @@ async def test_a_canceled_edit_is_asked_for_anew_under_a_key_that_can_be_found_a
 async def test_a_failed_edit_is_tried_again_if_that_is_worth_it():
     client, _, retried = server([failed("edit_1", retryable=True)])
     async with client:
-        assert (await asking.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "queued"
+        assert (await submit.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "queued"
     assert retried == ["edit_1"]
     client, _, retried = server([failed("edit_1", retryable=False)])
     async with client:
-        assert (await asking.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "failed"
+        assert (await submit.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "failed"
     assert retried == []
 
 

@@ -4,13 +4,13 @@ from decimal import Decimal
 
 import pytest
 
-from cli import doctor, examining
-from cli.findings import Level
+from cli.doctor import checks, report
+from cli.doctor.results import Level
 from config.settings import load
-from edits.checks import RedisState
-from edits.crew import Crew
+from edits.db.checks import RedisState
+from edits.db.workers import Crew
 from edits.errors import Unavailable
-from edits.schedule import Step
+from edits.models import Step
 
 LIVE = {"RETOUCH_QUBICO__BASE_URL": "https://api.piapi.ai", "RETOUCH_QUBICO__API_KEY": "k"}
 
@@ -50,7 +50,7 @@ def test_an_old_redis_must_not_keep_edits():
     ],
 )
 async def test_what_a_redis_lacks_is_told(changes, level, said):
-    findings = await examining.redis(settings(RETOUCH_REDIS_URL="redis://h/0"), state(**changes))
+    findings = await checks.redis(settings(RETOUCH_REDIS_URL="redis://h/0"), state(**changes))
     assert any(finding.level is level and said in finding.said for finding in findings)
 
 
@@ -59,13 +59,13 @@ async def test_what_a_redis_lacks_is_told(changes, level, said):
     [(0.2, Level.OK, "behind Redis"), (-5, Level.WARN, "5.0 s ahead of Redis"), (90, Level.FAIL, "90.0 s behind")],
 )
 async def test_a_clock_that_is_off_is_told_with_its_direction(ahead, level, said):
-    (finding,) = await examining.clock(settings(), state(ahead=ahead))
+    (finding,) = await checks.clock(settings(), state(ahead=ahead))
     assert finding.level is level
     assert said in finding.said
 
 
 async def test_without_anybody_to_ask_the_clock_is_not_known():
-    (finding,) = await examining.clock(settings(), Unavailable("away"))
+    (finding,) = await checks.clock(settings(), Unavailable("away"))
     assert (finding.level, "not known" in finding.said) == (Level.WARN, True)
 
 
@@ -78,7 +78,7 @@ async def test_without_anybody_to_ask_the_clock_is_not_known():
     ],
 )
 def test_an_address_that_the_provider_cannot_use_is_told(environ, said):
-    (finding,) = examining._reach(settings(**LIVE, **environ))
+    (finding,) = checks._reach(settings(**LIVE, **environ))
     assert finding.level is Level.WARN
     assert said in finding.said
     assert ("uploads" in finding.said) == ("uploads" in said)
@@ -86,14 +86,14 @@ def test_an_address_that_the_provider_cannot_use_is_told(environ, said):
 
 @pytest.mark.parametrize("environ", [LIVE | {"RETOUCH_PUBLIC_URL": "https://retouch.example.com"}, {}])
 def test_an_address_that_can_be_used_is_no_matter(environ):
-    assert list(examining._reach(settings(**environ))) == []
+    assert list(checks._reach(settings(**environ))) == []
 
 
 @pytest.mark.parametrize(
     ("usd", "level"), [("0.019", Level.FAIL), ("0.02", Level.WARN), ("1.99", Level.WARN), ("2", Level.OK)]
 )
 def test_a_balance_is_judged_by_the_edits_it_pays_for(usd, level):
-    assert examining._balance(Decimal(usd)).level is level
+    assert checks._balance(Decimal(usd)).level is level
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_balance_is_judged_by_the_edits_it_pays_for(usd, level):
     ],
 )
 def test_workers_are_counted_by_their_steps(found, levels, said):
-    findings = list(doctor._workers(found))
+    findings = list(report._workers(found))
     assert [finding.level for finding in findings] == levels
     assert any(said in finding.said for finding in findings)
 
@@ -126,7 +126,7 @@ def test_workers_are_counted_by_their_steps(found, levels, said):
     ],
 )
 def test_ceilings_are_those_of_the_processes_that_run(given, warned, sums_up_to):
-    *warnings, total = doctor._ceilings(settings(), crew(ceilings=given))
+    *warnings, total = report._ceilings(settings(), crew(ceilings=given))
     assert len(warnings) == len(warned)
     for finding, said in zip(warnings, warned, strict=True):
         assert said in finding.said

@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
-from config.watch import Watch
+from runtime.watchdog import Watch
 
 
 def watched(limit: float = 0.3) -> tuple[Watch, list[str], threading.Event]:

@@ -7,8 +7,8 @@ from random import Random
 
 from PIL import ExifTags, Image
 
-from edits import pictures
-from edits.pictures import PictureInfo
+from edits.media import pictures
+from edits.media.pictures import PictureInfo
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:

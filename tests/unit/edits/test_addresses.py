@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits import addresses
+from edits.network import addresses
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from edits import cleaning, formats, pictures, structure
-from edits.pictures import PictureInvalid
+from edits.media import cleaning, formats, pictures, structure
+from edits.media.pictures import PictureInvalid
 from tests.unit.edits.samples import END, EXPECTED, SAMPLES, header, open_fully, png, saved
 
 CAP = 10 * 1024 * 1024

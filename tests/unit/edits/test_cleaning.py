@@ -7,8 +7,8 @@ import zlib
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from edits import cleaning, pictures
-from edits.structure import PictureInvalid
+from edits.media import cleaning, pictures
+from edits.media.structure import PictureInvalid
 from tests.unit.edits.samples import SAMPLES, png, saved, turned
 
 CAP = 10 * 1024 * 1024

@@ -1,6 +1,6 @@
 """What one process makes of its looks at the clock of Redis."""
 
-from edits.clock import EVERY, Watch
+from edits.db.clock import EVERY, Watch
 
 SEEN = 1_000_000_000  # ms
 

@@ -2,8 +2,8 @@
 
 import re
 
-from edits.composing import PRELUDES, parts, words
-from edits.scripting import FOLDER, SCRIPTS
+from edits.db.loader import PRELUDES, parts, words
+from edits.db.sender import FOLDER, SCRIPTS
 
 GIVEN = parts(FOLDER)
 

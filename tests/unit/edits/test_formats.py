@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits import pictures
-from edits.pictures import PictureCheck, PictureInvalid
+from edits.media import pictures
+from edits.media.pictures import PictureCheck, PictureInvalid
 from tests.unit.edits.samples import END, EXPECTED, PIXELS, SAMPLES, expected, header, open_fully, picture, png, saved
 
 samples = pytest.mark.parametrize("name", SAMPLES)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits import layout
 from edits.models import new_id
+from edits.storage import layout
 
 EDIT = "edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C"
 FOLDER = f"edits/2025/11/22/{EDIT}"

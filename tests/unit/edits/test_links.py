@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits.links import LinkExpired, LinkInvalid, Links
+from edits.storage.links import LinkExpired, LinkInvalid, Links
 
 SECRET = "a secret of at least thirty-two bytes"
 OLD_SECRET = "the secret before the last rotation of it"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edits.looks import OUTLIVED, Looks
-from edits.times import Times, begin
+from edits.pacing.durations import Times, begin
+from edits.pacing.poll_times import OUTLIVED, Looks
 
 WORTH = 8.0
 PARTS = 8

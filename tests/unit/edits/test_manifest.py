@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits import manifest
 from edits.models import CostState, Edit, EditStatus, ErrorKind, TimelineEvent, Wait
+from edits.storage import manifest
 from tests.factories import MOMENT, make_edit, make_error, make_result
 
 

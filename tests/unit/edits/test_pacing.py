@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edits import pacing
-from edits.pacing import Pace, Took
+from edits.pacing import pace as pacing
+from edits.pacing.pace import Pace, Took
 
 ages = st.floats(0, 7 * 86_400, allow_nan=False)
 took = st.builds(Took, wait=st.floats(0, 3600), run=st.floats(0, 3600), called_back=st.booleans())

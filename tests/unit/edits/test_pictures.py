@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edits import pictures
-from edits.pictures import PictureInvalid
+from edits.media import pictures
+from edits.media.pictures import PictureInvalid
 from tests.unit.edits.samples import END, SAMPLES, expected, header, open_fully, png
 
 samples = pytest.mark.parametrize("name", SAMPLES)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits.slots import SlotClock
+from edits.pacing.slots import SlotClock
 
 OFFSET = 1000.0
 """Our clock less the server's, in these tests."""

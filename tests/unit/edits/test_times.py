@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits.times import BOUNDS, BUCKETS, Times, begin, nearest
+from edits.pacing.durations import BOUNDS, BUCKETS, Times, begin, nearest
 
 seconds = st.floats(0, 7200, allow_nan=False)
 seen = st.lists(st.tuples(seconds, st.floats(0.01, 1)), max_size=60)

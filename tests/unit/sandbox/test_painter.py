@@ -1,12 +1,13 @@
 """The painter paints what the prompt names, the same way each time."""
 
 import io
+import runpy
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from qubico.sandbox import brushes, landscape, painter
+from qubico.sandbox.studio import brushes, painter
 
 SAMPLE = Path("samples/landscape.jpg")
 
@@ -136,8 +137,9 @@ def test_plain_pictures_are_valid_and_marked() -> None:
     assert 8_000 < len(one) < 12_000
 
 
-def test_the_sample_in_the_repository_is_what_the_painter_makes() -> None:
-    made = Image.open(io.BytesIO(landscape.jpeg()))
+def test_the_sample_in_the_repository_is_what_its_script_paints() -> None:
+    script = runpy.run_path("scripts/landscape.py")
+    made = Image.open(io.BytesIO(script["jpeg"]()))
     with Image.open(SAMPLE) as kept:
         assert kept.size == made.size == (768, 768)
         assert difference(kept, made) < 1

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edits.models import EditInput
-from workers.matching import Asked, Silent, Verdict, Wanted, compare, may_be_among, task_for
+from workers.adoption.matching import Asked, Silent, Verdict, Wanted, compare, may_be_among, task_for
 
 THEN = datetime(2026, 11, 1, tzinfo=UTC)
 PICTURE = "https://example.com/in.png"

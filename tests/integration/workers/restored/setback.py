@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from edits.schedule import Step
+from edits.models import Step
 from tests.integration.workers.rounds import Rounds
 from tests.parts.valkey import OwnServer
-from workers.adopt import Adopt
+from workers.steps.adopt import Adopt
 
 QUIET = 61.0
 """Seconds: just over the quiet period."""

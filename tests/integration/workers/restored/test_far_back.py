@@ -2,13 +2,12 @@
 
 import pytest
 
-from edits.models import EditStatus
-from edits.schedule import Step
+from edits.models import EditStatus, Step
 from tests.integration.workers.lost import somebody_else_buys
 from tests.integration.workers.restored.setback import QUIET, beat, is_shut, look, set_back, spoken
 from tests.integration.workers.rounds import Rounds
 from tests.parts.valkey import OwnServer
-from workers import history
+from workers.adoption import history
 
 HOURS = 3600.0
 

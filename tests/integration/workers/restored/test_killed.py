@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from edits.models import EditStatus
-from edits.schedule import Step
+from edits.models import EditStatus, Step
 from tests.integration.workers.processes import Worker, worker
 from tests.integration.workers.restored import stopping
 from tests.integration.workers.restored.setback import QUIET, beat, is_shut, look, set_back, settled_upto, spoken
 from tests.integration.workers.rounds import Rounds, until
 from tests.parts.stack import ROOT
 from tests.parts.valkey import OwnServer
-from workers import history
-from workers.restored import LEASE
+from workers.adoption import history
+from workers.adoption.restored import LEASE
 
 PAGE = 2  # tasks
 MOST_PAGES = 2  # of a window

@@ -2,15 +2,14 @@
 
 import pytest
 
-from edits.models import EditStatus, Priority, Wait
-from edits.schedule import Step
+from edits.models import EditStatus, Priority, Step, Wait
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.lost import somebody_else_buys
 from tests.integration.workers.restored.setback import QUIET, beat, died, is_shut, look, set_back, settled, spoken
 from tests.integration.workers.rounds import Rounds
 from tests.parts.valkey import OwnServer
-from workers.history import Unreadable
-from workers.restored import UNREADABLE_FOR
+from workers.adoption.history import Unreadable
+from workers.adoption.restored import UNREADABLE_FOR
 
 
 async def test_a_server_that_died_and_lost_nothing_goes_on_at_once(

@@ -3,8 +3,8 @@
 import os
 import signal
 
-from edits.restoring import Doubt, Restoring
-from workers import history
+from edits.recovery.restoring import Doubt, Restoring
+from workers.adoption import history
 
 
 async def _stopping(self: Restoring, doubt: Doubt, upto: int) -> bool:

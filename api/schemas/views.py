@@ -1,0 +1,126 @@
+"""From the record to what is shown: every key always there, every link made from RETOUCH_PUBLIC_URL."""
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+from api.schemas import bodies
+from edits import errors
+from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult, TimelineEvent
+from edits.service import Checked
+from edits.storage.backends import StorageError
+from edits.storage.store import Address, Storage
+
+DOWNLOAD_FOR: Final = timedelta(hours=1)
+_CENT: Final = Decimal("0.01")
+
+
+class Views:
+    def __init__(self, storage: Storage, *, public_url: str) -> None:
+        self._storage = storage
+        self._edits = f"{public_url}/v1/edits"
+
+    async def edit(self, edit: Edit) -> bodies.EditView:
+        """The edit with a fresh download address, if it has a result."""
+        address = await self.address(edit.result.key) if edit.result else None
+        return self._edit(edit, address)
+
+    def listed(self, edit: Edit) -> bodies.EditView:
+        """The same without a download address."""
+        return self._edit(edit, None)
+
+    async def address(self, key: str) -> Address:
+        """Where whoever has no key of ours may fetch the object for a while. Raises Unavailable."""
+        try:
+            return await self._storage.address(key, expires_in=DOWNLOAD_FOR)
+        except StorageError as exc:
+            raise errors.Unavailable(str(exc)) from exc
+
+    def self_link(self, edit: Edit) -> str:
+        return f"{self._edits}/{edit.id}"
+
+    def _edit(self, edit: Edit, address: Address | None) -> bodies.EditView:
+        link = self.self_link(edit)
+        waiting = edit.waiting_for and bodies.WaitingView(for_=edit.waiting_for, since=edit.waiting_since)
+        cost = bodies.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
+        return bodies.EditView(
+            id=edit.id,
+            status=edit.status,
+            livemode=edit.livemode,
+            tenant=edit.tenant,
+            external_id=edit.external_id,
+            priority=edit.priority,
+            attempt=edit.attempt,
+            created_at=edit.created_at,
+            updated_at=edit.updated_at,
+            finished_at=edit.finished_at,
+            input=_input(edit.input, link),
+            waiting=waiting or None,
+            provider=_provider(edit),
+            result=_result(edit.result, link, address) if edit.result else None,
+            error=bodies.ErrorView(**edit.error.model_dump()) if edit.error else None,
+            cost=cost,
+            metadata=edit.metadata,
+            links=bodies.LinksView(
+                self_=link, result=f"{link}/result", timeline=f"{link}/timeline", cancel=f"{link}/cancel"
+            ),
+        )
+
+
+def dry_run(checked: Checked, *, seed: int) -> bodies.DryRunView:
+    """`seed`: as asked for. One that is drawn is drawn anew when the edit is accepted."""
+    edit, estimate = checked.edit, checked.estimate
+    eta = estimate.eta and bodies.EtaView(p50=math.ceil(estimate.eta.p50), p90=math.ceil(estimate.eta.p90))
+    return bodies.DryRunView(
+        livemode=edit.livemode,
+        external_id=edit.external_id,
+        priority=edit.priority,
+        input=bodies.DryInputView(**edit.input.model_dump(exclude={"upload", "seed"}), seed=seed),
+        queue=bodies.QueueView(position=estimate.position, eta_seconds=eta),
+        cost=bodies.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        metadata=edit.metadata,
+    )
+
+
+def event(event: TimelineEvent) -> bodies.EventView:
+    return bodies.EventView(**event.model_dump())
+
+
+@lru_cache(maxsize=1024)
+def dollars(units: int) -> str:
+    """Exact, with at least the cents: 200000 is 0.02, 123456 is 0.0123456."""
+    exact = Decimal(units) / UNITS_PER_USD
+    return f"{exact.quantize(_CENT) if exact == exact.quantize(_CENT) else exact.normalize():f}"
+
+
+def _input(given: EditInput, link: str) -> bodies.InputView:
+    return bodies.InputView(
+        prompt=given.prompt,
+        image=given.image or f"{link}/input",
+        width=given.width,
+        height=given.height,
+        steps=given.steps,
+        seed=given.seed,
+    )
+
+
+def _provider(edit: Edit) -> bodies.ProviderView | None:
+    if edit.task_id is None:
+        return None
+    return bodies.ProviderView(
+        task_id=edit.task_id,
+        status=edit.task_status,
+        tasks_bought=edit.tasks_bought,
+        other_task_ids=list(edit.other_task_ids),
+    )
+
+
+def _result(result: EditResult, link: str, address: Address | None) -> bodies.ResultView:
+    return bodies.ResultView(
+        url=f"{link}/result",
+        download_url=address.url if address else None,
+        download_expires_at=address.expires_at if address else None,
+        **result.model_dump(exclude={"key"}),
+    )

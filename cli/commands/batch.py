@@ -1,0 +1,201 @@
+"""Many pictures edited side by side: so many on the way at once, each result into the folder, a summary at the end."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from cli import output, pictures, sources, views
+from cli.client import Client
+from cli.commands import follow, submit
+from cli.commands.submit import Asked
+from cli.errors import WorkFailed, WrongUsage
+from cli.explain import duration
+from cli.sources import Found, Source
+
+ON_THE_WAY = 32  # pictures followed at once: more than the provider takes of most accounts, fewer than tire the API
+SENDING = 4  # pictures in memory at once
+
+
+def folder_for(found: Found, out: str | None) -> Path:
+    """Where results go side by side: `out`, else a folder named after the one that is edited, else beside us."""
+    if out is None and len(found.folders) == 1:
+        folder = Path(f"{found.folders[0].resolve().name}-retouched")
+    else:
+        folder = Path(out or ".").expanduser()
+    if sources.same_folder(folder, found.folders):
+        raise WrongUsage(f"--out: {folder} is the folder of the pictures; results there would be edited the next time")
+    return pictures.make_folder(folder)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went for one picture. `edit` is None when it was not even accepted."""
+
+    source: Source
+    edit: views.Edit | None = None
+    raw: Any = None
+    known: bool = False
+    saved: Path | None = None
+    trouble: str = ""
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.trouble)
+
+
+@dataclass
+class Many:
+    client: Client
+    asked: Asked
+    folder: Path
+    wait: bool
+    as_json: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    spent: Decimal = Decimal(0)
+
+    async def run(self, found: Found) -> int:
+        """The exit code: 1 when some failed."""
+        began = time.monotonic()
+        await self.client.recent(1)  # a server that is away or refuses our key ends it here, not once a picture
+        if found.passed_over:
+            output.note(f"passed over as no pictures: {found.passed_over}")
+        with _progress(len(found.sources)) as tell:
+            try:
+                await self._all(found.sources, tell)
+            except asyncio.CancelledError:
+                output.note(
+                    "what is handed in goes on without us; the same command again takes it up and buys nothing twice"
+                )
+                raise
+        self._sum_up(timedelta(seconds=time.monotonic() - began))
+        return 1 if self.counts["failed"] else 0
+
+    async def _all(self, wanted: tuple[Source, ...], tell: "Tell") -> None:
+        left = iter(wanted)
+        sending = asyncio.Semaphore(SENDING)
+
+        async def work() -> None:
+            for source in left:
+                outcome = await self._one(source, sending)
+                self._count(outcome)
+                self._print(outcome)
+                tell(outcome, self.counts)
+
+        tasks = [asyncio.create_task(work()) for _ in range(min(ON_THE_WAY, len(wanted)))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _one(self, source: Source, sending: asyncio.Semaphore) -> Outcome:
+        """Never raises what concerns this picture alone; a server that is away ends them all."""
+        try:
+            async with sending:
+                raw, known = await submit.hand_in(self.client, source, self.asked)
+        except (WorkFailed, WrongUsage) as error:
+            return Outcome(source, trouble=str(error))
+        edit = views.edit(raw)
+        try:
+            if self.wait:
+                raw = await follow.until_ended(self.client, edit.id, _unseen)
+                edit = views.edit(raw)
+            return await self._home(source, edit, raw, known=known)
+        except (WorkFailed, WrongUsage) as error:
+            return Outcome(source, edit, raw, known, trouble=str(error))
+
+    async def _home(self, source: Source, edit: views.Edit, raw: Any, *, known: bool) -> Outcome:
+        if not self.wait:
+            return Outcome(source, edit, raw, known)
+        if edit.status != "succeeded" or edit.result is None:
+            why = f"{edit.error.kind}: {edit.error.message}" if edit.error else edit.status
+            return Outcome(source, edit, raw, known, trouble=why)
+        saved = await pictures.save(
+            lambda: self.client.result(edit.id), result=edit.result, image=source.name, out=str(self.folder)
+        )
+        return Outcome(source, edit, raw, known, saved)
+
+    def _count(self, outcome: Outcome) -> None:
+        self.counts["failed" if outcome.failed else "done"] += 1
+        self.counts["known"] += outcome.known
+        if outcome.edit is not None and not outcome.known and outcome.edit.cost.state in {"charged", "unknown"}:
+            with contextlib.suppress(InvalidOperation):
+                self.spent += Decimal(outcome.edit.cost.usd)
+        self.counts["sandbox"] += outcome.edit is not None and not outcome.edit.livemode
+
+    def _print(self, outcome: Outcome) -> None:
+        if self.as_json:
+            saved = str(outcome.saved.absolute()) if outcome.saved else None
+            shown = outcome.raw or {
+                "id": None,
+                "status": None,
+                "error": {"kind": "not_accepted", "message": outcome.trouble},
+            }
+            output.data_json(shown | {"source": outcome.source.name, "saved_to": saved})
+        elif outcome.saved:
+            output.data(str(outcome.saved))
+        elif outcome.edit is not None and not self.wait:
+            output.data(outcome.edit.id)
+
+    def _sum_up(self, took: timedelta) -> None:
+        done, failed, known = self.counts["done"], self.counts["failed"], self.counts["known"]
+        word = "succeeded" if self.wait else "handed in"
+        said = [f"{done} of {done + failed} {word} in {duration(took)}"]
+        if failed:
+            said.append(f"{failed} failed; the same command again tries those that are worth it")
+        if known:
+            said.append(f"{known} asked for before, not bought again")
+        if self.wait:
+            said.append(f"${self.spent}" + (" (sandbox: nothing was bought)" if self.counts["sandbox"] else ""))
+        output.note("; ".join(said))
+
+
+Tell = Callable[[Outcome, Counter[str]], None]
+
+
+def _unseen(_edit: views.Edit) -> None:
+    """Of many only the ends are shown."""
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Tell]:
+    """A bar at a terminal, else a line for each picture that is through."""
+    screen = output.console(sys.stderr)
+    if not screen.is_terminal:
+        yield lambda outcome, counts: output.note(f"[{counts['done'] + counts['failed']}/{total}] {_line(outcome)}")
+        return
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    # Taken over, a stdout that is a pipe would end up in the bar's terminal.
+    with Progress(*columns, console=screen, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
+        task = bar.add_task("editing", total=total)
+
+        def tell(outcome: Outcome, counts: Counter[str]) -> None:
+            failed = f", {counts['failed']} failed" if counts["failed"] else ""
+            bar.update(task, advance=1, description=f"editing{failed}")
+            if outcome.failed:
+                bar.console.print(Text(_line(outcome), style="red"))
+
+        yield tell
+
+
+def _line(outcome: Outcome) -> str:
+    name, edit = outcome.source.name, outcome.edit
+    if outcome.failed:
+        return f"{name}: {f'{edit.id} failed: ' if edit else ''}{outcome.trouble}"
+    if edit is None or outcome.saved is None:
+        return f"{name}: {edit.id if edit else ''} handed in"
+    took = f" in {duration(edit.finished_at - edit.created_at)}" if edit.finished_at and not outcome.known else ""
+    return f"{name}: {edit.id} succeeded{took} → {outcome.saved}"

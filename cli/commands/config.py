@@ -1,0 +1,30 @@
+"""`retouch config`: the settings as this place sees them, with those of a running `up` beneath; secrets are masked."""
+
+import sys
+from dataclasses import asdict
+
+from cli import output, render
+from config import local_stack, reference
+from config.settings import Settings, load
+
+
+def show(*, as_json: bool) -> None:
+    rows = _settings().describe()
+    if as_json:
+        for row in rows:
+            output.data_json(asdict(row))
+    else:
+        output.data(render.settings_table(rows))
+
+
+def show_template() -> None:
+    """What a production system starts from; nothing of this place's own settings is in it."""
+    sys.stdout.write(reference.production_template())
+
+
+def _settings() -> Settings:
+    settings = load(production_guards=False)
+    up = local_stack.find(settings.data_dir)
+    if up is None:
+        return settings
+    return load(production_guards=False, beneath=[(f"up of {settings.data_dir}", up.environment)])

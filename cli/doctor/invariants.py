@@ -1,0 +1,126 @@
+"""`retouch doctor --invariants`: opens what the settings name, and shows what the checker of `edits` finds there."""
+
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from rich.text import Text
+
+from cli import output
+from cli.doctor.provider_history import ProvidersPast
+from cli.errors import Unreachable, WrongUsage
+from config import addresses, local_stack, values
+from config.settings import Settings
+from edits import invariants
+from edits.attempts import Tokens
+from edits.db import checks
+from edits.db.circuits import Limiter
+from edits.db.connection import LOST, connect
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
+from edits.invariants import Report, Result
+from edits.storage.backends import StorageError
+from edits.storage.links import Links
+from edits.storage.store import open_storage
+from qubico.client import QubicoClient
+
+SOCKET_TIMEOUT = 5.0  # seconds; nobody waits for the answer but the operator
+STYLES = {True: ("holds", "green"), False: ("broken", "bold red"), None: ("not checked", "yellow")}
+
+
+class Wanted(NamedTuple):
+    deep: bool
+    since: timedelta | None
+
+
+def parse(*, invariants: bool, deep: bool, since: str | None) -> Wanted | None:
+    """None where no invariants are asked for. Raises WrongUsage."""
+    if not invariants:
+        if deep or since is not None:
+            raise WrongUsage("--deep and --since belong to --invariants")
+        return None
+    try:
+        return Wanted(deep, values.duration(since) if since is not None else None)
+    except ValueError as exc:
+        raise WrongUsage(f"--since: {exc}") from exc
+
+
+async def run(wanted: Wanted, *, as_json: bool) -> int:
+    """The exit code: 0 every rule holds, 1 one is broken, 3 not everything could be looked at."""
+    settings = local_stack.load_for_process("worker")
+    report = await check(settings, deep=wanted.deep, since=wanted.since)
+    for result in report.results.values():
+        _show(result, as_json=as_json)
+    if not as_json:
+        output.data(_sum(report))
+    if report.broken:
+        return 1
+    if report.not_checked:
+        output.note("not everything could be looked at; what was looked at holds")
+        return Unreachable.exit_code
+    return 0
+
+
+async def check(
+    settings: Settings, *, deep: bool = False, since: timedelta | None = None, patience: float | None = 1.0
+) -> Report:
+    """The report on a whole system, as these settings of a worker describe it. Raises Unreachable."""
+    secret = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None
+    async with AsyncExitStack() as opened:
+        redis = connect(settings.redis_url or "", socket_timeout=SOCKET_TIMEOUT)
+        opened.push_async_callback(redis.aclose, close_connection_pool=True)
+        scripts = Scripts(redis, settings.namespace)
+        qubico = await opened.enter_async_context(
+            QubicoClient(
+                base_url=settings.qubico.base_url or "",
+                api_key=settings.qubico.api_key.get_secret_value() if settings.qubico.api_key else "",
+                read_timeout=settings.leases.read_timeout.total_seconds(),
+            )
+        )
+        limits = settings.qubico
+        schedule = Schedule(scripts, limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
+        tokens = Tokens(settings.namespace, secret, previous)
+        try:
+            storage = open_storage(settings.storage_url, links=Links(secret, previous), public_url=settings.public_url)
+        except StorageError:
+            storage = None
+        try:
+            return await invariants.check(
+                redis,
+                settings,
+                storage=storage,
+                past=ProvidersPast(qubico, schedule, Limiter(scripts), tokens),
+                deep=deep,
+                since=datetime.now(UTC) - since if since else None,
+                patience=patience,
+            )
+        except LOST as exc:
+            shown = addresses.mask(settings.redis_url or "")
+            raise Unreachable(f"{shown}: {checks.trouble(exc)}") from exc
+
+
+def _show(result: Result, *, as_json: bool) -> None:
+    if as_json:
+        output.data_json(result.told())
+        return
+    word, style = STYLES[result.holds]
+    line = Text.assemble((f"{word:<11}", style), f"  {result.rule:<16}  {result.checked} checked")
+    if result.broken:
+        line.append(f", {result.broken} broken")
+    if result.not_checked:
+        line.append(f"; {result.not_checked}")
+    for example in result.examples:
+        line.append(f"\n{'':31}{example.subject}: {example.said}")
+    if result.broken:
+        rule = invariants.RULES[result.rule]
+        line.append(f"\n{'':29}{rule.means}\n{'':29}→ {rule.do}")
+    output.data(line)
+
+
+def _sum(report: Report) -> str:
+    f = report.figures
+    return (
+        f"{f['edits']} edits are here: {f['tasks_bought']} tasks bought = {f['edits_submitted']} edits submitted"
+        f" + {f['rebuys']} bought again"
+    )

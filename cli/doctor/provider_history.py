@@ -1,0 +1,73 @@
+"""The provider's history for the checker: each read waits for its token, and a refusal is told to all other readers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from edits.attempts import Attempt, Tokens
+from edits.db.circuits import Limiter
+from edits.db.schedule import Schedule, Shut
+from edits.db.sender import ScriptError
+from edits.invariants import PastTask, PastUnreadable
+from qubico import errors, schemas
+from qubico.client import QubicoClient
+
+MOST_PAGES: Final = 200
+CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ by so much
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersPast:
+    qubico: QubicoClient
+    schedule: Schedule
+    limiter: Limiter
+    tokens: Tokens
+
+    async def pages(self, since: datetime) -> AsyncIterator[list[PastTask]]:
+        until = datetime.now(UTC) + CLOCKS
+        for number in range(1, MOST_PAGES + 1):
+            async with self._reading():
+                page = await self.qubico.history(start=since - CLOCKS, end=until, page=number)
+            if page.unreadable:
+                raise PastUnreadable(f"{page.unreadable} rows name no task")
+            if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+                return
+            final = {schemas.TaskStatus.COMPLETED, schemas.TaskStatus.FAILED}
+            yield [PastTask(row.task_id, row.status in final) for row in page.rows]
+        raise PastUnreadable(f"more than {MOST_PAGES} pages; look back less far")
+
+    async def read(self, task_id: str) -> PastTask | None:
+        try:
+            async with self._reading():
+                task = await self.qubico.get(task_id)
+        except errors.TaskGone:
+            return None
+        return PastTask(task_id, task.is_final, self._attempt(task))
+
+    def _attempt(self, task: schemas.Task) -> Attempt | None:
+        """By the token that we sent, at the end of the callback's address or as its secret."""
+        secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
+        for token in ((task.webhook_endpoint or "").rpartition("/")[2], secret):
+            attempt = self.tokens.verify(token) if token else None
+            if attempt is not None:
+                return attempt
+        return None
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[None]:
+        try:
+            await self.schedule.read_token()
+            yield
+        except errors.Throttled as exc:
+            await self.limiter.close("read", after=exc.retry_after)
+            raise PastUnreadable("the provider throttles our reads") from exc
+        except errors.TaskGone:
+            raise
+        except errors.QubicoError as exc:
+            raise PastUnreadable(f"{type(exc).__name__}: {exc}") from exc
+        except Shut as exc:
+            raise PastUnreadable("reads of tasks do not work now, as the workers found out") from exc
+        except ScriptError as exc:
+            raise PastUnreadable(f"no read token: {exc}") from exc

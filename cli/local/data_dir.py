@@ -1,0 +1,119 @@
+"""What an `up` keeps in its data dir: a lock, as two on one folder would ruin it, and secrets that survive restarts."""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cli.errors import WrongUsage
+from cli.local.reaper_process import running
+
+LOCK = "up.lock"
+SECRETS = "secrets.json"
+PORT = "port"
+LOOK_EVERY = 0.1  # seconds between tries for the lock
+
+
+class Secrets(BaseModel):
+    """Made once for each data dir; a setting of the same meaning beats them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    secret_key: str
+    admin_key: str
+    flower_password: str
+    sandbox_key: str
+
+
+@contextmanager
+def locked(folder: Path, *, patience: float = 0.0) -> Iterator[int]:
+    """Holds the folder for one `up`. The lock goes with the last process that has it open, so it cannot be left behind.
+
+    `patience`: seconds to wait for the parts of an `up` that was killed to end.
+    """
+    create(folder)
+    held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock(held, folder, until=time.monotonic() + patience)
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
+        yield held
+    finally:
+        os.close(held)
+
+
+def create(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WrongUsage(f"RETOUCH_DATA_DIR: {folder} cannot be made ({error.strerror}); set another one") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise WrongUsage(f"RETOUCH_DATA_DIR: {folder} cannot be written to; set another one")
+
+
+def keep_secrets(folder: Path) -> Secrets:
+    """The secrets of this data dir, made at the first call."""
+    path = folder / SECRETS
+    try:
+        return Secrets.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return _make(path)
+    except (OSError, ValidationError) as error:
+        raise WrongUsage(f"{path} cannot be read as secrets; restore it, or remove it to have new ones made") from error
+
+
+def keep_port(folder: Path, port: int) -> None:
+    """For the part whose folder this is, to have the same at its next start."""
+    create(folder)
+    (folder / PORT).write_text(f"{port}\n")
+
+
+def kept_port(folder: Path) -> int | None:
+    """None if there is none, or no port."""
+    try:
+        port = int((folder / PORT).read_text())
+    except (OSError, ValueError):
+        return None
+    return port if 0 < port < 65_536 else None
+
+
+def _lock(held: int, folder: Path, *, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(held, 32, 0).decode().strip()
+            if _runs(holder) or time.monotonic() > until:
+                raise WrongUsage(
+                    f"`retouch up` (pid {holder or 'unknown'}) already runs on {folder}; "
+                    "end it, or set RETOUCH_DATA_DIR and RETOUCH_API__PORT for a second one"
+                ) from None
+            time.sleep(LOOK_EVERY)
+        else:
+            return
+
+
+def _runs(holder: str) -> bool:
+    return holder.isdecimal() and running(int(holder))
+
+
+def _make(path: Path) -> Secrets:
+    made = Secrets(
+        secret_key=secrets.token_hex(32),
+        admin_key=f"rt_{secrets.token_urlsafe(24)}",
+        flower_password=secrets.token_urlsafe(12),
+        sandbox_key=f"sandbox_{secrets.token_urlsafe(18)}",
+    )
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(made.model_dump_json(indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    return made

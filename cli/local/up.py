@@ -1,0 +1,103 @@
+"""`retouch up`: the whole system on this host until a signal comes."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.table import Table
+from rich.text import Text
+
+from cli import ceilings, output
+from cli.local import data_dir, signals, stack
+from cli.local.ports import Ports
+from cli.local.supervisor import Patience, Supervisor
+from config import local_stack
+from config.settings import Settings
+from edits.db import checks
+
+INTERRUPTED = 130
+KILLED_BEFORE = 5.0  # seconds beyond the graces that the parts of a killed `up` may take to end
+
+
+async def run(*, as_json: bool) -> int:
+    """The exit code: 0 after SIGTERM, 130 after Ctrl-C."""
+    ground = stack.here()
+    settings = ground.load()
+    if settings.redis_url is not None:
+        await checks.refuse_unfit(settings.redis_url, settings.namespace)
+    grace = settings.shutdown_grace.total_seconds()
+    with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
+        secrets = data_dir.keep_secrets(settings.data_dir)
+        system = stack.build(ground, settings=settings, secrets=secrets, ports=Ports())
+        logs = settings.data_dir / "logs"
+        patience = Patience.of(settings.stall_limit.total_seconds())
+        supervisor = Supervisor(
+            system.parts, logs=logs, say=output.note, grace=grace, patience=patience, keep_open=(lock,)
+        )
+        return await _until_signal(system, supervisor, as_json=as_json)
+
+
+async def _until_signal(system: stack.Stack, supervisor: Supervisor, *, as_json: bool) -> int:
+    output.note("starting …")
+    with signals.caught_for(supervisor) as caught:
+        try:
+            async with supervisor:
+                with announced(system):
+                    _greet(system, as_json=as_json)
+                    await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if caught.first is None:
+                raise
+    output.note("stopped")
+    return INTERRUPTED if caught.interrupted else 0
+
+
+@contextmanager
+def announced(system: stack.Stack) -> Iterator[None]:
+    """While it lasts, other processes on this host find the system through its data dir."""
+    local_stack.announce(system.settings.data_dir, system.up)
+    try:
+        yield
+    finally:
+        output.note("stopping …")
+        local_stack.withdraw(system.settings.data_dir, pid=system.up.pid)
+
+
+def _greet(system: stack.Stack, *, as_json: bool) -> None:
+    if as_json:
+        output.data_json(dict(addresses(system)))
+    else:
+        card = Table(box=None, show_header=False, pad_edge=False)
+        card.add_column(style="bold")
+        card.add_column(overflow="fold")
+        for name, value in addresses(system):
+            card.add_row(name, Text(value))
+        output.data(card)
+    output.note(_ceilings(system.settings))
+    if not system.settings.livemode:
+        output.note("the provider is the sandbox: nothing is bought")
+    output.note("ready; Ctrl-C ends it")
+
+
+def addresses(system: stack.Stack) -> list[tuple[str, str]]:
+    password = system.settings.flower.password
+    shown = [
+        ("api", system.up.api_url),
+        ("docs", f"{system.up.api_url}/docs"),
+        ("api_key", system.up.api_key),
+        ("flower", system.up.flower_url or ""),
+        ("flower_user", system.settings.flower.user),
+        ("flower_password", password.get_secret_value() if password else ""),
+        ("logs", str(system.settings.data_dir / "logs")),
+    ]
+    if system.up.sandbox_url:
+        shown.insert(6, ("sandbox", system.up.sandbox_url))
+    return shown
+
+
+def _ceilings(settings: Settings) -> str:
+    return ceilings.sentence(
+        creates_per_second=settings.qubico.creates_per_second,
+        reads_per_second=settings.qubico.reads_per_second,
+        max_in_flight=settings.qubico.max_in_flight,
+    )

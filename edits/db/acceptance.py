@@ -1,0 +1,169 @@
+"""Taking edits in: what accept.lua is told of them, and what its answers mean, for one and for thousands.
+
+Thousands go in chunk by chunk, each sent when the one before has its answer: what was taken stands before what was not.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from edits import errors, fairness
+from edits.db import admission, records
+from edits.db.admission import Caps, Drain
+from edits.db.sender import NoMemory
+from edits.models import Edit, Frozen, Priority, Wait, from_ms, to_ms
+
+CHUNK: Final = 100  # edits a call: at some 20 µs each, Redis is held for 2 ms
+SLICE: Final = 10  # edits made ready before others of this process have their turn
+TURNS: Final = 3  # of the loop, from a call that is made to its bytes on their way
+
+
+class Idempotency(Frozen):
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    edit: Edit
+    replayed: bool
+
+
+class LeftRedis(Exception):
+    """The edit ended some time ago: its manifest tells of it."""
+
+    def __init__(self, edit_id: str) -> None:
+        super().__init__(f"{edit_id} has left Redis")
+        self.edit_id = edit_id
+
+
+Asked = tuple[Edit, Idempotency | None]
+Taken = Accepted | errors.EditsError | LeftRedis
+Answer = dict[str, Any] | errors.EditsError
+
+_KNOWN: Final = frozenset({"same", "replayed"})
+_NONE: Final[Answer] = {"now": 0, "edits": []}
+
+
+class Alike(NamedTuple):
+    """What accept.lua is told once for all edits that share it."""
+
+    tenant: str
+    livemode: int
+    priority: Priority
+    task_steps: int
+    units: int
+    expires_in: int | None
+
+
+@dataclass(slots=True)
+class Acceptance:
+    """`ask` runs a script as the repository does, `read` gives the edits that are there."""
+
+    ask: Callable[..., Awaitable[Any]]
+    read: Callable[[Sequence[str]], Awaitable[list[Edit]]]
+    drain: Drain = field(default_factory=Drain)
+
+    async def many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
+        """What became of each. While Redis works on a chunk, the answer before it is read and the next one made ready.
+
+        After a chunk without an answer nothing is sent any more: of that one alone it is unknown what was taken.
+        """
+        chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+        taken: list[Taken] = []
+        sent: asyncio.Task[Answer] | None = None
+        async with asyncio.TaskGroup() as group:
+            for chunk, following in pairwise([(), *chunks, ()]):
+                told = await _told(following)
+                answer = await sent if sent else _NONE
+                if isinstance(answer, errors.EditsError):
+                    rest = len(asked) - len(taken) - len(chunk)
+                    return [*taken, *[answer] * len(chunk), *[_of_the_rest(answer)] * rest]
+                sent = group.create_task(self._answer(told, caps)) if following else None
+                await _begun()
+                taken += await self._meant(chunk, answer, caps)
+        return taken
+
+    async def _answer(self, told: dict[str, Any], caps: Caps) -> Answer:
+        try:
+            answer: dict[str, Any] = json.loads(await self.ask("accept", lost=_unknown(), **told, **caps.arguments))
+        except errors.EditsError as exc:
+            return admission.no_memory() if isinstance(exc.__cause__, NoMemory) else exc
+        return answer
+
+    async def _meant(self, asked: Sequence[Asked], answer: Answer, caps: Caps) -> list[Taken]:
+        if isinstance(answer, errors.EditsError):
+            return [answer] * len(asked)
+        known = [given["id"] for given in answer["edits"] if given["outcome"] in _KNOWN]
+        there = await self._there(known) if known else {}
+        now = from_ms(answer["now"])
+        fresh = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
+        return [
+            Accepted(edit=edit.model_copy(update=fresh), replayed=False)
+            if given["outcome"] == "new"
+            else self._not_new(given, there, caps)
+            for (edit, _), given in zip(asked, answer["edits"], strict=True)
+        ]
+
+    def _not_new(self, given: dict[str, Any], there: dict[str, Edit] | errors.EditsError, caps: Caps) -> Taken:
+        outcome = given["outcome"]
+        if outcome == "reused":
+            return errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+        if outcome not in _KNOWN:
+            return admission.refusal(given, caps, self.drain)
+        if isinstance(there, errors.EditsError):
+            return there if outcome == "replayed" else _unknown()
+        kept = there.get(given["id"])
+        return Accepted(edit=kept, replayed=outcome == "replayed") if kept else LeftRedis(given["id"])
+
+    async def _there(self, ids: Sequence[str]) -> dict[str, Edit] | errors.EditsError:
+        try:
+            return {edit.id: edit for edit in await self.read(ids)}
+        except errors.EditsError as exc:
+            return exc
+
+
+async def _begun() -> None:
+    """So that Redis works on the call just made while what comes now holds the loop."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+def _unknown() -> errors.AcceptUnknown:
+    return errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
+
+
+def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:
+    """Of what was not sent, as `answer` is what came of the chunk before it."""
+    if isinstance(answer, errors.AcceptUnknown):
+        return errors.Unavailable("Not taken: Redis did not answer for what stands before it.")
+    return answer
+
+
+async def _told(asked: Sequence[Asked]) -> dict[str, Any]:
+    alike: dict[Alike, int] = {}
+    edits = []
+    for n, (edit, idempotency) in enumerate(asked, start=1):
+        place = alike.setdefault(_alike(edit), len(alike) + 1)
+        told: dict[str, Any] = {"id": edit.id, "like": place, "input": records.written_input(edit)}
+        if edit.external_id is not None:
+            told["external_id"] = edit.external_id
+        if idempotency is not None:
+            told["idem"] = {"key": idempotency.key, "fingerprint": idempotency.fingerprint}
+        edits.append(told)
+        if n % SLICE == 0:
+            await asyncio.sleep(0)
+    return {"alike": [_shared(one) for one in alike], "edits": edits}
+
+
+def _alike(edit: Edit) -> Alike:
+    expires_in = to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None
+    return Alike(edit.tenant, int(edit.livemode), edit.priority, edit.input.steps, edit.cost_units, expires_in)
+
+
+def _shared(alike: Alike) -> dict[str, Any]:
+    told = {**alike._asdict(), "shift": fairness.arrival_shift(alike.priority)}
+    return {name: value for name, value in told.items() if value is not None}

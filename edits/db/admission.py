@@ -1,0 +1,148 @@
+"""Whether one more edit may be taken in: refused early, cheaply, and with a time after which asking again is worth it.
+
+Depth is judged by the scripts (`crowded` in `_limits.lua`), memory by what Redis said of itself a moment ago.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from config.values import MemoryCap
+from edits import errors
+from edits.db.connection import LOST
+
+LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
+LOOKS_WITHIN: Final = 0.1  # seconds; without an answer the last one holds
+
+UNKNOWN: Final = 10.0  # seconds to wait while it is not known how fast the queue drains
+SHORTEST: Final = 1.0
+LONGEST: Final = 300.0
+MEMORY_FREED_AFTER: Final = 60.0  # seconds; ended edits leave Redis one slice of the sweep after another
+REMEMBERED: Final = 30.0  # seconds: how fast the queue drains is measured over one or two of these
+PART: Final = 100  # whoever is refused comes back when a hundredth of the cap has become free
+
+
+class Drain:
+    """How fast edits leave the queue, by the counts that refusals bring with them."""
+
+    def __init__(self) -> None:
+        self._older: tuple[float, int] | None = None  # seconds by the clock of Redis, edits submitted until then
+        self._newer: tuple[float, int] | None = None
+
+    def wait(self, refusal: Mapping[str, Any], *, cap: int) -> float:
+        """Seconds until there is room, for whoever was refused just now."""
+        per_second = self._rate(refusal["now"] / 1000, refusal["submitted"])
+        if per_second is None:
+            return UNKNOWN
+        if refusal["outcome"] == "tenant_full":
+            per_second /= max(1, refusal["tenants"])
+        places: int = refusal["waiting"] - cap + max(1, cap // PART)
+        return min(LONGEST, max(SHORTEST, places / per_second))
+
+    def _rate(self, now: float, submitted: int) -> float | None:
+        """Edits a second; None until it has been measured. Never 0: one more may leave at any time."""
+        if self._older is None or self._newer is None or now < self._newer[0]:
+            self._older = self._newer = (now, submitted)
+        elif now - self._newer[0] > REMEMBERED:
+            self._older, self._newer = self._newer, (now, submitted)
+        since, before = self._older
+        return (max(0, submitted - before) + 1) / (now - since) if now - since >= 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryState:
+    used: int
+    cap: int | None  # None: Redis does not say of what the cap is a share
+
+    @property
+    def full(self) -> bool:
+        return self.cap is not None and self.used >= self.cap
+
+
+@dataclass
+class Memory:
+    """What Redis uses and may use for edits, as it was at most a second ago."""
+
+    redis: Redis
+    cap: MemoryCap
+    clock: Callable[[], float] = time.monotonic
+    state: MemoryState | None = None
+    _looked: float = field(default=float("-inf"))
+
+    async def look(self) -> MemoryState | None:
+        """None while Redis has not answered yet."""
+        if self.clock() - self._looked >= LOOKS_EVERY:
+            self._looked = self.clock()  # others who come meanwhile take the last answer
+            try:
+                info = await asyncio.wait_for(self.redis.info("memory"), LOOKS_WITHIN)
+            except LOST:
+                return self.state
+            most = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
+            self.state = MemoryState(used=int(info.get("used_memory", 0)), cap=self.cap.of(most))
+        return self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many edits may wait, and whether Redis has no memory for more."""
+
+    max_queued: int
+    max_of_tenant: int | None = None
+    no_memory: bool = False
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """As the scripts take them."""
+        return {
+            "max_queued": self.max_queued,
+            "max_of_tenant": self.max_of_tenant,
+            "no_memory": int(self.no_memory) or None,
+        }
+
+
+class Admission:
+    """Holds the caps of this process. `refused` counts its refusals by the answer's code."""
+
+    def __init__(self, redis: Redis, *, max_queued: int, max_of_tenant: int | None, memory: MemoryCap) -> None:
+        self.max_queued = max_queued
+        self.max_of_tenant = max_of_tenant
+        self.memory = Memory(redis, memory)
+        self.refused: Counter[str] = Counter()
+
+    async def caps(self) -> Caps:
+        state = await self.memory.look()
+        return Caps(self.max_queued, self.max_of_tenant, no_memory=state is not None and state.full)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Around whatever may be refused."""
+        try:
+            yield
+        except errors.TenantQueueFull:
+            self.refused["tenant_queue_full"] += 1
+            raise
+        except errors.QueueFull:
+            self.refused["queue_full"] += 1
+            raise
+
+
+def no_memory() -> errors.QueueFull:
+    return errors.QueueFull("Redis has no room for more edits; try again later.", retry_after=MEMORY_FREED_AFTER)
+
+
+def refusal(answer: Mapping[str, Any], caps: Caps, drain: Drain) -> errors.QueueFull:
+    """What `crowded` said, in words."""
+    if answer["outcome"] == "no_memory":
+        return no_memory()
+    if answer["outcome"] == "full":
+        message = f"{caps.max_queued} edits are waiting already; try again later."
+        return errors.QueueFull(message, retry_after=drain.wait(answer, cap=caps.max_queued))
+    cap = caps.max_of_tenant or 1
+    message = f"{cap} edits of this tenant are waiting already; try again later."
+    return errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))

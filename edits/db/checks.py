@@ -1,0 +1,158 @@
+"""Whether a Redis may keep edits, and what the worker processes say of themselves in it. Asking changes nothing.
+
+All that is needed comes from INFO, which managed services leave open where CONFIG is closed.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, ResponseError
+
+from edits.db import clock, kinds
+from edits.db.connection import LOST, connect
+from edits.db.kinds import Foreign
+from edits.db.repository import CALL_TIMEOUT
+from edits.db.workers import Crew, ask, crew_of
+from edits.errors import RedisUnfit, Unavailable
+
+log = structlog.get_logger()
+
+LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our scripts
+POLICY: Final = "noeviction"
+_REFUSED: Final = "RETOUCH_REDIS_URL: this server is refused"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """A server as it shows itself. `version` is that of the Redis commands it speaks."""
+
+    name: str  # such as "Valkey 9.1.2"
+    version: tuple[int, int]
+    cluster: bool
+    policy: str
+    replica: bool
+    replicas: int
+    appendonly: bool
+    appendfsync: str | None  # None: it may not be asked
+    used_bytes: int
+    max_bytes: int  # 0: no limit
+    host_bytes: int  # 0: it does not say
+    ahead: float  # seconds by which its clock is ahead of this host's
+
+    @property
+    def fault(self) -> str | None:
+        """Why it must not keep edits, and what to do; None when it may."""
+        if self.version < LEAST_VERSION:
+            return f"{self.name} is too old: use Redis 7.0 or newer, or Valkey"
+        if self.cluster:
+            return "it runs in cluster mode, and a change of an edit touches keys of several slots: use a single server"
+        if self.replica:
+            return "it is a replica and takes no writes: name its master, or use sentinel://"
+        if self.policy != POLICY:
+            return f"its maxmemory-policy {self.policy} may throw accepted edits away: set it to {POLICY}"
+        return None
+
+
+async def look(redis: Redis) -> RedisState:
+    """Raises Unavailable."""
+    return await _bounded(_look(redis))
+
+
+async def crew(redis: Redis, namespace: str) -> Crew:
+    """Raises Unavailable."""
+    return await _bounded(_crew(redis, namespace))
+
+
+async def require_fit(redis: Redis) -> None:
+    """Raises RedisUnfit for a server that must not keep edits, Unavailable if it cannot be asked."""
+    fault = (await look(redis)).fault
+    if fault:
+        raise RedisUnfit(f"{_REFUSED}: {fault}")
+
+
+async def foreign(redis: Redis, namespace: str) -> list[Foreign]:
+    """The keys that all edits go through and that another program has written. Raises Unavailable."""
+    return await _bounded(kinds.foreign(redis, namespace))
+
+
+async def refuse_unfit(redis_url: str, namespace: str) -> None:
+    """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
+    redis = connect(redis_url)
+    try:
+        await require_fit(redis)
+        await _require_ours(redis, namespace)
+    except RedisUnfit:
+        raise
+    except Unavailable as exc:
+        log.warning("redis.not_checked", reason=str(exc))
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _require_ours(redis: Redis, namespace: str) -> None:
+    found = await foreign(redis, namespace)
+    if found:
+        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise RedisUnfit(f"{_REFUSED}: {found[0]}{others}: {kinds.MOVE_IT}")
+
+
+async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        return await asyncio.wait_for(asking, CALL_TIMEOUT)
+    except LOST as exc:
+        raise Unavailable(trouble(exc)) from exc
+
+
+def trouble(exc: Exception) -> str:
+    """What Redis itself says is shown, what a library says of an address is not."""
+    said = str(exc)
+    if isinstance(exc, ResponseError | AuthenticationError):
+        return f"Redis refuses us: {said[:200]}"
+    if "name resolution" in said or "Name or service not known" in said or "No address" in said:
+        return "Redis cannot be reached: its host's name is not known."
+    if "refused" in said or "Connect call failed" in said:
+        return "Redis cannot be reached: nothing listens there."
+    return f"Redis does not answer ({type(exc).__name__})."
+
+
+async def _look(redis: Redis) -> RedisState:
+    info: dict[str, Any] = await redis.info()
+    try:
+        asked = await redis.config_get("appendfsync")
+    except ResponseError:
+        asked = {}
+    began = time.time()
+    seconds, microseconds = await redis.time()
+    half_way = (began + time.time()) / 2
+    valkey = info.get("valkey_version")
+    major, minor = str(info.get("redis_version", "0.0")).split(".")[:2]
+    return RedisState(
+        name=f"Valkey {valkey}" if valkey else f"Redis {info.get('redis_version', 'of unknown version')}",
+        version=(int(major), int(minor)),
+        cluster=bool(info.get("cluster_enabled", 0)),
+        policy=str(info.get("maxmemory_policy", "unknown")),
+        replica=info.get("role") == "slave",
+        replicas=int(info.get("connected_slaves", 0)),
+        appendonly=bool(info.get("aof_enabled", 0)),
+        appendfsync=asked.get("appendfsync"),
+        used_bytes=int(info.get("used_memory", 0)),
+        max_bytes=int(info.get("maxmemory", 0)),
+        host_bytes=int(info.get("total_system_memory", 0)),
+        ahead=seconds + microseconds / 1_000_000 - half_way,
+    )
+
+
+async def _crew(redis: Redis, namespace: str) -> Crew:
+    pipe = redis.pipeline(transaction=False)
+    pipe.time()
+    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
+    ask(pipe, namespace)
+    server, kept, *told = await pipe.execute()
+    return crew_of(told, now=clock.reckon(server, *kept))

@@ -1,0 +1,117 @@
+"""Limits and circuits, shared by every worker: what closes and opens them. Tokens are taken in the claims alone."""
+
+from datetime import datetime, timedelta
+from typing import Final, Literal, get_args
+
+from redis.asyncio import Redis
+
+from edits import errors
+from edits.db import records
+from edits.db.connection import LOST
+from edits.db.sender import ScriptError, Scripts
+from edits.models import Frozen, Wait, from_ms
+
+Operation = Literal["create", "read", "history", "download", "storage"]
+OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+FIRST_BACKOFF: Final = timedelta(seconds=1)
+MOST_BACKOFF: Final = timedelta(seconds=30)
+MOST_REFUSED: Final = timedelta(seconds=4)
+"""Of who answers, though it is that he was asked too often: a probe every few seconds is no burden."""
+
+
+class Gate(Frozen):
+    """What holds the queue back now; `reason` is None when nothing does."""
+
+    reason: Wait | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    message: str = ""
+
+
+class Outage(Frozen):
+    """The open circuit of an operation."""
+
+    since: datetime
+    probe_at: datetime
+    """When it is tried again, by one request alone."""
+
+    cause: str = ""
+    """What closed it last; \"\" where an older release did."""
+
+
+async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
+    """Operations that do not work now. Raises Unavailable."""
+    pipe = redis.pipeline(transaction=False)
+    for name in OPERATIONS:
+        pipe.hmget(f"{namespace}:limit:{name}", "half", "down", "until", "cause")
+    try:
+        states = await pipe.execute()
+    except LOST as exc:
+        raise errors.Unavailable("Redis does not answer.") from exc
+    return {
+        name: Outage(since=from_ms(int(down)), probe_at=from_ms(int(until or down)), cause=cause or "")
+        for name, (half, down, until, cause) in zip(OPERATIONS, states, strict=True)
+        if half == "1" and down
+    }
+
+
+class Limiter:
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+
+    async def close(
+        self,
+        operation: Operation,
+        *,
+        after: float | None = None,
+        age: float | None = None,
+        ago: float = 0,
+        probe: bool = False,
+        most: timedelta = MOST_BACKOFF,
+        cause: str = "",
+    ) -> None:
+        """It was refused, or is out of reach: nobody asks for `after` seconds, or for a growing time.
+
+        Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
+        `most`: where the time stops growing. `cause`: what happened, for people.
+        """
+        await self._scripts.run(
+            "gate",
+            op="close",
+            name=operation,
+            age=None if age is None else int(age * 1000),
+            ago=int(ago * 1000),
+            probe=int(probe),
+            cause=cause[:200],
+            after=None if after is None else int(after * 1000),
+            first=int(FIRST_BACKOFF.total_seconds() * 1000),
+            most=int(most.total_seconds() * 1000),
+        )
+
+    async def open(self, operation: Operation) -> None:
+        """A probe got through: the rate climbs back."""
+        await self._scripts.run("gate", op="open", name=operation)
+
+    async def probe_again(self, operation: Operation) -> None:
+        """A probe met other trouble first and told nothing: another may go at once."""
+        await self._scripts.run("gate", op="again", name=operation)
+
+    async def block(self, message: str) -> None:
+        """The account was refused: nothing is bought until it answers again."""
+        await self._scripts.run("gate", op="block", message=message[:200])
+
+    async def unblock(self) -> None:
+        await self._scripts.run("gate", op="unblock")
+
+    async def gate(self) -> Gate:
+        """Raises Unavailable."""
+        try:
+            flat, until = await self._scripts.run("gate_state")
+        except ScriptError as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+        state = records.pairs(flat)
+        if "blocked" in state:
+            since = from_ms(int(state["blocked"]))
+            return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
+        why = state.get("why")
+        return Gate(reason=Wait(str(why)) if why else None, until=from_ms(int(until)) if until else None)

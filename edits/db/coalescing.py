@@ -1,0 +1,39 @@
+"""Edits that are asked for one by one: those that come while a call is on its way go together in the next one.
+
+Each is answered after it is kept, and judged by itself: what it shares with the others is the call.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from edits.db.acceptance import Asked, Taken
+from edits.db.admission import Caps
+
+Waiting = tuple[Asked, "asyncio.Future[Taken | Exception]"]
+
+
+class Together:
+    def __init__(self, take_in: Callable[[Sequence[Asked], Caps], Awaitable[list[Taken]]]) -> None:
+        self._take_in = take_in
+        self._waiting: dict[Caps, list[Waiting]] = {}
+        self._taking: asyncio.Task[None] | None = None
+
+    async def take_in(self, asked: Asked, caps: Caps) -> Taken | Exception:
+        """What became of it."""
+        taken: asyncio.Future[Taken | Exception] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(caps, []).append((asked, taken))
+        if self._taking is None or self._taking.done():
+            self._taking = asyncio.create_task(self._take_all())
+        return await taken
+
+    async def _take_all(self) -> None:
+        while self._waiting:
+            caps, waiting = self._waiting.popitem()
+            waiting = [(asked, taken) for asked, taken in waiting if not taken.done()]  # whoever asked may have gone
+            try:
+                found: Sequence[Taken | Exception] = await self._take_in([asked for asked, _ in waiting], caps)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, they wait for it
+                found = [exc] * len(waiting)
+            for (_, taken), one in zip(waiting, found, strict=True):
+                if not taken.done():
+                    taken.set_result(one)

@@ -1,0 +1,147 @@
+"""What a step makes of a claimed edit: each method is one decision, committed by one script under the claim's fence.
+
+`bought` alone is a fact and asks for no fence: a task that exists is paid for, whoever reports it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from edits import fairness
+from edits.db.claims import Claim
+from edits.db.sender import Scripts
+from edits.models import PRICE_UNITS, CostState, EditError, EditResult, Priority, Wait, to_ms
+from edits.pacing.pace import Took
+
+MESSAGE_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Methods return whether the decision counted; False: somebody else has decided in the meantime."""
+
+    scripts: Scripts
+
+    async def intend(self, claim: Claim, *, address: str) -> bool:
+        """Keeps the exact picture address that is about to be sent."""
+        return await self._decide("intend", claim, address=address)
+
+    async def bought(
+        self,
+        edit_id: str,
+        *,
+        attempt: int,
+        task_id: str,
+        how: str,
+        units: int = PRICE_UNITS,
+        status: str = "pending",
+        first_look: float = 0,
+    ) -> str:
+        """Task `task_id` exists for this attempt. `how` we know: answer, callback or history.
+
+        One that was found is looked at next, and until then costs what tasks cost.
+        Returns taken_over, same, late, extra, other or missing (see bought.lua).
+        """
+        answer: str = await self.scripts.run(
+            "bought",
+            id=edit_id,
+            attempt=attempt,
+            task=task_id,
+            units=units,
+            status=status,
+            due=round(first_look * 1000),
+            how=how,
+        )
+        return answer
+
+    async def release(self, claim: Claim, *, why: str, wait: Wait) -> bool:
+        """Provably not bought: back into the queue at its old place, its attempt not spent."""
+        return await self._decide("release", claim, event=why, wait=wait)
+
+    async def lost(self, claim: Claim, *, cause: str, delay: float) -> bool:
+        """The create's answer was lost: from now on its task is looked for."""
+        return await self._decide("lost", claim, cause=cause, due=round(delay * 1000))
+
+    async def snooze(
+        self,
+        claim: Claim,
+        *,
+        delay: float,
+        tries: int = 0,
+        looked: bool = False,
+        task_status: str | None = None,
+        started_at: datetime | None = None,
+        wait: Wait | None = None,
+        event: str | None = None,
+    ) -> bool:
+        """Look again after `delay` seconds, or at once if a callback came in the meantime.
+
+        `looked`: the task was read, so that its wait counts up to now.
+        """
+        return await self._decide(
+            "snooze",
+            claim,
+            due=round(delay * 1000),
+            nudge=claim.moment("nu"),
+            tries=tries,
+            looked=int(looked) or None,
+            task_status=task_status,
+            started=started_at and to_ms(started_at),
+            wait=wait,
+            event=event,
+        )
+
+    async def completed(
+        self,
+        claim: Claim,
+        *,
+        address: str,
+        started_at: datetime | None,
+        ended_at: datetime | None,
+        units: int | None,
+        took: Took | None = None,
+    ) -> bool:
+        """The provider is done: the result's address is recorded before the copy."""
+        return await self._decide(
+            "completed",
+            claim,
+            address=address,
+            started=started_at and to_ms(started_at),
+            ended=ended_at and to_ms(ended_at),
+            units=units,
+            took=took and {"wait": round(took.wait * 1000), "run": round(took.run * 1000)},
+        )
+
+    async def succeed(self, claim: Claim, result: EditResult, *, at: int, extension: str) -> bool:
+        """The result and its manifest are in storage. `at`: milliseconds, as the manifest says."""
+        kept = {"ext": extension, "bytes": result.bytes, "sha": result.sha256, "w": result.width, "h": result.height}
+        return await self._decide("succeed", claim, at=at, result=kept)
+
+    async def fail(
+        self, claim: Claim, error: EditError, *, cost: CostState, task_status: str | None = None, abandon: bool = False
+    ) -> bool:
+        """Ends the edit. `abandon`: its task is still followed to its end."""
+        return await self._decide(
+            "fail",
+            claim,
+            kind=error.kind,
+            message=error.message[:MESSAGE_LENGTH],
+            retryable=int(error.retryable),
+            code=error.provider_code,
+            cost=cost,
+            task_status=task_status,
+            abandon=int(abandon),
+        )
+
+    async def rebuy(self, claim: Claim, *, kind: str, automatic: bool) -> bool:
+        """Back into the queue to be bought again; `automatic`: allowed by setting, else by a person."""
+        shift = fairness.arrival_shift(Priority(claim.fields["pr"]))
+        return await self._decide("rebuy", claim, kind=kind, automatic=int(automatic), shift=shift)
+
+    async def recorded(self, claim: Claim) -> None:
+        """The manifest of an edit that ended without a result is written."""
+        await self.scripts.run("recorded", id=claim.id, fence=claim.fence)
+
+    async def _decide(self, script: str, claim: Claim, **arguments: object) -> bool:
+        answer = await self.scripts.run(script, id=claim.id, fence=claim.fence, **arguments)
+        return bool(answer == "ok")

@@ -1,0 +1,221 @@
+"""Keeps edits in Redis. Every change is one call of one script (`scripts/*.lua`); this is the map of all keys.
+
+{ns} is `RETOUCH_NAMESPACE`; `kinds.py` can tell these keys from those of other programs.
+What has no expiry is removed with its edit, or holds one small value a name.
+
+{ns}:e:{id}            hash: the record (fields in records.py)
+{ns}:i:{id}            JSON: what was asked, never changed
+{ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
+{ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
+{ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
+{ns}:queued            how many edits wait in all queues      {ns}:counted   for a minute after they were counted
+{ns}:expiring          zset: queued edits that have an `expires_in`, by its end
+{ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
+{ns}:abandoned         zset: tasks we bought and no longer wait for
+{ns}:retention         zset: ended edits by their end, or later where something keeps them; then they leave (evict.lua)
+{ns}:index:{tenant}    zset: edits that are here, by id (it sorts by time)   {ns}:ext:{tenant}:{external_id}  likewise
+{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires once its edit has ended
+{ns}:task:{task_id}    the edit a task serves
+{ns}:took:{steps}      list: what the latest tasks took, the latest first (completed.lua)
+{ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
+{ns}:claim:{nonce}     the answer of a claim, 30 s
+{ns}:limit:{name}, :gate, :ceilings   limits and circuits (_limits.lua), the account's gate, the ceilings that hold
+{ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
+{ns}:beat:{process}    the last heartbeat whose counts were added, a day
+{ns}:served            zset: the servers that these data had, by the number each gave out last (_served.lua)
+{ns}:doubt, :awaited, :fresh:{tenant}   only while the data may lack something: what, who must speak, what is bought
+{ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
+{ns}:live              zset: worker processes by when their heartbeat runs out
+{ns}:crew              hash: what each of them said last: steps, ceilings, the chains it runs (_crew.lua)
+{ns}:live:{step}, :wanted   the same as an older release reads and says it, only while a process of it lives
+{ns}:chain:{step}      hash: number and time-out of the chain in each slot, `on`: how many processes live for the step
+{ns}:idle:{step}       zset: sleeping chains
+{ns}:mark              written before waiting for replicas
+{ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
+{ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time, by tests
+{ns}:tick              when somebody looked at the server's clock last, and ms by which its jumps are undone (tick.lua)
+channels: {ns}:wake, and {ns}:wake:{process} for that one alone (a step has work), {ns}:ended (an edit's id)
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from edits import errors, fairness
+from edits.db import admission, circuits, records
+from edits.db.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRedis, Taken
+from edits.db.admission import Caps
+from edits.db.coalescing import Together
+from edits.db.connection import LOST
+from edits.db.sender import NewerRecord, ReplyLost, ScriptError, Scripts
+from edits.models import Edit, Priority, TimelineEvent, Wait, from_ms
+from edits.pacing.pace import Took
+
+CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
+
+
+class EditRepository:
+    def __init__(self, redis: Redis, *, namespace: str, scripts: Scripts | None = None) -> None:
+        self.redis = redis
+        self.namespace = namespace
+        self.scripts = scripts or Scripts(redis, namespace)
+        self._acceptance = Acceptance(self._ask, self.get_many)
+        self._together = Together(self._acceptance.many)
+
+    async def accept(
+        self,
+        edit: Edit,
+        *,
+        idempotency: Idempotency | None,
+        max_queued: int,
+        max_of_tenant: int | None = None,
+        no_memory: bool = False,
+    ) -> Accepted:
+        """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown.
+
+        LeftRedis where the key stands for an edit that is no longer here.
+        """
+        taken = await self._together.take_in((edit, idempotency), Caps(max_queued, max_of_tenant, no_memory))
+        if isinstance(taken, Exception):
+            raise taken
+        return taken
+
+    async def accept_many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
+        """Takes edits in, in their order, as `accept` does one: what it would raise stands in its place.
+
+        Redis is held for one chunk at a time, some milliseconds (`python -m benchmarks redis`). At most one chunk is
+        AcceptUnknown, and nothing after it was taken; asked again with the same ids, all is as if asked once.
+        """
+        return await self._acceptance.many(asked, caps)
+
+    async def require_room(self, caps: Caps, *, tenant: str, key: str | None) -> None:
+        """Before a picture is read for an edit that would be refused. Raises QueueFull or Unavailable.
+
+        Where the idempotency key is known there is always room: for the edit that is there.
+        """
+        answer = await self._ask("room", tenant=tenant, idem=key, **caps.arguments)
+        given = json.loads(answer)
+        if given["outcome"] != "room":
+            raise admission.refusal(given, caps, self._acceptance.drain)
+
+    async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
+        """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
+        try:
+            asked = self.redis.get(f"{self.namespace}:idem:{tenant}:{idempotency.key}")
+            kept = await asyncio.wait_for(asked, CALL_TIMEOUT)
+        except LOST as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+        if kept is None:
+            return None
+        seen = json.loads(kept)
+        if seen["fp"] != idempotency.fingerprint:
+            raise errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+        return Accepted(edit=await self._replayed(seen["id"]), replayed=True)
+
+    async def get(self, edit_id: str) -> Edit | None:
+        found = await self.get_many([edit_id])
+        return found[0] if found else None
+
+    async def get_many(self, edit_ids: Sequence[str]) -> list[Edit]:
+        """Those that are there, in the order asked."""
+        if not edit_ids:
+            return []
+        rows = await self._ask("read", ids=list(edit_ids))
+        return [_read(edit_id, row) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
+
+    async def timeline(self, edit_id: str) -> list[TimelineEvent] | None:
+        rows = await self._ask("read", ids=[edit_id], timeline=True)
+        return list(records.read_timeline(json.loads(rows[0])[3])) if rows[0] else None
+
+    async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
+        """Ids, newest first, older than `before`."""
+        found: list[str] = await self._ask("page", tenant=tenant, before=before, limit=limit)
+        return found
+
+    async def by_external_id(self, tenant: str, external_id: str) -> list[str]:
+        found: list[str] = await self._ask("page", tenant=tenant, external_id=external_id, limit=1000)
+        return found
+
+    async def cancel(self, edit_id: str) -> Edit:
+        outcome = await self._ask("cancel", id=edit_id)
+        if outcome == "too_late":
+            raise errors.TooLate(f"{edit_id} is past the queue; the provider has no cancel.")
+        return await self._changed(edit_id, outcome)
+
+    async def retry(self, edit_id: str) -> Edit:
+        shifts = {priority: fairness.arrival_shift(priority) for priority in Priority}
+        outcome = await self._ask("retry", id=edit_id, shifts=shifts)
+        if outcome == "unfinished":
+            raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be tried again.")
+        if outcome == "ended":
+            raise errors.TooLate(f"{edit_id} did not fail; only a failed edit can be tried again.")
+        return await self._changed(edit_id, outcome)
+
+    async def nudge(self, edit_id: str, *, attempt: int, task_id: str, ended: bool = True) -> None:
+        """A callback named `task_id`: look at this edit now."""
+        await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
+
+    async def took(self, steps: int) -> list[Took]:
+        """What the latest tasks of so many steps took, the latest first. Raises RedisError."""
+        lines: list[str] = await self.redis.lrange(f"{self.namespace}:took:{steps}", 0, -1)  # type: ignore[assignment] # redis-py's own
+        return records.read_took(lines)
+
+    async def gate(self) -> circuits.Gate:
+        return await circuits.Limiter(self.scripts).gate()
+
+    async def outages(self) -> dict[circuits.Operation, circuits.Outage]:
+        return await circuits.outages(self.redis, self.namespace)
+
+    async def ping(self) -> None:
+        try:
+            await asyncio.wait_for(self.redis.ping(), CALL_TIMEOUT)
+        except LOST as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def ended(self) -> AsyncIterator[str]:
+        """Ids of edits as they end, after one "" that says that listening has begun. Raises Unavailable."""
+        try:
+            async with self.redis.pubsub(ignore_subscribe_messages=True) as listener:
+                await listener.subscribe(f"{self.namespace}:ended")
+                yield ""
+                while True:
+                    message = await listener.get_message(timeout=5)
+                    if message is not None:
+                        yield message["data"]
+        except LOST as exc:
+            raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def _replayed(self, edit_id: str) -> Edit:
+        kept = await self.get(edit_id)
+        if kept is None:
+            raise LeftRedis(edit_id)
+        return kept
+
+    async def _changed(self, edit_id: str, outcome: str) -> Edit:
+        edit = await self.get(edit_id) if outcome != "missing" else None
+        if edit is None:
+            raise errors.NotFound(f"There is no edit {edit_id}.")
+        return edit
+
+    async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
+        try:
+            return await self.scripts.run(script, **arguments)
+        except ReplyLost as exc:
+            raise lost or errors.Unavailable("Redis does not answer.") from exc
+        except NewerRecord as exc:
+            raise errors.NewerFormat(str(arguments.get("id"))) from exc
+        except ScriptError as exc:
+            raise errors.Unavailable("Redis cannot be used now.") from exc
+
+
+def _read(edit_id: str, row: str) -> Edit:
+    """What holds the queue, or keeps a step from working, holds each edit in it; its timeline will say the same."""
+    flat, text, texts, _, _, held, *down = json.loads(row)
+    edit = records.read(edit_id, records.pairs(flat), text, records.pairs(texts))
+    if not held or edit.waiting_for is Wait.PAUSED:
+        return edit
+    since = max(from_ms(down[0]), edit.waiting_since or from_ms(0)) if down else edit.waiting_since
+    return edit.model_copy(update={"waiting_for": Wait(held), "waiting_since": since})

@@ -1,0 +1,235 @@
+"""Runs the Lua scripts: calls made while one pipeline is on its way go together in the next one.
+
+A call is either provably not sent (`Unsent`) or may have happened (`ReplyLost`); every script may be repeated.
+"""
+
+import asyncio
+import contextlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+
+from edits.db.clock import Watch, boot_time
+from edits.db.connection import LOST
+from edits.db.loader import Script, compose
+
+log = structlog.get_logger()
+
+FOLDER: Final = Path(__file__).parent / "lua"
+BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held for more than a few ms
+TRIES: Final = 2
+REPLICATED: Final = frozenset({"accept", "claim_submit"})
+PASSING: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN")
+_WRITTEN: Final = json.JSONEncoder(ensure_ascii=False).encode
+REPLICATED_WITHIN: Final = 800  # ms; twice that is within the time an answer of the API may take
+
+
+class ScriptError(Exception):
+    """A call did not come back with an answer."""
+
+
+class Unsent(ScriptError):
+    """The call provably did not reach Redis."""
+
+
+class ReplyLost(ScriptError):
+    """The call may have been carried out."""
+
+
+class ScriptRefused(ScriptError):
+    """Redis answered with an error; the script wrote nothing."""
+
+
+class NotNow(ScriptError):
+    """Redis takes no writes at present (a full disk, too few replicas, itself a replica); nothing was written."""
+
+
+class NewerRecord(ScriptRefused):
+    """The edit's record is of a later release: its own processes alone may change it."""
+
+
+class NoMemory(ScriptRefused):
+    """Redis uses all the memory it may, and this script is not one of those that run even then."""
+
+
+class TooFewReplicas(RedisError):
+    """What was written may be gone with the primary."""
+
+
+SCRIPTS: Final = {path.stem: compose(FOLDER, path.stem) for path in FOLDER.glob("[!_]*.lua")}
+
+
+@dataclass(slots=True)
+class _Call:
+    script: Script
+    argument: bytes
+    answer: "asyncio.Future[Any]"
+    tries: int = 0
+
+
+class Scripts:
+    """Owns one connection of the client's pool and sends batches over it, one at a time."""
+
+    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0) -> None:
+        """`replicas`: so many must have an accept or an intent to buy before it counts."""
+        self._redis = redis
+        self._namespace = namespace
+        self._replicas = replicas
+        self._waiting: list[_Call] = []
+        self._sender: asyncio.Task[None] | None = None
+        self._clock = Watch()
+
+    async def run(self, name: str, /, **arguments: object) -> Any:
+        """The script's answer. Raises Unsent, ReplyLost, NotNow or ScriptRefused."""
+        given = {key: value for key, value in arguments.items() if value is not None}
+        # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
+        argument = _WRITTEN(given).encode("utf-8", "replace")
+        call = _Call(SCRIPTS[name], argument, asyncio.get_running_loop().create_future())
+        self._waiting.append(call)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all())
+        return await call.answer
+
+    async def _send_all(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            batch = [call for call in batch if not call.answer.done()]  # whoever asked may have gone
+            if batch:
+                await self._send(batch)
+
+    async def _send(self, batch: list[_Call]) -> None:
+        pool = self._redis.connection_pool
+        try:
+            connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call] # redis-py's own
+        except LOST as exc:
+            _fail(batch, Unsent(f"Redis cannot be reached ({type(exc).__name__})"))
+            return
+        try:
+            if self._clock.due:
+                await self._look_at_clock(connection)
+            async with asyncio.timeout(connection.socket_timeout):  # one for all: for each it would cost half a call
+                left = await self._exchange(connection, batch)
+                if left:
+                    await self._load(connection)
+                    unknown = await self._exchange(connection, left)
+                    _fail(unknown, ScriptRefused("Redis forgot the scripts as soon as they were loaded"))
+        except LOST as exc:
+            await connection.disconnect(nowait=True)
+            self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))
+        finally:
+            with contextlib.suppress(*LOST):
+                await pool.release(connection)
+
+    async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> list[_Call]:
+        """Sends one EVALSHA a call; returns the calls whose script the server does not have (they did nothing)."""
+        commands = [
+            b"%b$%d\r\n%b\r\n" % (_head(call.script.sha, self._namespace), len(call.argument), call.argument)
+            for call in batch
+        ]
+        await connection.send_packed_command(b"".join(commands), check_health=False)
+        unknown, held = [], []
+        for call in batch:
+            try:
+                answer = await connection.read_response(timeout=math.inf)  # the whole batch has a limit
+            except NoScriptError:
+                unknown.append(call)
+            except ResponseError as exc:
+                log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
+                _fail([call], _refused(call.script, exc))
+            else:
+                if self._replicas and call.script.name in REPLICATED:
+                    held.append((call, answer))
+                else:
+                    _succeed(call, answer)
+        if held:
+            await self._replicate(connection)
+        for call, answer in held:
+            _succeed(call, answer)
+        return unknown
+
+    async def _look_at_clock(self, connection: AbstractConnection) -> None:
+        """Ahead of a batch, now and then (`clock.EVERY`), so that it knows the time; and again to judge a gap."""
+        script = SCRIPTS["tick"]
+        for _ in range(3):
+            argument = json.dumps({"judged": self._clock.verdict} if self._clock.verdict else {})
+            sent = boot_time()
+            call = ("EVALSHA", script.sha, 1, self._namespace, argument)
+            await connection.send_packed_command(connection.pack_commands([call]), check_health=False)
+            try:
+                raw, stepped, seen = await connection.read_response()
+            except NoScriptError:
+                await self._load(connection)
+            except ResponseError as exc:  # nothing can be written now: time stands still, and what asks is answered
+                log.warning("script.refused", script=script.name, error=str(exc)[:300])
+                self._clock.later()
+                return
+            else:
+                if not self._clock.told(raw, stepped, seen, sent=sent, received=boot_time()):
+                    return
+
+    async def _replicate(self, connection: AbstractConnection) -> None:
+        """Until enough replicas have all that was written before. The mark is a write of this very connection.
+
+        WAIT looks at the connection's own last write, and a repeated call may have written over another one.
+        """
+        mark = ("SET", f"{self._namespace}:mark", "")
+        wait = ("WAIT", str(self._replicas), str(REPLICATED_WITHIN))
+        await connection.send_packed_command(connection.pack_commands([mark, wait]), check_health=False)
+        await connection.read_response()
+        reached = await connection.read_response()
+        if int(reached) < self._replicas:
+            raise TooFewReplicas(f"{reached} of {self._replicas} replicas have it")
+
+    async def _load(self, connection: AbstractConnection) -> None:
+        commands = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()]
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        for _ in commands:
+            await connection.read_response()
+
+    def _again(self, batch: Iterable[_Call], error: ReplyLost) -> None:
+        """Scripts are repeatable, so a lost reply is first asked for again over a new connection."""
+        for call in batch:
+            if call.answer.done():
+                continue
+            call.tries += 1
+            if call.tries < TRIES:
+                self._waiting.append(call)
+            else:
+                _fail([call], error)
+
+
+@cache
+def _head(sha: str, namespace: str) -> bytes:
+    """An EVALSHA without its last word. The client's own packing, made for any command, takes ten times as long."""
+    words = [word.encode() for word in ("EVALSHA", sha, "1", namespace)]
+    return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def _refused(script: Script, exc: ResponseError) -> ScriptError:
+    """Redis begins with OOM; within a script's own error it may come later."""
+    if isinstance(exc, ReadOnlyError) or any(word in str(exc)[:100] for word in PASSING):
+        return NotNow(f"{script.name}: {str(exc)[:300]}")
+    if "NEWER " in str(exc)[:100]:
+        return NewerRecord(f"{script.name}: {str(exc)[:300]}")
+    refusal = NoMemory if isinstance(exc, OutOfMemoryError) or "OOM " in str(exc)[:100] else ScriptRefused
+    return refusal(f"{script.name}: {str(exc)[:300]}")
+
+
+def _succeed(call: _Call, answer: object) -> None:
+    if not call.answer.done():
+        call.answer.set_result(answer)
+
+
+def _fail(calls: Iterable[_Call], error: ScriptError) -> None:
+    for call in calls:
+        if not call.answer.done():
+            call.answer.set_exception(ReplyLost(str(error)) if call.tries and isinstance(error, Unsent) else error)

@@ -1,0 +1,116 @@
+"""Redis was restored, rolled back or failed over: what is known of it, and how it is settled (_served.lua)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from edits.db import records
+from edits.db.repository import CALL_TIMEOUT
+from edits.db.sender import Scripts
+from edits.errors import Unavailable
+from edits.models import EditInput, from_ms
+
+_BATCH: Final = 200
+BUYING: Final = ("submit", "adopt", "poll", "store")  # due-sets out of which an edit may come back to the queue
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Since `mark` something may be missing; that was noticed at `shut`, when no edit later than `newest` was here.
+
+    What was bought before `settled` is found by now. Moments are milliseconds by the clock of Redis.
+    """
+
+    shut: int
+    mark: int
+    settled: int
+    now: int
+    newest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    redis: Redis
+    namespace: str
+    scripts: Scripts
+    process: str
+
+    async def claim(self, *, lease: timedelta) -> Doubt | None:
+        """The doubt to be settled by this process; None if there is none, or another process works on it."""
+        text = await self.scripts.run(
+            "restored", op="claim", process=self.process, lease=round(lease.total_seconds() * 1000)
+        )
+        found = json.loads(text)
+        return Doubt(**found) if found else None
+
+    async def unknown(self, task_id: str, edit_id: str) -> bool:
+        """Keeps a paid task of an edit that is not here; whether it was not known before."""
+        return bool(await self.scripts.run("restored", op="unknown", task=task_id, id=edit_id) == "new")
+
+    async def give_up(self, edit_id: str, message: str) -> bool:
+        """A queued edit that may have been bought is not bought again. False if it is not queued."""
+        return bool(await self.scripts.run("restored", op="give_up", id=edit_id, message=message) == "ok")
+
+    async def settle(self, doubt: Doubt, upto: int) -> bool:
+        """All that was bought before is found and taken: whoever goes on begins there. False as for `open`."""
+        return bool(
+            await self.scripts.run("restored", op="settle", process=self.process, shut=doubt.shut, upto=upto) == "ok"
+        )
+
+    async def open(self, doubt: Doubt, *, only_if_idle: bool = False) -> bool:
+        """Submitting goes on. `only_if_idle`: unless something that was here may be bought, or bought again.
+
+        False also if there is another doubt by now, or another process that settles it.
+        """
+        opened = await self.scripts.run(
+            "restored", op="open", process=self.process, shut=doubt.shut, idle=int(only_if_idle)
+        )
+        return bool(opened == "ok")
+
+    async def unfinished(self, doubt: Doubt) -> AsyncIterator[tuple[str, EditInput]]:
+        """The edits that were here when the doubt arose and may be bought, or bought again. Raises Unavailable."""
+        try:
+            tenants = map(str, await self.redis.zrange(self._key("tenants"), 0, -1))
+            # In the order in which an edit may move meanwhile.
+            for line in [*(self._key("due", step) for step in BUYING), *(self._key("q", tenant) for tenant in tenants)]:
+                ids = [edit_id for edit_id in map(str, await self.redis.zrange(line, 0, -1)) if edit_id <= doubt.newest]
+                for start in range(0, len(ids), _BATCH):
+                    some = ids[start : start + _BATCH]
+                    texts = await self.redis.mget([self._key("i", edit_id) for edit_id in some])
+                    for edit_id, text in zip(some, texts, strict=True):
+                        if text:
+                            yield edit_id, records.read_input(str(text))
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Unavailable("Redis does not answer.") from exc
+
+    def _key(self, *parts: str) -> str:
+        return ":".join([self.namespace, *parts])
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """For doctor. `since`: shut since then; `unknown`: paid tasks and their edits, which are not here, newest first."""
+
+    since: datetime | None
+    awaited: int
+    lost: bool
+    unknown: tuple[str, ...]
+
+
+async def look(redis: Redis, namespace: str) -> Told:
+    """Raises Unavailable."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.hmget(f"{namespace}:doubt", ["shut", "lost"])
+    pipe.zcard(f"{namespace}:awaited")
+    pipe.zrevrange(f"{namespace}:unknown", 0, -1)
+    try:
+        (shut, lost), awaited, unknown = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise Unavailable("Redis does not answer.") from exc
+    return Told(from_ms(int(shut)) if shut else None, awaited, lost == "1", tuple(unknown))

@@ -1,0 +1,297 @@
+"""Where pictures and manifests are kept: one door to a folder, S3, Google or Azure.
+
+An object appears whole or not at all, every await ends in time, and only a few parts of an object are in memory.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import obstore
+from obstore.store import LocalStore, S3Store
+
+from edits.storage import layout
+from edits.storage.backends import (
+    ObjectMissing,
+    RangeInvalid,
+    StorageError,
+    StorageRefused,
+    StorageUnavailable,
+    Store,
+    TooLarge,
+    bounded,
+    open_store,
+)
+from edits.storage.links import Links
+
+if TYPE_CHECKING:
+    from obstore import Attributes, GetOptions, GetResult, ObjectMeta
+
+__all__ = [
+    "Address", "ObjectInfo", "ObjectMissing", "OpenObject", "RangeInvalid", "Storage", "StorageError", "StorageRefused",
+    "StorageUnavailable", "StoredObject", "TooLarge", "open_storage",
+]  # fmt: skip
+
+PART_BYTES: Final = 5 * 1024 * 1024
+"""The smallest part S3 takes. What is not longer goes in one request."""
+
+PARTS_AT_ONCE: Final = 2
+
+CHUNK_BYTES: Final = 256 * 1024
+
+DELETE_AT_ONCE: Final = 1000
+"""S3's own limit for one request."""
+
+DELETES_AT_ONCE: Final = 16
+"""Where each object takes a request of its own."""
+
+LONGEST_LINK: Final = timedelta(days=7)
+"""S3's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    key: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    key: str
+    size: int
+    etag: str | None
+    content_type: str
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenObject:
+    """`info` is of the whole object; `chunks` are its bytes from `start` up to, not including, `end`."""
+
+    info: ObjectInfo
+    start: int
+    end: int
+    chunks: AsyncIterator[bytes]
+
+
+class Address(NamedTuple):
+    url: str
+    expires_at: datetime
+
+
+def open_storage(url: str, *, links: Links, public_url: str, patience: timedelta = timedelta(seconds=15)) -> "Storage":
+    """Storage at `url`. Its clouds' endpoint and keys come from the usual names in the environment.
+
+    `patience` bounds each call of the store; a stream's parts are calls of their own.
+    """
+    return Storage(open_store(url), links=links, public_url=public_url, patience=patience)
+
+
+class Storage:
+    """Every method may raise StorageUnavailable or StorageRefused, and ValueError for a key that no layout makes."""
+
+    def __init__(self, store: Store, *, links: Links, public_url: str, patience: timedelta) -> None:
+        self._store = store
+        self._links = links
+        self._public_url = public_url.rstrip("/")
+        self._patience = patience
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
+        """Replaces what is there."""
+        async with self._call("a write", key):
+            await obstore.put_async(
+                self._store,
+                key,
+                data,
+                attributes=self._attributes(content_type),
+                chunk_size=PART_BYTES,
+                max_concurrency=PARTS_AT_ONCE,
+            )
+        return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
+
+    async def put_stream(
+        self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int
+    ) -> StoredObject:
+        """Replaces what is there once the stream has ended well. Raises TooLarge past `max_bytes`.
+
+        What `chunks` raises comes through as it is. After any error the key holds what it held before.
+        """
+        layout.checked(key)
+        measured = _Measured(chunks, max_bytes=max_bytes, key=key)
+        first = await measured.first(PART_BYTES)
+        if measured.ended:
+            await self.put(key, first, content_type=content_type)
+        else:
+            await self._put_parts(key, first, measured, content_type=content_type)
+        return StoredObject(key, measured.bytes, measured.sha256)
+
+    async def get(self, key: str, *, max_bytes: int = 64 * 1024 * 1024) -> bytes:
+        """The whole object; raises ObjectMissing, or TooLarge before it reads past `max_bytes`."""
+        async with self._call("a read", key):
+            result = await obstore.get_async(self._store, key)
+            if result.meta["size"] > max_bytes:
+                raise TooLarge(f"{key} has more than {max_bytes} bytes")
+            return bytes(await result.bytes_async())
+
+    async def open(self, key: str, *, start: int | None = None, end: int | None = None) -> OpenObject:
+        """The object, or its bytes from `start` up to, not including, `end`. Raises ObjectMissing or RangeInvalid."""
+        if end is not None and end <= (start or 0):
+            raise RangeInvalid(f"a range of {key} must hold at least one byte")
+        options: GetOptions = {}
+        if start or end is not None:
+            options["range"] = {"offset": start or 0} if end is None else (start or 0, end)
+        async with self._call("a read", key):
+            result = await obstore.get_async(self._store, key, options=options)
+        first, last = result.range
+        return OpenObject(self._info(key, result.meta, result.attributes), first, last, self._chunks(key, result))
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        try:
+            async with self._call("a look", key):
+                result = await obstore.get_async(self._store, key, options={"head": True})
+        except ObjectMissing:
+            return None
+        return self._info(key, result.meta, result.attributes)
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """What is not there is deleted already."""
+        wanted = [layout.checked(key) for key in keys]
+        if isinstance(self._store, S3Store):
+            for at in range(0, len(wanted), DELETE_AT_ONCE):
+                async with bounded("a delete", "", within=self._patience):
+                    await obstore.delete_async(self._store, wanted[at : at + DELETE_AT_ONCE])
+            return
+        for at in range(0, len(wanted), DELETES_AT_ONCE):
+            deletes = [self._delete(key) for key in wanted[at : at + DELETES_AT_ONCE]]
+            faults = [fault for fault in await asyncio.gather(*deletes, return_exceptions=True) if fault is not None]
+            if faults:
+                raise faults[0]
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """All objects in the folder `prefix` and below it, in no promised order."""
+        pages = obstore.list(self._store, prefix=layout.checked(prefix), chunk_size=DELETE_AT_ONCE)
+        while True:
+            async with self._call("a listing", prefix):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            for meta in page:
+                yield self._info(meta["path"], meta, {})
+
+    async def folders(self, prefix: str) -> Sequence[str]:
+        """The names of the folders that are directly in the folder `prefix`, sorted."""
+        async with self._call("a listing", prefix):
+            found = await obstore.list_with_delimiter_async(self._store, layout.checked(prefix))
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
+
+    async def address(self, key: str, *, expires_in: timedelta) -> Address:
+        """A link to the object for whoever has no key of ours. The object need not exist."""
+        if not timedelta() < expires_in <= LONGEST_LINK:
+            raise ValueError("a link lasts between a moment and seven days")
+        expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
+        if isinstance(self._store, LocalStore):
+            token = self._links.sign(layout.checked(key), expires_at=expires_at)
+            return Address(f"{self._public_url}/v1/objects/{token}/{key.rpartition('/')[2]}", expires_at)
+        async with self._call("a signature", key):
+            return Address(await obstore.sign_async(self._store, "GET", key, expires_in), expires_at)
+
+    async def check(self) -> None:
+        """Writes, reads back and deletes a small object: raises what stands in the way of real ones."""
+        key, data = f"checks/{secrets.token_hex(8)}", secrets.token_bytes(32)
+        await self.put(key, data, content_type="application/octet-stream")
+        try:
+            if await self.get(key) != data:
+                raise StorageUnavailable("storage gave back other bytes than were written")
+        finally:
+            await self.delete([key])
+
+    async def _delete(self, key: str) -> None:
+        with contextlib.suppress(ObjectMissing):
+            async with self._call("a delete", key):
+                await obstore.delete_async(self._store, key)
+
+    async def _put_parts(self, key: str, first: bytes, rest: AsyncIterator[bytes], *, content_type: str) -> None:
+        writer = obstore.open_writer_async(
+            self._store,
+            layout.checked(key),
+            attributes=self._attributes(content_type),
+            buffer_size=PART_BYTES,
+            max_concurrency=PARTS_AT_ONCE,
+        )
+        try:
+            async with self._call("a write", key):
+                await writer.write(first)
+            async for chunk in rest:
+                async with self._call("a write", key):
+                    await writer.write(chunk)
+            async with self._call("a write", key):
+                await writer.close()
+        except BaseException as error:
+            # Told of an error, the writer throws its parts away; where it cannot, they stay hidden under no key.
+            with contextlib.suppress(StorageError):
+                async with self._call("a write", key):
+                    await writer.__aexit__(type(error), error, None)
+            raise
+
+    async def _chunks(self, key: str, result: "GetResult") -> AsyncIterator[bytes]:
+        stream = result.stream(min_chunk_size=CHUNK_BYTES)
+        while True:
+            async with self._call("a read", key):
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield bytes(chunk)
+
+    def _call(self, operation: str, key: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return bounded(operation, layout.checked(key), within=self._patience)
+
+    def _attributes(self, content_type: str) -> "Attributes | None":
+        return None if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
+
+    def _info(self, key: str, meta: "ObjectMeta", attributes: "Attributes") -> ObjectInfo:
+        content_type = attributes.get("Content-Type") or layout.content_type(key)
+        return ObjectInfo(key, meta["size"], meta["e_tag"], content_type, meta["last_modified"])
+
+
+class _Measured:
+    """A stream counted and hashed as it is read; raises TooLarge as soon as it is."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], *, max_bytes: int, key: str) -> None:
+        self._chunks = chunks
+        self._max_bytes = max_bytes
+        self._key = key
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+        self.ended = False
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    async def first(self, size: int) -> bytes:
+        """At least `size` bytes, or all there are: then `ended` is true."""
+        start = bytearray()
+        while len(start) < size and not self.ended:
+            start += await anext(self, b"")
+        return bytes(start)
+
+    def __aiter__(self) -> "_Measured":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            self.ended = True
+            raise
+        self.bytes += len(chunk)
+        if self.bytes > self._max_bytes:
+            raise TooLarge(f"{self._key} has more than {self._max_bytes} bytes")
+        self._hash.update(chunk)
+        return chunk

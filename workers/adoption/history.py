@@ -1,0 +1,204 @@
+"""The provider's own history, as far as it names our attempts. An incomplete reading proves nothing, and says so."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from edits.attempts import Attempt
+from edits.db.freshness import Completeness, Freshness, Known
+from edits.db.sender import ScriptError
+from edits.models import from_ms, to_ms
+from qubico import errors, schemas
+from qubico.account import HistoryPage
+from qubico.client import LARGEST_PAGE
+from workers.adoption.matching import Asked, Silent
+from workers.circuits import reading
+from workers.clients import CALLBACKS, Clients
+
+CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
+TRAVEL: Final = timedelta(seconds=25)  # from the claim of a create to the provider
+MOST_PAGES: Final = 100  # of one window; where there are more, it is made shorter
+SECOND: Final = timedelta(
+    seconds=1
+)  # the provider's unit of time; whether a window's ends belong to it, it does not say
+MOST_REMEMBERED: Final = 20_000
+
+
+class Incomplete(Exception):
+    """The history could not be read to its end, so that it proves nothing."""
+
+
+class Unreadable(Incomplete):
+    """What may never get better: a listed task that the provider does not know, or clocks that are too far apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A task of the history that no edit is known to have: whose it is (None: not ours, or it does not say)."""
+
+    attempt: Attempt | None
+    silent: Silent | None  # it shows neither a token nor an address for callbacks, ours or somebody else's
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All tasks of a span of time, up to `end`, and when the provider says they were created."""
+
+    end: datetime
+    listed: Mapping[str, datetime | None]
+    without_edit: Mapping[str, Sighting]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reading may be trusted with, and what it found of ours, and of tasks that do not say whose they are."""
+
+    complete: Completeness
+    ours: Mapping[str, Attempt]
+    silent: Mapping[str, Silent]
+
+    def tasks_of(self, attempt: Attempt) -> list[str]:
+        return [task_id for task_id, whose in self.ours.items() if whose == attempt]
+
+
+@dataclass(slots=True)
+class History:
+    """The provider's history. Tasks that edits have are not read; every other one is, once. A scan serves all who wait.
+
+    The question that it answers: `(await history.look(since)).complete.covers(moment)`, may the history be taken as
+    complete for creates that reached the provider up to that moment (ms, by the clock of Redis)?
+    """
+
+    clients: Clients
+    remembered: dict[str, Sighting] = field(default_factory=dict)
+    scan: "asyncio.Task[Reading] | None" = None
+    waiting: list[datetime] = field(default_factory=list)
+
+    @property
+    def _freshness(self) -> Freshness:
+        return Freshness(self.clients.repository.scripts)
+
+    async def look(self, since: datetime) -> Reading:
+        """Reads what was created since then, by the clock of Redis, the provider's being off by two minutes at most.
+
+        Raises Incomplete, after which nothing is known.
+        """
+        self.waiting.append(since)
+        if self.scan is not None and not self.scan.done():
+            await asyncio.wait([self.scan])  # it may have begun too early for whoever comes now
+        if self.scan is None or self.scan.done():
+            # It is for all who wait by now, so it reaches back as far as any of them needs.
+            self.scan = asyncio.create_task(self._read(min([since, *self.waiting])))
+            self.waiting.clear()
+        return await asyncio.shield(self.scan)
+
+    async def _read(self, since: datetime) -> Reading:
+        listed: dict[str, datetime | None] = {}  # of the tasks that we know
+        ours: dict[str, Attempt] = {}
+        silent: dict[str, Silent] = {}
+        try:
+            known = await self._freshness.known()
+            # It reaches back to a task that we know, which vouches for the clocks.
+            start = min([since, from_ms(max(known.tasks.values(), default=known.now))])
+            async for window in self.windows(start - CLOCKS, from_ms(known.now) + CLOCKS):
+                listed |= {task_id: at for task_id, at in window.listed.items() if task_id in known.tasks}
+                ours |= {task_id: seen.attempt for task_id, seen in window.without_edit.items() if seen.attempt}
+                silent |= {task_id: seen.silent for task_id, seen in window.without_edit.items() if seen.silent}
+            await self._compare_clocks(known, listed)
+            return Reading(await self._freshness.judge(known, listed, since=to_ms(start)), ours, silent)
+        except ScriptError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+
+    async def windows(self, start: datetime, end: datetime) -> AsyncIterator[Window]:
+        """All tasks of this span, the earliest first, in windows short enough to be held. Raises Incomplete."""
+        length = end - start
+        while start < end:
+            until = min(start + length, end)
+            pages, listed = await self._pages(start - SECOND, until + SECOND)
+            if pages <= MOST_PAGES:
+                yield Window(until, listed, await self._sightings(listed))
+                start = until
+                length *= 2 if pages <= MOST_PAGES // 2 else 1
+            elif length < SECOND:
+                raise Incomplete(f"more than {MOST_PAGES} pages of one second")
+            else:
+                length = (until - start) / 2
+
+    async def _pages(self, start: datetime, end: datetime) -> tuple[int, dict[str, datetime | None]]:
+        """The tasks of this span, whatever their order and although it may change meanwhile, and on how many pages.
+
+        All of them, unless there are more pages than MOST_PAGES.
+        """
+        listed: dict[str, datetime | None] = {}
+        said = 0
+        for number in range(1, MOST_PAGES + 2):
+            page = await self._page(start, end, number)
+            listed.update((row.task_id, row.created_at) for row in page.rows)
+            said = max(said, page.total or 0) if number == 1 else said
+            if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+                if len(listed) < said:
+                    raise Incomplete("rows moved from page to page while they were read")
+                return number - 1, listed
+        return MOST_PAGES + 1, listed
+
+    async def _page(self, start: datetime, end: datetime, number: int) -> HistoryPage:
+        try:
+            async with reading(self.clients.schedule, self.clients.circuits.history):
+                page = await self.clients.qubico.history(start=start, end=end, page=number)
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+        if page.unreadable:
+            raise Incomplete(f"{page.unreadable} rows name no task")
+        return page
+
+    async def _compare_clocks(self, known: Known, listed: Mapping[str, datetime | None]) -> None:
+        """A span of another time would show nothing of what is looked for, and seem complete."""
+        ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in listed)
+        for claimed, task_id in ours[-1:]:
+            created = listed[task_id] or await self._created(task_id)
+            if created is None or not TRAVEL - CLOCKS <= created - from_ms(claimed) <= CLOCKS:
+                raise Unreadable(f"our time and the provider's are apart: task {task_id} was created at {created}")
+
+    async def _created(self, task_id: str) -> datetime | None:
+        try:
+            async with reading(self.clients.schedule, self.clients.circuits.read):
+                return (await self.clients.qubico.get(task_id)).created_at
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+
+    async def _sightings(self, listed: Mapping[str, object]) -> dict[str, Sighting]:
+        """Of those that no edit is known to have. One that was read before is not read again, if it is remembered."""
+        tasks, found = list(listed), {}
+        for first in range(0, len(tasks), LARGEST_PAGE):
+            for task_id in await self._freshness.without_edit(tasks[first : first + LARGEST_PAGE]):
+                sighting = self.remembered.get(task_id) or await self._sight(task_id)
+                found[task_id] = self.remembered[task_id] = sighting
+        for task_id in list(self.remembered)[: max(0, len(self.remembered) - MOST_REMEMBERED)]:
+            del self.remembered[task_id]
+        return found
+
+    async def _sight(self, task_id: str) -> Sighting:
+        """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""
+        try:
+            async with reading(self.clients.schedule, self.clients.circuits.read):
+                task = await self.clients.qubico.get(task_id)
+        except errors.TaskGone as exc:
+            raise Unreadable(type(exc).__name__) from exc
+        except errors.QubicoError as exc:
+            raise Incomplete(type(exc).__name__) from exc
+        says = bool(task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()))
+        silent = None if says else Silent(task_id, Asked.by_task(task.input), task.created_at)
+        return Sighting(attempt_of(self.clients, task), silent)
+
+
+def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:
+    """Whose task it is, by the token that we sent and the provider echoes; None if it shows none of ours."""
+    endpoint = task.webhook_endpoint or ""
+    secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
+    for token in (endpoint.rpartition(CALLBACKS)[2], secret):
+        attempt = clients.tokens.verify(token) if token else None
+        if attempt is not None:
+            return attempt
+    return None

@@ -1,0 +1,127 @@
+"""What an answer says about an operation: a refusal or outage closes it for all, the answer to its probe opens it.
+
+Answers are counted here, in the process, so that what works costs Redis nothing.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from edits.db.circuits import MOST_REFUSED, OPERATIONS, Limiter, Operation
+from edits.db.claims import Claims
+from edits.db.clock import boot_time
+from edits.db.schedule import Schedule, Shut
+from edits.db.sender import ScriptError
+from qubico import errors
+
+IN_A_ROW: Final = 5
+"""Failures without an answer between them that are an outage; one alone is bad luck."""
+
+
+@dataclass(slots=True)
+class Circuit:
+    """One operation as this process sees it. Others may be claimed before a probe has its answer.
+
+    A probe is one until Redis has heard what came of it, so that whoever tells it may do so again.
+    """
+
+    limiter: Limiter
+    operation: Operation
+    probes: set[str] = field(default_factory=set)
+    failures: int = 0
+    failing_since: float = 0.0
+    shut_at: float = float("-inf")
+    """When it was closed last, as far as this process heard."""
+
+    def note(self, claims: Claims) -> None:
+        if self.operation in claims.half:
+            self.probes |= {claim.id for claim in claims.claims}
+
+    def shut(self) -> None:
+        self.shut_at = boot_time()
+
+    def shut_since(self, moment: float, claim_id: str) -> bool:
+        """Whether what was claimed then must not be asked any more; its probe may."""
+        return self.shut_at > moment and claim_id not in self.probes
+
+    async def answered(self, claim_id: str) -> None:
+        """It works, whatever the answer was."""
+        self.failures = 0
+        if claim_id in self.probes:
+            await self.limiter.open(self.operation)
+            self.probes.discard(claim_id)
+
+    async def failed(self, claim_id: str, cause: Exception, *, age: float, at_once: bool = False) -> None:
+        """Nobody answered; `age`: seconds since it was asked. `at_once`: there is no doubt, nothing could be sent."""
+        if not self.failures:
+            self.failing_since = boot_time()
+        self.failures += 1
+        probe = claim_id in self.probes
+        if probe or at_once or self.failures >= IN_A_ROW:
+            self.failures = 0
+            self.shut()
+            ago = boot_time() - self.failing_since
+            await self.limiter.close(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
+            self.probes.discard(claim_id)
+
+    async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
+        """It answers that it was asked too often; `age`: seconds since it was asked."""
+        probe = claim_id in self.probes
+        self.shut()
+        told = _told(cause)
+        await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
+        self.probes.discard(claim_id)
+
+    async def over(self, claim_id: str) -> None:
+        """A probe that has told nothing till now never will: another may go."""
+        if claim_id in self.probes:
+            self.probes.discard(claim_id)
+            await self.limiter.probe_again(self.operation)
+
+
+class Circuits:
+    def __init__(self, limiter: Limiter) -> None:
+        self.create, self.read, self.history, self.download, self.storage = self._all = tuple(
+            Circuit(limiter, name) for name in OPERATIONS
+        )
+
+    async def worked_on(self, claim_id: str) -> None:
+        """The work on a claim is over."""
+        for circuit in self._all:
+            await circuit.over(claim_id)
+
+
+@asynccontextmanager
+async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
+    """Around one read that belongs to no poll: waits for its token, and tells all others what came of it.
+
+    Raises Unavailable also where nothing was asked, because the operation does not work now.
+    """
+    began = boot_time()
+    name = f"read at {began}"
+    try:
+        if await schedule.read_token(circuit.operation):
+            circuit.probes.add(name)
+    except Shut as exc:
+        raise errors.Unavailable(f"not asked: {exc} does not work now") from exc
+    try:
+        yield
+    except errors.Throttled as exc:
+        await circuit.refused(name, exc, age=boot_time() - began, after=exc.retry_after)
+        raise
+    except errors.Unavailable as exc:
+        await circuit.failed(name, exc, age=boot_time() - began)
+        raise
+    except errors.TaskGone:
+        await circuit.answered(name)
+        raise
+    else:
+        await circuit.answered(name)
+    finally:
+        with suppress(ScriptError):  # then its time as a probe runs out
+            await circuit.over(name)
+
+
+def _told(cause: Exception) -> str:
+    return f"{type(cause).__name__}: {cause}"

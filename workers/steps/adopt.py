@@ -1,0 +1,195 @@
+"""Step adopt: looks for the task of a create whose answer was lost. Buys again only what provably was not bought."""
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import structlog
+
+from edits import retry
+from edits.attempts import Attempt
+from edits.db.claims import Claim, Claims
+from edits.db.clock import boot_time
+from edits.db.freshness import Completeness, Freshness
+from edits.db.schedule import Unanswered
+from edits.db.sender import ScriptError
+from edits.models import CostState, EditError, ErrorKind, Step, Wait, from_ms
+from qubico import errors
+from workers.adoption import matching
+from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
+from workers.adoption.matching import Asked, Wanted
+from workers.adoption.restored import LOOKS_EVERY, Restored
+from workers.circuits import reading
+from workers.clients import Clients
+from workers.lease import Lease
+
+log = structlog.get_logger()
+
+LOOKS_ON: Final = timedelta(minutes=5)  # after the quiet period, where that may bring a proof
+
+
+@dataclass(slots=True)
+class Adopt:
+    clients: Clients
+    step = Step.ADOPT
+    history: History = field(init=False)
+    restored: Restored = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.history = History(self.clients)
+        self.restored = Restored(self.clients, self.history)
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.adopt_lease
+
+    async def claim(self, most: int) -> Claims:
+        claims = await self.clients.schedule.claim_due(
+            Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False
+        )
+        if not self.clients.schedule.shut:
+            return claims
+        self.restored.start()
+        return Claims(claims.claims, min(claims.next, LOOKS_EVERY))
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        if await self._take_candidate(claim, lease):
+            return
+        since_submit = self._since_submit(claim, lease)
+        try:
+            looked = await self._look(claim, lease)
+        except Incomplete as exc:
+            log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
+            if isinstance(exc, Unreadable) and since_submit > self._quiet + LOOKS_ON:
+                await self._undecidable(claim, lease)
+            else:
+                await self._again(claim, lease)
+            return
+        if looked is None:
+            return
+        found, lease = looked
+        if await self._take(claim, lease, found.tasks_of(self._attempt(claim)), how="history"):
+            return
+        if since_submit > self._quiet:
+            await self._settle(claim, lease, found)
+        else:
+            await self._again(claim, lease)
+
+    @property
+    def _quiet(self) -> timedelta:
+        return self.clients.settings.qubico.unknown_quiet_period
+
+    def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
+        claimed_at = claim.moment("li") - self.lease.total_seconds() * 1000
+        return timedelta(milliseconds=claimed_at - claim.moment("sa"), seconds=boot_time() - lease.began)
+
+    def _attempt(self, claim: Claim) -> Attempt:
+        """The attempt whose create was lost; a person's `retry` has raised the number since."""
+        return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
+
+    async def _look(self, claim: Claim, lease: Lease) -> tuple[Reading, Lease] | None:
+        """Reads the history; a long reading renews the claim, so that nobody else begins the same one.
+
+        None if somebody has decided about the edit in the meantime. Raises Incomplete.
+        """
+        looking = asyncio.ensure_future(self.history.look(from_ms(claim.moment("sa"))))
+        while not (await asyncio.wait([looking], timeout=self.lease.total_seconds() / 3))[0]:
+            renewed = Lease(began=boot_time(), length=lease.length)
+            with contextlib.suppress(ScriptError):  # there is time for one more try before the lease ends
+                if not await self.clients.schedule.renew(claim, Step.ADOPT, lease=self.lease):
+                    looking.cancel()
+                    return None
+                lease = renewed
+        return looking.result(), lease
+
+    async def _settle(self, claim: Claim, lease: Lease, found: Reading) -> None:
+        """A complete reading, begun after the quiet period, shows no task with this attempt's token."""
+        history = found.complete
+        silent = await lease.decide(lambda: self._silent(claim, found))
+        if silent is None:
+            return
+        fitting, may_hide_it = silent
+        if fitting and await self._take(claim, lease, [fitting], how="input"):
+            return
+        if claim.may_buy_anew or (not may_hide_it and history.covers(self._latest_arrival(claim.moment("sa")))):
+            await self._absent(claim, lease)
+        elif not may_hide_it and self._will_be_covered(claim, history):
+            await self._again(claim, lease)
+        else:
+            await self._undecidable(claim, lease)
+
+    async def _silent(self, claim: Claim, found: Reading) -> tuple[str | None, bool]:
+        """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
+        freshness = Freshness(self.clients.repository.scripts)
+        tasks = [found.silent[i] for i in await freshness.without_edit(list(found.silent))] if found.silent else []
+        edits = await self.clients.schedule.unanswered() if tasks else []
+        if not tasks or edits is None:
+            return None, bool(tasks)
+        wanted = {edit.id: self._wanted(edit) for edit in edits}
+        own = wanted.pop(claim.id, None)
+        if own is None:  # somebody has decided in the meantime
+            return None, True
+        return matching.task_for(own, wanted.values(), tasks), matching.may_be_among(own, wanted.values(), tasks)
+
+    def _wanted(self, edit: Unanswered) -> Wanted:
+        latest = from_ms(self._latest_arrival(edit.claimed_at)) + CLOCKS
+        return Wanted(Asked.by_edit(edit.input, edit.sent), earliest=from_ms(edit.claimed_at) - CLOCKS, latest=latest)
+
+    def _latest_arrival(self, claimed_at: int) -> int:
+        """The last moment at which a create could still have reached the provider: ms, by the clock of Redis."""
+        leases = self.clients.settings.leases
+        return claimed_at + round((leases.send_window + leases.create_timeout).total_seconds() * 1000)
+
+    def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
+        """Whether a later reading can be expected to prove something."""
+        last = claim.moment("sa") + round((self._quiet + LOOKS_ON).total_seconds() * 1000)
+        return history.began < last and history.would_cover(self._latest_arrival(claim.moment("sa")), begun=last)
+
+    async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
+        """A callback named a task: believed only after it was read and shows this attempt's token."""
+        task_id = claim.long.get("cand")
+        if not task_id:
+            return False
+        try:
+            async with reading(self.clients.schedule, self.clients.circuits.read):
+                task = await self.clients.qubico.get(task_id)
+        except errors.QubicoError:
+            return False
+        if attempt_of(self.clients, task) != self._attempt(claim):
+            return False
+        return await self._take(claim, lease, [task_id], how="callback")
+
+    async def _take(self, claim: Claim, lease: Lease, task_ids: list[str], *, how: str) -> bool:
+        """Whether one of them is this edit's now."""
+        answers = []
+        for task_id in task_ids:
+            bought = partial(self.clients.outcomes.bought, claim.id, attempt=claim.attempt, task_id=task_id, how=how)
+            answers.append(await lease.decide(bought))
+            log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answers[-1])
+        return any(answer != "other" for answer in answers)
+
+    async def _again(self, claim: Claim, lease: Lease) -> None:
+        delay = retry.ADOPT.delay(claim.tries, self.clients.jitter) or retry.ADOPT.most
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
+
+    async def _undecidable(self, claim: Claim, lease: Lease) -> None:
+        if claim.may_buy_anew:
+            await self._absent(claim, lease)
+            return
+        text = "The answer of the provider was lost, and whether it took the task cannot be told."
+        await self._unknown(claim, lease, text, CostState.UNKNOWN)
+
+    async def _absent(self, claim: Claim, lease: Lease) -> None:
+        """Provably not there, or a person asked for it again knowing that it may be: sent again."""
+        if self.clients.settings.qubico.unknown_submit == "adopt_or_fail" and not claim.may_buy_anew:
+            text = "The answer of the provider was lost; it did not take the task, and by setting it is not sent again."
+            await self._unknown(claim, lease, text, CostState.RELEASED)
+            return
+        await lease.decide(lambda: self.clients.outcomes.release(claim, why="provably_absent", wait=Wait.FAIR_SHARE))
+
+    async def _unknown(self, claim: Claim, lease: Lease, text: str, cost: CostState) -> None:
+        error = EditError(kind=ErrorKind.SUBMISSION_UNKNOWN, message=text, retryable=True)
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=cost))

@@ -1,0 +1,67 @@
+"""When a create may leave: at its slot. One that was missed, because this process stood still, is not used."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from edits.db.claims import Claim
+from edits.db.clock import boot_time
+from edits.db.schedule import Shut
+from edits.db.sender import ScriptError
+from edits.models import Wait
+from workers.clients import Clients
+from workers.lease import Lease
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Turn:
+    """Of one claimed edit."""
+
+    clients: Clients
+    claim: Claim
+    lease: Lease
+    put_back: tuple[str, Wait] | None = None
+    """Why it must not leave any more, and what it waits for then; None: it may."""
+
+    _at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._at = self.claim.send_at
+
+    async def comes(self) -> None:
+        """Waits for the slot. Called once before a connection is there, and again with the connection in hand."""
+        while self.put_back is None:
+            await asyncio.sleep(max(0.0, self._at - boot_time()))
+            if not self._is_put_back() and await self._is_now():
+                return
+
+    def _is_put_back(self) -> bool:
+        if self.clients.circuits.create.shut_since(self.lease.began, self.claim.id):
+            self.put_back = "not_sent", Wait.COOLDOWN
+        return self.put_back is not None
+
+    async def _is_now(self) -> bool:
+        """Else it has another slot, or is put back. A probe goes alone, and whenever it can.
+
+        A process that ends still sends at the slots that it was given: nobody else can use them.
+        """
+        probes = self.clients.circuits.create.probes
+        if self.claim.id in probes or boot_time() - self._at <= self.clients.slot_good_for:
+            return True
+        if self.clients.stopping():
+            self.put_back = "handed_back", Wait.FAIR_SHARE
+            return False
+        try:
+            self._at, probe = await self.clients.schedule.new_slot()
+        except Shut:
+            self.put_back = "not_sent", Wait.COOLDOWN
+        except ScriptError as exc:
+            log.warning("slot.lost", edit_id=self.claim.id, error=str(exc))
+            self.put_back = "not_sent", Wait.FAIR_SHARE
+        else:
+            if probe:
+                probes.add(self.claim.id)
+        return False

@@ -1,0 +1,261 @@
+"""Step store: copies a result into storage. A failed copy never buys again; the manifest, last, is the commit mark."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from edits import retry
+from edits.db.claims import Claim, Claims
+from edits.db.clock import boot_time
+from edits.media import formats, pictures
+from edits.models import (
+    CostState,
+    Edit,
+    EditError,
+    EditResult,
+    EditStatus,
+    ErrorKind,
+    Step,
+    TimelineEvent,
+    Wait,
+    from_ms,
+    to_ms,
+)
+from edits.storage import layout, manifest, store
+from qubico import errors
+from workers.circuits import reading
+from workers.clients import Clients
+from workers.lease import Lease
+from workers.steps import failure_counts
+from workers.steps.failure_counts import Trouble
+from workers.steps.poll import IN_THE_TASK
+
+log = structlog.get_logger()
+
+HEAD_BYTES: Final = 16
+
+
+class LaterAttempt(Exception):
+    """The storage knows more than Redis, which will learn of it from the provider's history (restored.py)."""
+
+
+@dataclass(slots=True)
+class Store:
+    clients: Clients
+    step = Step.STORE
+
+    @property
+    def lease(self) -> timedelta:
+        return self.clients.settings.leases.store_lease
+
+    async def claim(self, most: int) -> Claims:
+        claims = await self.clients.schedule.claim_due(
+            Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True
+        )
+        for circuit in (self.clients.circuits.storage, self.clients.circuits.download):
+            circuit.note(claims)
+        return claims
+
+    async def work(self, claim: Claim, lease: Lease) -> None:
+        try:
+            result = await self._written_before(claim) or await self._copy(claim)
+            at = await self._write_manifest(claim, lease, result)
+        except (errors.ResultGone, errors.TaskGone) as exc:
+            await self._gone(claim, lease, exc)
+        except errors.ResultHostRefused as exc:
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
+        except (errors.ResultTooLarge, store.TooLarge, pictures.PictureInvalid) as exc:
+            await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
+        except store.StorageError as exc:
+            await self._not_kept(claim, lease, exc)
+        except LaterAttempt as exc:
+            await self._put_off(claim, lease, exc)
+        except errors.QubicoError as exc:
+            await self._later(claim, lease, exc)
+        else:
+            await self.clients.circuits.storage.answered(claim.id)
+            if at is None:
+                return
+            extension = result.key.rpartition(".")[2]
+            await lease.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
+            log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
+
+    async def _written_before(self, claim: Claim) -> EditResult | None:
+        """The result that a complete manifest of this very attempt already tells of: nothing is downloaded then."""
+        try:
+            data = await self.clients.storage.get(layout.manifest_key(claim.id))
+        except store.ObjectMissing:
+            return None
+        found = manifest.read(data)
+        if found is None or found[0].attempt < claim.attempt or found[0].result is None:
+            return None
+        if found[0].attempt > claim.attempt:
+            raise LaterAttempt("its manifest tells of a later attempt, so Redis was set back")
+        result = found[0].result
+        there = await self.clients.storage.head(result.key)
+        return result if there is not None and there.size == result.bytes else None
+
+    async def _copy(self, claim: Claim) -> EditResult:
+        """Streams the file into storage, its structure checked on the way: what is broken never stands there."""
+        cap = self.clients.settings.edits.max_result_bytes
+        async with self._file(claim, cap=cap) as chunks:
+            first = await _head(chunks)
+            check = pictures.PictureCheck()
+            extension = formats.extension_of(first)
+            key = layout.result_key(claim.id, claim.attempt, extension)
+            stored = await self.clients.storage.put_stream(
+                key,
+                _checked(first, chunks, check),
+                content_type=layout.content_type(key),
+                max_bytes=cap,
+            )
+        info = check.finish()
+        return EditResult(
+            key=key,
+            content_type=info.content_type,
+            bytes=stored.bytes,
+            sha256=stored.sha256,
+            width=info.width,
+            height=info.height,
+        )
+
+    @asynccontextmanager
+    async def _file(self, claim: Claim, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        address = claim.long.get("addr", "")
+        worked = failure_counts.so_far(claim, Trouble.PASSING) + failure_counts.so_far(claim, Trouble.GONE) == 0
+        if address != IN_THE_TASK and worked:
+            async with self._download(claim, address, cap=cap) as chunks:
+                yield chunks
+            return
+        # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
+        async with reading(self.clients.schedule, self.clients.circuits.read):
+            task = await self.clients.qubico.get(claim.task_id)
+        if task.image_url is None:
+            yield _one(task.image_bytes(max_bytes=cap))
+            return
+        async with self._download(claim, task.image_url, cap=cap) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def _download(self, claim: Claim, address: str, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The file host answers, or it does not: what the answer is worth is another question."""
+        circuit, began = self.clients.circuits.download, boot_time()
+        try:
+            async with self.clients.qubico.download(address, max_bytes=cap) as download:
+                yield download.chunks
+        except errors.Unavailable as exc:
+            await circuit.failed(claim.id, exc, age=boot_time() - began)
+            raise
+        except (errors.ResultGone, errors.ResultTooLarge, pictures.PictureInvalid):
+            await circuit.answered(claim.id)
+            raise
+        else:
+            await circuit.answered(claim.id)
+
+    async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int | None:
+        """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show.
+
+        None if the lease is over: then nothing is written, and the edit comes back.
+        """
+        edit = claim.edit()
+        told: tuple[list[TimelineEvent], int] | None = await lease.decide(
+            lambda: self.clients.schedule.timeline_until_now(edit.id)
+        )
+        if told is None:
+            return None
+        timeline, at = told
+        done = edit.model_copy(
+            update={
+                "status": EditStatus.SUCCEEDED,
+                "finished_at": from_ms(at),
+                "updated_at": from_ms(at),
+                "waiting_for": None,
+                "waiting_since": None,
+                "result": result,
+                "cost_state": CostState.CHARGED,
+            }
+        )
+        last = _last_event(edit, timeline, at, result)
+        await self.clients.storage.put(
+            layout.manifest_key(edit.id), manifest.compose(done, [*timeline, last]), content_type="application/json"
+        )
+        return at
+
+    async def _gone(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
+        """404, 410 or HTML: a few tries, each with a fresh address, then the file is not to be had."""
+        delay = retry.FILE_GONE.delay(failure_counts.so_far(claim, Trouble.GONE), self.clients.jitter)
+        if delay is None:
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, f"The provider's file cannot be had: {exc}")
+        else:
+            after = failure_counts.one_more(claim, Trouble.GONE)
+            await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
+
+    async def _later(self, claim: Claim, lease: Lease, exc: Exception) -> None:
+        """Trouble on the way is retried until the provider deletes the file."""
+        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        waited = timedelta(milliseconds=claim.moment("li") - claim.moment("ws"))
+        if waited > retry.FILE_LIFE:
+            text = "The file could not be copied before the provider deleted it."
+            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
+            return
+        tried = failure_counts.so_far(claim, Trouble.PASSING)
+        delay = retry.COPY.delay(tried, self.clients.jitter) or retry.COPY.most
+        after = failure_counts.one_more(claim, Trouble.PASSING)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
+
+    async def _not_kept(self, claim: Claim, lease: Lease, exc: store.StorageError) -> None:
+        """Our own storage is in trouble."""
+        await lease.decide(lambda: self.clients.circuits.storage.failed(claim.id, exc, age=lease.age))
+        await self._put_off(claim, lease, exc)
+
+    async def _put_off(self, claim: Claim, lease: Lease, exc: Exception) -> None:
+        """It is tried again and never ends the edit, however long it takes."""
+        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        delay = retry.KEEP.delay(failure_counts.so_far(claim, Trouble.STORAGE), self.clients.jitter) or retry.KEEP.most
+        after = failure_counts.one_more(claim, Trouble.STORAGE)
+        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
+
+    async def _fail(self, claim: Claim, lease: Lease, kind: ErrorKind, text: str) -> None:
+        if claim.may_buy_anew:
+            await lease.decide(lambda: self.clients.outcomes.rebuy(claim, kind=kind, automatic=False))
+            return
+        error = EditError(kind=kind, message=text, retryable=retry.RETRYABLE[kind])
+        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
+
+
+async def _checked(first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck) -> AsyncIterator[bytes]:
+    """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
+    check.feed(first)
+    yield first
+    async for chunk in rest:
+        check.feed(chunk)
+        yield chunk
+    check.finish()
+
+
+async def _head(chunks: AsyncIterator[bytes]) -> bytes:
+    """At least the bytes by which the type is told, if there are as many."""
+    head = b""
+    while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
+        head += chunk
+    return head
+
+
+async def _one(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
+def _last_event(edit: Edit, timeline: list[TimelineEvent], at: int, result: EditResult) -> TimelineEvent:
+    before = to_ms(timeline[-1].at) if timeline else to_ms(edit.created_at)
+    return TimelineEvent(
+        seq=len(timeline) + 1,
+        at=from_ms(at),
+        type=EditStatus.SUCCEEDED,
+        wait=Wait.COPY,
+        duration_ms=at - before,
+        data={"bytes": result.bytes},
+    )
