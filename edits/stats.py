@@ -21,7 +21,7 @@ from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _record.lua
+BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _counters.lua
 
 LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""

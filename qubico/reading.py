@@ -28,14 +28,14 @@ def text(value: object) -> str:
 
 
 def whole(value: object) -> int | None:
-    """An integer that fits 63 bits, also when it was written as a float or a string."""
+    """An integer of at most 53 bits, which every JSON reader keeps exactly; also written as a float or a string."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
         value = int(value)
     if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and abs(value) < 1 << 63 else None
+    return value if isinstance(value, int) and abs(value) < 1 << 53 else None
 
 
 def identifier(value: object) -> str:

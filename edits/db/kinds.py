@@ -13,7 +13,7 @@ from edits.models import Step
 
 KINDS: Final = {
     "abandoned": "zset", "awaited": "zset", "beat": "string", "ceilings": "hash", "chain": "hash", "claim": "string",
-    "clock": "string", "counted": "string", "crew": "hash", "doubt": "hash", "due": "zset", "e": "hash",
+    "clock": "string", "crew": "hash", "doubt": "hash", "due": "zset", "e": "hash",
     "expiring": "zset", "ext": "zset", "fresh": "zset", "gate": "hash", "i": "string", "idem": "string",
     "idle": "zset", "index": "zset", "lags": "zset", "limit": "hash", "live": "zset", "mark": "string",
     "pauses": "list", "purge": "hash", "q": "zset", "queued": "string", "retention": "zset", "served": "zset",

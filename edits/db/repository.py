@@ -8,7 +8,7 @@ What has no expiry is removed with its edit, or holds one small value a name.
 {ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
 {ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
 {ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
-{ns}:queued            how many edits wait in all queues      {ns}:counted   for a minute after they were counted
+{ns}:queued            how many edits wait in all queues
 {ns}:expiring          zset: queued edits that have an `expires_in`, by its end
 {ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
 {ns}:abandoned         zset: tasks we bought and no longer wait for

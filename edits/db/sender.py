@@ -162,7 +162,7 @@ class Scripts:
         for _ in range(3):
             argument = json.dumps({"judged": self._clock.verdict} if self._clock.verdict else {})
             sent = boot_time()
-            call = ("EVALSHA", script.sha, 1, self._namespace, argument)
+            call = ("EVALSHA", script.sha, 1, f"{self._namespace}:", argument)
             await connection.send_packed_command(connection.pack_commands([call]), check_health=False)
             try:
                 raw, stepped, seen = await connection.read_response()
@@ -209,8 +209,11 @@ class Scripts:
 
 @cache
 def _head(sha: str, namespace: str) -> bytes:
-    """An EVALSHA without its last word. The client's own packing, made for any command, takes ten times as long."""
-    words = [word.encode() for word in ("EVALSHA", sha, "1", namespace)]
+    """An EVALSHA without its last word. Its one key is our prefix: a user of `~{namespace}:*` may name it.
+
+    The client's own packing, made for any command, takes ten times as long.
+    """
+    words = [word.encode() for word in ("EVALSHA", sha, "1", f"{namespace}:")]
     return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 

@@ -1,3 +1,4 @@
+--- @include _time
 -- Who works here. `crew`, a hash, has of each living worker process what it said last: steps, ceilings, runs (the chains it runs,
 -- "step slot" each), and n, how many lived then. What follows from all of it is written where that changed: `on` of chain:{step}, how
 -- many live for the step, and `ceilings`, the lowest of all that live.

@@ -1,3 +1,4 @@
+--- @include _advance
 -- How an edit ends, and how long its idempotency key lives with it.
 
 local IDEMPOTENCY_LIFE = 24 * 3600 * 1000 -- ms

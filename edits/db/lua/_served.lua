@@ -1,3 +1,4 @@
+--- @include _counters _wake _numbers
 -- Whether the data are whole: a server that was restored, rolled back or failed over to may lack what was written last.
 -- `served`, a zset: the servers that these data had, each with the number it gave out last. Every claim to submit and every heartbeat
 -- is given the next one, and tells those it was given before: whoever was given more than is here shows that something is missing.
@@ -29,26 +30,6 @@ local function doubted(s, fields)
     flat[#flat + 1] = type(value) == 'number' and string.format('%.0f', value) or value
   end
   redis.call('HSET', key('doubt'), unpack(flat))
-end
-
-local function running()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-end
-
-local function gave(s, run, n)
-  s.gave[run], s.n = n, math.max(s.n, n)
-  redis.call('ZADD', key('served'), string.format('%.0f', n), run)
-end
-
--- Something is given out that must not be missing.
-local function give_number(s, run)
-  gave(s, run, math.max(s.n + 1, NOW))
-  s.run = run
-end
-
--- The first edit of all: from now on the data have a server.
-local function serve_first()
-  if redis.call('EXISTS', key('served')) == 0 then give_number({n = 0, gave = {}}, running()) end
 end
 
 -- The latest id of all that is here and may be bought, or bought again.
@@ -107,7 +88,6 @@ end
 -- that the data are whole, by which server, the last first: [[run, n], …]. Returns the state; `shut` in it: only what is surely
 -- new may be bought.
 local function serve(told)
-  for _, pair in ipairs(told) do need_in(pair, 'run', 'n') end
   local run, s, missing = running(), served(), false
   local last = s.n
   for _, pair in ipairs(told) do

@@ -1,3 +1,4 @@
+--- @include _advance
 -- The paid tasks of an edit beside its own: named as long as the edit is kept, and taken where its own brings nothing.
 
 -- A paid task by which the edit does not go (any more): it is named as long as the edit is kept, with the units that were counted

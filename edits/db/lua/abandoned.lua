@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
+--- @include _claims _ends _tasks
 -- Tasks that we bought and no longer wait for: read slowly until they end. A: op = claim {k, lease, nonce} | later {task, due} |
 -- settle {task, status, units? (what it says that it cost)}. Claim returns {claims: [{task, id}]}, the others ok.
 if A.op == 'claim' then
-  need('nonce', 'k', 'lease')
   local kept = redis.call('GET', key('claim', A.nonce))
   if kept then return kept end
   local claims = {}
@@ -12,10 +12,8 @@ if A.op == 'claim' then
   end
   return remember({claims = claims})
 elseif A.op == 'later' then
-  need('task', 'due')
   redis.call('ZADD', key('abandoned'), 'XX', NOW + A.due, A.task)
 else
-  need('task', 'status')
   local e = record(redis.call('GET', key('task', A.task)) or '')
   if redis.call('ZREM', key('abandoned'), A.task) == 1 then
     room_freed()

@@ -1,18 +1,13 @@
 #!lua
+--- @include _record _room _numbers
 -- Takes edits in, all of them in one step. A: alike [{tenant, livemode (0|1), priority, shift (ms by which the priority moves the
 -- arrival), task_steps, units, expires_in? (ms)}]: what edits share, edits [{id, like (its place in `alike`, from 1), input (JSON
 -- text), external_id?, idem? {key, fingerprint}}], and what `crowded` asks for. Returns {now, edits: for each {outcome: new}, or
 -- {outcome: same|replayed|reused, id}, or what `crowded` says}. Those for which there is room are taken, in their order.
 -- Repeatable by the ids, which the caller makes.
-local MOST = 500
-need('edits', 'alike', 'max_queued')
-if #A.edits > MOST then error('more than ' .. MOST .. ' edits in one call would hold Redis for long', 0) end
-for _, shared in ipairs(A.alike) do need_in(shared, 'tenant', 'livemode', 'priority', 'shift', 'units') end
 local names = {}
 for n, asked in ipairs(A.edits) do
-  need_in(asked, 'id', 'like', 'input')
-  asked.shared = A.alike[asked.like] or error('an edit is like none that was told: ' .. asked.like, 0)
-  if asked.idem then need_in(asked.idem, 'key', 'fingerprint') end
+  asked.shared = A.alike[asked.like]
   names[n] = key('e', asked.id)
 end
 

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
+--- @include _ends _tasks
 -- A fact: the provider has task `task` for attempt `attempt` of an edit, whatever the fence or status says. A: id, attempt, task,
 -- units, status (the provider's), due (ms until the first read), how (answer|callback|history|input).
 -- An edit that looks for its task takes any of its own, also that of the attempt before a person's `retry`. A later attempt than
 -- the record knows of was bought before Redis was set back: the edit goes on with it, whatever the record says of earlier ones.
 -- Returns taken_over (the edit goes on with it), same, late (the edit had ended), extra (it has another task), other (the task
 -- serves another edit), missing. Repeatable by the task's id.
-need('id', 'attempt', 'task', 'units', 'status', 'due', 'how')
 local e = record(A.id)
 if not e then return 'missing' end
 local owner = redis.call('GET', key('task', A.task))

@@ -1,11 +1,10 @@
 #!lua flags=allow-oom
+--- @include _claims _limits _pauses
 -- Claims what is due of one step: pushes its due time ahead by the lease and raises its fence. A: step (poll|store|adopt|
 -- manifest), wakes (the step whose chain this is), nonce, k, lease, chain, idle (ms), with_input, lookahead (ms), needs [{name,
 -- rate, ceiling?}]: operations whose circuits must let it through; with a ceiling each claim takes one of its tokens.
 -- Returns {claims: [{id, slot, e, input, x}], next (ms from now), half: [operation] (each claim is its probe), late (ms by which
 -- the next one is overdue because the budget of reads does not allow more)}.
-need('step', 'wakes', 'nonce', 'k', 'lease', 'chain', 'idle', 'lookahead', 'needs')
-for _, want in ipairs(A.needs) do need_in(want, 'name', 'rate') end
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local due = key('due', A.step)

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
+--- @include _claims _ends _limits _pauses _served
 -- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
 -- (creates a second), max_in_flight, chain, idle (ms the chain may sleep), told? (see serve).
 -- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
 -- the account whether it works again), run, n, now (ms)}. After a claim `next` is 0 where more might be had at once.
-need('nonce', 'k', 'lease', 'lookahead', 'rate', 'max_in_flight', 'chain', 'idle')
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local create = circuit('create')
@@ -83,6 +83,12 @@ local function claim(e, slot)
   return {id = e.id, slot = slot, e = with(e, written), input = redis.call('GET', key('i', e.id)) or ''}
 end
 
+-- In flight is derived from where the edits are, never counted apart.
+local function in_flight()
+  return redis.call('ZCARD', key('due', 'submit')) + redis.call('ZCARD', key('due', 'adopt'))
+    + redis.call('ZCARD', key('due', 'poll')) + redis.call('ZCARD', key('abandoned'))
+end
+
 local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
 local room = ceiling('max_in_flight', A.max_in_flight) - in_flight()
 if blocked[1] then
@@ -124,7 +130,7 @@ local function when_granted()
 end
 
 local reason, next_at = '', NOW + A.idle
-if queued() > 0 or count_queues() > 0 then -- what an older release queued is not in the number yet
+if queued() > 0 then
   if state.shut and #claims == 0 and not blocked[1] then reason, next_at = 'restored', NOW + 1000
   elseif offer.n == 0 then reason, next_at = offer.reason, when_granted()
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
+--- @include _time _record
 -- Ended edits leave Redis with all that is kept of them; their manifest tells the rest. One whose manifest is not written, or whose
 -- paid tasks are still followed, stays and is looked at again later. A: k (at most so many), hot (ms since the end), later (ms).
 -- Returns how many were looked at. Repeatable: what has left is not found again.
-need('k', 'hot', 'later')
 
 local function tasks_of(e)
   local tasks = {e.ti}

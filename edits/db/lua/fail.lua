@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
+--- @include _ends _tasks
 -- Ends an edit as failed. A: id, fence, kind, message, retryable (0|1), code?, cost (state), task_status?, abandon (1: its task
 -- is still followed to its end). Returns ok|stale.
-need('id', 'fence', 'kind', 'message', 'retryable', 'cost')
 local e = record(A.id)
 if not fenced(e) or e.st == 'queued' then return 'stale' end
 local other = A.abandon ~= 1 and other_task(e)

@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+--- @include _wake _circuits
 -- Opens and closes what all workers share. A: op and, by op:
 --   close: name (of an operation), after? (ms, as the provider says), first, most (ms of back-off), age? (ms since the request that
 --     failed began), probe? (1: it was the probe), ago? (ms since the first failure in a row), cause? - refused or out of reach
@@ -16,7 +17,6 @@ local function ended(name, from, wait)
 end
 
 if A.op == 'close' then
-  need('name', 'first', 'most')
   local limit = key('limit', A.name)
   local state = redis.call('HMGET', limit, 'until', 'back', 'at', 'half', 'down')
   local closed = tonumber(state[1] or 0)
@@ -37,7 +37,6 @@ if A.op == 'close' then
     redis.call('HSET', limit, 'until', math.max(closed, NOW + after))
   end
 elseif A.op == 'open' then
-  need('name')
   local state = redis.call('HMGET', key('limit', A.name), 'half', 'down')
   if state[1] == '1' then
     redis.call('HSET', key('limit', A.name), 'half', 0, 'back', 0, 'probe', 0, 'since', NOW)
@@ -47,10 +46,8 @@ elseif A.op == 'open' then
     if A.name == 'storage' then wake('sweep', NOW) end
   end
 elseif A.op == 'again' then
-  need('name')
   if redis.call('HGET', key('limit', A.name), 'half') == '1' then redis.call('HSET', key('limit', A.name), 'probe', 0) end
 elseif A.op == 'block' then
-  need('message')
   if redis.call('HSETNX', key('gate'), 'blocked', NOW) == 1 then
     redis.call('HSET', key('gate'), 'message', A.message, 'ask', NOW + 15000)
   end

@@ -1,12 +1,11 @@
 #!lua flags=allow-oom
+--- @include _served _crew
 -- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
 -- number}], ttl, grace (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n since the last beat},
 -- leave (1: it goes), told? (see serve). Returns {start: the chains that nobody runs, to be started: [{step, slot, number}], run,
 -- n, shut (1: the data may lack what was written last)}.
 -- Nothing is written again that all know (_crew.lua). A chain that nobody says he runs still counts until the time of its slot, `a`: a
 -- grace from its start, from its last link and from the beat that missed it.
-need('process', 'steps', 'running', 'ttl', 'grace', 'ceilings', 'beat', 'counts')
-for _, chain in ipairs(A.running) do need_in(chain, 'step', 'slot', 'number') end
 local COUNTED = 24 * 3600 * 1000 -- ms; Redis is not out of reach of a living process for longer
 local told = crew_told()
 local ran = runs_in(told[A.process] and told[A.process].runs)
@@ -52,11 +51,5 @@ local function start_missing(step, slot)
 end
 for _, step in ipairs(A.leave == 1 and {} or A.steps) do
   for slot = 0, all.on[step] - 1 do start_missing(step, slot) end
-end
-
--- Now and then those queued are counted anew: a process of an older release, which knows nothing of their number, may have changed
--- the queues.
-if A.leave ~= 1 and A.beat % 10 == 1 and redis.call('SET', key('counted'), '', 'NX', 'PX', 60000) then
-  redis.call('SET', key('queued'), count_queues())
 end
 return cjson.encode({start = #start > 0 and start or nil, run = state.run, n = state.n, shut = state.shut and 1 or 0})

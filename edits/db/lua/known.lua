@@ -1,8 +1,8 @@
 #!lua flags=no-writes
+--- @include _time
 -- Tasks whose creates were claimed in the last `life` ms and which must show in the provider's history sooner or later, as far as
 -- one look at the due-sets and at the newest of the ended tells. A: life, most (of each set).
 -- Returns {now (ms), tasks: [[task, ms of the claim]]}.
-need('life', 'most')
 local tasks = {}
 local function add(ids)
   for _, id in ipairs(ids) do

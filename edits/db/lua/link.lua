@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
+--- @include _time
 -- One link of a chain: raises the chain's number by compare-and-set, so that a doubled message ends at once. A: step, slot,
 -- number (as the message says), grace (ms the chain counts as alive), nonce (who asks: a repeat gets the same answer).
 -- Returns ok|stale|surplus.
-need('step', 'slot', 'number', 'grace', 'nonce')
 local chain = key('chain', A.step)
 local seen = redis.call('HMGET', chain, 'n' .. A.slot, 'h' .. A.slot, 'on')
 if A.slot >= math.max(1, tonumber(seen[3] or A.slot + 1)) then return 'surplus' end

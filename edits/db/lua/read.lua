@@ -1,4 +1,5 @@
 #!lua flags=no-writes
+--- @include _circuits
 -- Reads edits. A: ids, timeline (true: with it).
 -- Returns [JSON: {hash as a flat list, input, long texts as a flat list, timeline, now (ms), what holds the edit where it is |
 -- false, since when (ms) if that is an outage} | false]: one text an edit, as a client takes many small ones apart slowly.

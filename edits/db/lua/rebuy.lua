@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
+--- @include _tasks
 -- Buys a failed task again, because a person asked (`retry`) or a setting allows it. A: id, fence, kind (what failed), automatic
 -- (1: by setting: spends one of its re-buys and raises the attempt), shift (ms, of its
 -- priority). Returns ok|stale.
-need('id', 'fence', 'kind', 'shift')
 local e = record(A.id)
 if not fenced(e) or not e.ti then return 'stale' end
 local other = other_task(e)

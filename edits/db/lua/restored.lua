@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
+--- @include _ends _served
 -- What was bought since the mark is looked for, by one process at a time. A: op and, by op:
 --   claim: process, lease (ms) - returns JSON {} (nothing to do, or somebody else does it) | {shut, mark, settled, now, newest}
 --   unknown: task, id - a paid task of an edit that is not here; returns new|ok
 --   give_up: id, message - a task without a token asks for what this queued edit asks for: it is not bought; returns ok|stale
 --   settle: process, shut, upto (ms) - all that was bought before is found and taken; returns ok|stale
 --   open: process, shut, idle? (1: only if nothing that was here may be bought, or bought again); returns ok|stale
-need('op')
 local s = served()
 
 local function may_be_bought()
@@ -20,17 +20,14 @@ local function may_be_bought()
 end
 
 if A.op == 'claim' then
-  need('process', 'lease')
   local taken = s.holder and s.holder ~= A.process and s.held and s.held > NOW and s.held < NOW + HORIZON
   if not s.shut or not s.newest or taken then return '{}' end
   doubted(s, {holder = A.process, held = NOW + A.lease})
   return cjson.encode({shut = s.shut, mark = s.mark, settled = s.settled, now = NOW, newest = s.newest})
 elseif A.op == 'unknown' then
-  need('task', 'id')
   redis.call('ZREMRANGEBYRANK', key('unknown'), 0, -1000)
   return redis.call('ZADD', key('unknown'), 'NX', NOW, A.task .. ' ' .. A.id) == 1 and 'new' or 'ok'
 elseif A.op == 'give_up' then
-  need('id', 'message')
   local e = record(A.id)
   if not s.shut or not e or e.st ~= 'queued' then return 'stale' end
   e.wt = 'restored'
@@ -38,10 +35,8 @@ elseif A.op == 'give_up' then
   finish(e, 'failed', 'submission_unknown', {set = {ek = 'submission_unknown', er = 1, cs = 'unknown'}, data = {kind = 'submission_unknown'}})
   return 'ok'
 end
-need('process', 'shut')
 if s.shut ~= A.shut or s.holder ~= A.process then return 'stale' end
 if A.op == 'settle' then
-  need('upto')
   doubted(s, {settled = math.max(s.settled, A.upto)})
 elseif A.idle == 1 and may_be_bought() then
   return 'stale'

@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
+--- @include _ends _tasks
 -- A person asks for a failed edit again: attempt + 1. What was paid for is looked for first: a task of ours is read again (`poll`),
 -- a create without answer is looked for again (`adopt`); `hv` lets those steps buy anew if nothing is to be had. A: id,
 -- shifts {priority = ms}.
 -- Returns ok|missing|unfinished|ended.
-need('id', 'shifts')
 local e = record(A.id)
 if not e then return 'missing' end
 if not FINAL[e.st] then return 'unfinished' end

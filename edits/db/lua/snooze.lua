@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
+--- @include _advance
 -- Looked, not ready: look again later. Costs no attempt. A: id, fence, due (ms from now), nudge (as claimed), looked? (1: the task was read), tries? (failures of
 -- this step so far), task_status?, started? (ms, when the provider began), wait?, event?, data?. Returns ok|stale.
-need('id', 'fence', 'due', 'nudge')
 local e = record(A.id)
 if not fenced(e) or e.pl == 'queue' or e.pl == 'submit' then return 'stale' end
 local change = {due = NOW + A.due, place = e.pl, wait = A.wait, event = A.event, data = A.data, set = {rt = A.tries or e.rt or 0}, drop = {'li'}}

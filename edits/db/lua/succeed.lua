@@ -1,8 +1,7 @@
 #!lua flags=allow-oom
+--- @include _ends
 -- The manifest is written: the edit has succeeded. A: id, fence, at (ms, as the manifest says), result {ext, bytes, sha, w, h}.
 -- Returns ok|stale.
-need('id', 'fence', 'at', 'result')
-need_in(A.result, 'ext', 'bytes', 'sha', 'w', 'h')
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'store' then return 'stale' end
 local r = A.result

@@ -27,15 +27,6 @@ async def test_an_edit_to_submit_is_claimed_once_with_its_intent_written(core: C
     assert await core.events(edit_id) == ["accepted", "submitting"]
 
 
-async def test_what_an_older_release_queued_uncounted_is_not_slept_over(core: Core):
-    await core.queued()
-    await core.queued()
-    await core.redis.set(core.key("queued"), "0")
-    core.scripts.watching = False
-    assert (await core.schedule.claim_submit(1, lease=LEASE)).next == 0
-    assert len(await core.claim_submit(5)) == 1
-
-
 async def test_many_claimers_never_share_an_edit(core: Core):
     ids = {await core.queued() for _ in range(30)}
     core.scripts.watching = False

@@ -1,4 +1,4 @@
-"""The crew: who lives and runs what, said again only where it changed, also beside processes of an older release."""
+"""The crew: who lives and runs what, said again only where it changed."""
 
 import json
 from collections import Counter
@@ -7,7 +7,6 @@ from edits.db import checks
 from edits.db.schedule import HEARTBEAT, LIVES, Link, Schedule
 from edits.models import Step
 from tests.integration.edits.core import Core
-from tests.integration.edits.test_neighbours import older
 
 STEPS = [Step.SUBMIT, Step.POLL]
 BEAT = HEARTBEAT.total_seconds()
@@ -131,90 +130,3 @@ async def test_the_crew_is_told_as_it_runs(core: Core):
     await core.pass_time(GONE)
     crew = await checks.crew(core.redis, core.namespace)
     assert (crew.processes, sum(crew.on.values()), sum(crew.chains.values()), crew.ceilings) == (0, 0, 0, {})
-
-
-# A rolling upgrade: the frozen scripts of the older release beside ours
-
-
-class OlderWorker:
-    """A process of the older release, as it says that it lives and links its chains."""
-
-    def __init__(self, core: Core, *, in_flight: int = 1000) -> None:
-        self.core, self.process, self.in_flight, self.beats = core, f"older {id(self)}", in_flight, 0
-
-    async def _call(self, name: str, **arguments: object) -> str:
-        text = older(name)
-        assert text is not None
-        answer: str = await self.core.redis.eval(text, 1, self.core.namespace, json.dumps(arguments))
-        return answer
-
-    async def heartbeat(self, steps: list[Step], running: list[Link], *, leave: bool = False) -> list[Link]:
-        self.beats += 1
-        answer = await self._call(
-            "heartbeat", process=self.process, steps=steps, ttl=7000, grace=7000, beat=self.beats, counts={},
-            running=[{"step": link.step, "slot": link.slot, "number": link.number} for link in running],
-            ceilings={"max_in_flight": self.in_flight}, leave=int(leave),
-        )  # fmt: skip
-        return [Link(Step(row["step"]), row["slot"], row["number"]) for row in json.loads(answer)]
-
-    async def link(self, link: Link) -> bool:
-        answer = await self._call(
-            "link", step=link.step, slot=link.slot, number=link.number, grace=7000, nonce=f"{link}"
-        )
-        return answer == "ok"
-
-
-async def test_beside_an_older_process_each_has_its_chains_and_none_is_started_twice(core: Core):
-    theirs = OlderWorker(core, in_flight=10)
-    first = [link for link in await theirs.heartbeat(STEPS, []) if await theirs.link(link)]
-    first = [Link(link.step, link.slot, link.number + 1) for link in first]
-    ours = core.worker(in_flight=20)
-    second = await linked(ours, await ours.heartbeat(STEPS, []))
-    assert {(link.step, link.slot) for link in first} == {(Step.SUBMIT, 0), (Step.POLL, 0)}
-    assert {(link.step, link.slot) for link in second} == {(Step.SUBMIT, 1), (Step.POLL, 1)}
-    for _ in range(12):
-        assert await ours.heartbeat(STEPS, second) == []
-        assert await theirs.heartbeat(STEPS, first) == []
-        await core.pass_time(BEAT)
-    crew = await checks.crew(core.redis, core.namespace)
-    assert (crew.processes, crew.on[Step.POLL], crew.chains[Step.POLL]) == (2, 2, 2)
-    assert crew.ceilings["max_in_flight"] == (10, 20)
-    assert await core.redis.hget(core.key("ceilings"), "max_in_flight") == "10"
-    assert await theirs.link(second[0])  # either takes any message
-    assert await ours.link(first[0])
-
-
-async def test_when_the_last_older_process_is_gone_its_chains_and_keys_are_taken_over(core: Core):
-    theirs = OlderWorker(core, in_flight=10)
-    (link,) = await theirs.heartbeat([Step.POLL], [])
-    ours = core.worker(in_flight=20)
-    held = await linked(ours, await ours.heartbeat([Step.POLL], []))
-    waited, started = 0.0, []
-    while not started and waited < 30:
-        await core.pass_time(BEAT)
-        waited += BEAT
-        started = await ours.heartbeat([Step.POLL], held)
-    assert started == [Link(Step.POLL, link.slot, link.number + 1)]
-    assert waited <= LIVES.total_seconds() + BEAT
-    assert await core.redis.hget(core.key("ceilings"), "max_in_flight") == "20"
-    assert [name for name in await core.dump() if name.startswith(("live:", "wanted"))] == []
-
-
-async def test_an_older_process_that_comes_to_ours_finds_what_it_reads(core: Core):
-    """A release that is rolled back: it may start what runs already, once; its second beat knows all."""
-    ours, held = await settled(core, steps=[Step.POLL])
-    await core.pass_time(60)
-    await ours.heartbeat([Step.POLL], held)
-    theirs = OlderWorker(core)
-    begun = await theirs.heartbeat([Step.POLL], [])
-    assert len(begun) <= 1
-    begun += await ours.heartbeat([Step.POLL], held)
-    begun += await theirs.heartbeat([Step.POLL], [])
-    running = {link.slot: Link(link.step, link.slot, link.number + 1) for link in begun if await theirs.link(link)}
-    for _ in range(6):
-        await core.pass_time(BEAT)
-        assert await theirs.heartbeat([Step.POLL], list(running.values())) == []
-        assert await ours.heartbeat([Step.POLL], held) == []
-    assert await theirs.heartbeat([Step.POLL], [], leave=True) == []
-    await ours.heartbeat([Step.POLL], held)
-    assert list(await core.redis.hgetall(core.key("crew"))) == [ours.process]

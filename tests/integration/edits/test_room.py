@@ -8,7 +8,6 @@ from config.values import MemoryCap
 from edits import errors, stats
 from edits.db.acceptance import Idempotency
 from edits.db.admission import LONGEST, UNKNOWN, Admission, Caps, Drain
-from edits.models import Step
 from tests.integration.edits.core import LEASE, ON_ONE_ENGINE, Core, fill
 
 KEY = Idempotency(key="order-1", fingerprint="f" * 64)
@@ -51,16 +50,6 @@ async def test_an_edit_that_is_there_is_shown_by_its_key_however_full_it_is(core
     await core.repository.require_room(room, tenant="default", key=KEY.key)
     with pytest.raises(errors.QueueFull):
         await core.repository.require_room(room, tenant="default", key="order-2")
-
-
-async def test_the_number_of_waiting_edits_is_counted_anew_where_it_got_lost(core: Core):
-    await fill(core, 3)
-    core.scripts.watching = False
-    await core.redis.delete(core.key("queued"))
-    assert isinstance(await refused(core, max_queued=3), errors.QueueFull)
-    await core.redis.set(core.key("queued"), 77)
-    await core.schedule.heartbeat([Step.SUBMIT], [])
-    assert await core.redis.get(core.key("queued")) == "3"
 
 
 async def test_accepting_costs_the_same_however_many_tenants_wait(core: Core):

@@ -50,10 +50,11 @@ async def test_calls_made_while_a_batch_is_on_its_way_share_the_next_one(core: C
 
 async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
     core.scripts.watching = False
-    await core.queued()
+    broken = await core.queued()
+    await core.redis.hset(core.key("e", broken), "at", "no number")
     calls = [
         core.scripts.run("read", ids=["edit_none"]),
-        core.scripts.run("cancel"),
+        core.scripts.run("cancel", id=broken),
         core.scripts.run("cancel", id="x"),
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -102,12 +103,13 @@ async def test_a_script_that_the_server_never_knows_is_refused(core: Core, monke
             await core.scripts.run("cancel", id="x")
 
 
-def test_every_script_says_what_it_is_and_composes_with_its_prelude():
+def test_every_script_says_what_it_includes_and_what_it_is():
     for script in SCRIPTS.values():
         lines = script.text.splitlines()
         assert lines[0] in {"#!lua", "#!lua flags=allow-oom", "#!lua flags=no-writes"}, script.name
         body = (sender.FOLDER / f"{script.name}.lua").read_text().splitlines()
-        assert body[1].startswith("-- "), script.name
+        assert body[1].startswith("--- @include "), script.name
+        assert body[2].startswith("-- "), script.name
 
 
 async def test_a_server_that_takes_no_writes_now_has_refused_nothing(core: Core):

@@ -1,0 +1,16 @@
+--- @include _keys
+-- Counters and histograms in `stats`. No edit is stopped half-way for a counter that cannot be counted.
+
+local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
+
+local function observe(name, ms)
+  local n = 1
+  while WAIT_BUCKETS[n] and ms > WAIT_BUCKETS[n] do n = n + 1 end
+  local bucket = WAIT_BUCKETS[n] or 'inf'
+  redis.pcall('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
+  redis.pcall('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
+end
+
+local function count(name, by)
+  redis.pcall('HINCRBY', key('stats'), name, by or 1)
+end

@@ -1,0 +1,40 @@
+--- @include _wake
+-- The fair queue: one line a tenant, and the tenants in their order.
+
+-- How many edits wait in all queues: a number beside them, as counting them takes a step a tenant.
+local function queued()
+  return tonumber(redis.call('GET', key('queued')) or 0)
+end
+
+local IN_LINE, NEWEST = {}, nil -- what this script has looked up: tenants in line, and of the doubt (_served.lua)
+
+-- In `enqueue`, `dequeue` and `move` the edit is put into its line last, and taken out of it last of all: where another program's
+-- key stops them, it is still where its record says, and whoever finds it elsewhere too takes it out there.
+local function line_up(tenant, edits)
+  if not IN_LINE[tenant] and not redis.call('ZSCORE', key('tenants'), tenant) then
+    redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), tenant)
+  end
+  IN_LINE[tenant] = true
+  -- Data that may lack something: only what is surely new may be bought.
+  if NEWEST == nil then NEWEST = redis.call('HGET', key('doubt'), 'newest') end
+  local line = {}
+  for n, e in ipairs(edits) do
+    if e.ex then redis.call('ZADD', key('expiring'), e.ex, e.id) end
+    if NEWEST and e.id > NEWEST and e.at == 1 then redis.call('ZADD', key('fresh', tenant), e.qa, e.id) end
+    line[2 * n - 1], line[2 * n] = e.qa, e.id
+  end
+  redis.call('ZADD', key('q', tenant), unpack(line))
+end
+
+local function enqueue(e)
+  wake('submit', NOW)
+  redis.call('INCR', key('queued'))
+  line_up(e.tn, {e})
+end
+
+-- Its tenant stays in line even without another edit, until it would be served next: whoever leaves keeps what he owes.
+local function dequeue(e)
+  redis.call('DECR', key('queued'))
+  if e.ex then redis.call('ZREM', key('expiring'), e.id) end
+  redis.call('ZREM', key('q', e.tn), e.id)
+end
