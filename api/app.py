@@ -35,6 +35,7 @@ from edits.db import checks, connection
 from edits.db.admission import Admission
 from edits.db.repository import EditRepository
 from edits.db.sender import Scripts
+from edits.media.data_uri import most_characters
 from edits.service import EditService
 from edits.storage.links import Links
 from edits.storage.store import open_storage
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.router.routes.extend(router.routes)  # included, each would be looked for twice a request
     errors.install(app, errors.Allowed(_methods(ROUTERS)))
     document.install(app)
-    app.add_middleware(Guard, max_body=settings.edits.max_input_bytes * 4 // 3 + OTHER_BYTES)
+    app.add_middleware(Guard, max_body=most_characters(settings.edits.max_input_bytes) + OTHER_BYTES)
     if settings.api.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -63,7 +63,7 @@ def find(images: Sequence[str]) -> Found:
     for image in images:
         path = Path(image).expanduser()
         if is_address(image):
-            sources.setdefault(image, Source(image))
+            sources.setdefault(image.strip(), Source(image.strip()))
         elif path.is_dir():
             folders.append(path)
             inside = _in_folder(path)
@@ -78,7 +78,7 @@ def find(images: Sequence[str]) -> Found:
 
 
 def is_address(image: str) -> bool:
-    return bool(re.match(r"https?://", image, re.IGNORECASE))
+    return bool(re.match(r"\s*https?://", image, re.IGNORECASE))
 
 
 def content_type(head: bytes) -> str | None:

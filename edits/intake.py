@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 from config import values
 from config.settings import Settings
 from edits.errors import InputRefused
+from edits.media import data_uri
 from edits.models import Edit, EditInput, Priority
 from edits.network import addresses
 from edits.network.fetching import Fetcher
-from edits.storage import uploads
 from edits.storage.uploads import Upload, Uploads
 
 TENANT: Final = "default"
@@ -52,7 +52,7 @@ class NewEdit:
 
     @cached_property
     def address(self) -> str | None:
-        return self.image if isinstance(self.image, str) and not uploads.is_data_uri(self.image) else None
+        return self.image if isinstance(self.image, str) and not data_uri.is_data_uri(self.image) else None
 
     @property
     def is_passed_on(self) -> bool:

@@ -18,6 +18,7 @@ from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wai
 from api.schemas.queries import CreateQuery, ListQuery
 from edits.intake import NewEdit
 from edits.listing import Filters
+from edits.media.data_uri import most_characters
 from edits.models import Edit, EditStatus
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ async def create(request: Request, query: Annotated[CreateQuery, Query()] = Crea
         form = await forms.read(request, max_picture=most, max_text=OTHER_FIELDS)
         asked = _parse(form.fields, form.picture)
     else:
-        asked = _parse(await body.read(request, max_bytes=most * 4 // 3 + OTHER_FIELDS), None)
+        asked = _parse(await body.read(request, max_bytes=most_characters(most) + OTHER_FIELDS), None)
     if query.dry_run:
         checked = await parts.service.check(asked, idempotency_key=key)
         return _json(views.dry_run(checked, seed=asked.seed))

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from pydantic_core import PydanticCustomError
 
+from edits.media import data_uri
 from edits.models import CostState, EditStatus, ErrorKind, Priority, Wait
 from edits.network import addresses
 
@@ -67,17 +68,17 @@ class EditRequest(EditFields):
         },
     )
 
-    image: Annotated[str, StringConstraints(min_length=1)] = Field(
+    image: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
         description="`https://…` or `http://…`, or `data:image/png|jpeg|webp;base64,…`. A signed address must work for "
         "ten seconds after the submission: else the edit fails as `expired`, and nothing is bought. What is kept here "
         "and is not upright and opaque is written anew so, without metadata.",
-        json_schema_extra={"pattern": "^(https?://|data:image/(png|jpeg|webp);base64,)"},
+        json_schema_extra={"pattern": "^\\s*([Hh][Tt][Tt][Pp][Ss]?://|[Dd][Aa][Tt][Aa]:)"},
     )
 
     @field_validator("image")
     @classmethod
     def _is_an_address(cls, value: str) -> str:
-        fault = None if value[:5].lower() == "data:" else addresses.fault(value)
+        fault = None if data_uri.is_data_uri(value) else addresses.fault(value)
         if fault:
             raise PydanticCustomError("address", "{fault}", {"fault": fault})
         return value

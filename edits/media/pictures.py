@@ -3,11 +3,8 @@
 `PictureCheck` and `inspect` follow the structure only and are cheap; `opened` decodes and belongs in a thread.
 """
 
-import base64
-import binascii
 import io
 import math
-import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -29,7 +26,6 @@ __all__ = [
     "nearest_size",
     "opened",
     "orientation",
-    "parse_data_uri",
 ]
 
 MAX_PIXELS: Final = 40_000_000
@@ -39,9 +35,6 @@ SHORTEST_SIDE: Final = 128
 LONGEST_SIDE: Final = 2048
 LARGEST_AREA: Final = 1_048_576
 SIDE_STEP: Final = 8
-
-_DATA_URI = re.compile(r"data:([^,;]{0,100})(;[^,]{0,100})?,", re.IGNORECASE)
-_UPLOAD_TYPES: Final = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 _DECODER_FAULTS: Final = (
     OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, MemoryError,
@@ -134,28 +127,3 @@ def _steps_around(side: float) -> tuple[int, int]:
     below = max(SHORTEST_SIDE, math.floor(side / SIDE_STEP) * SIDE_STEP)
     above = min(LONGEST_SIDE, math.ceil(side / SIDE_STEP) * SIDE_STEP)
     return below, above
-
-
-def parse_data_uri(text: str, *, max_bytes: int) -> tuple[str, bytes]:
-    """The type that `data:image/…;base64,…` declares, and its bytes; what they really are `inspect` tells.
-
-    Raises PictureInvalid, for one that is too large before anything is decoded.
-    """
-    head = _DATA_URI.match(text)
-    if not head:
-        raise PictureInvalid("the data URI has no type and comma: write data:image/png;base64,…")
-    declared = head[1].lower()
-    if declared not in _UPLOAD_TYPES:
-        raise PictureInvalid("the data URI must be image/png, image/jpeg or image/webp", code="unsupported_type")
-    if (head[2] or "").lower() != ";base64":
-        raise PictureInvalid("the data URI must be in base64 and say so: data:image/png;base64,…")
-    size = (len(text) - head.end()) // 4 * 3 - (text[-2:].count("="))
-    if size > max_bytes:
-        raise PictureInvalid(f"the picture has more than {max_bytes} bytes", code="image_too_large")
-    try:
-        data = b"" if text.endswith("===") else base64.b64decode(text[head.end() :], validate=True)
-    except (binascii.Error, ValueError):
-        raise PictureInvalid("the data URI is not proper base64") from None
-    if not data:
-        raise PictureInvalid("the data URI holds no bytes")
-    return declared, data

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from edits.errors import InputRefused, Unavailable
-from edits.media import cleaning, pictures
+from edits.media import cleaning, data_uri, pictures
 from edits.storage import layout
 from edits.storage.backends import StorageError
 from edits.storage.store import Storage
@@ -35,10 +35,6 @@ class Upload:
     @property
     def name(self) -> str:
         return self.key.rpartition("/")[2]
-
-
-def is_data_uri(image: str) -> bool:
-    return image[:5].lower() == "data:"
 
 
 class Uploads:
@@ -76,7 +72,7 @@ class Uploads:
 
 
 def _read(edit_id: str, picture: str | bytes, max_bytes: int) -> Upload:
-    sent = picture if isinstance(picture, bytes) else pictures.parse_data_uri(picture, max_bytes=max_bytes)[1]
+    sent = picture if isinstance(picture, bytes) else data_uri.parse(picture, max_bytes=max_bytes)[1]
     if not sent:
         raise pictures.PictureInvalid("the picture holds no bytes")
     info, kept = cleaning.clean(sent, max_bytes=max_bytes)

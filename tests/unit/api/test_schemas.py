@@ -146,3 +146,14 @@ def test_a_moment_is_written_out_with_its_zone(moment: str) -> None:
     for name in ("created_after", "created_before"):
         with pytest.raises(ValidationError):
             ListQuery.model_validate({name: moment})
+
+
+@pytest.mark.parametrize("image", ["https://example.com/house.jpg", "data:image/png;base64,AAAA"])
+@pytest.mark.parametrize("around", ["  {} ", "{}\r\n", "\t{}\u00a0"])
+def test_spaces_and_line_ends_around_an_address_are_trimmed(image: str, around: str) -> None:
+    assert EditRequest.model_validate_json(json.dumps(GOOD | {"image": around.format(image)})).image == image
+
+
+def test_spaces_inside_an_address_are_refused() -> None:
+    for inside in ("https://example.com/a b.png", "https://example.com/a\nb.png", "https:// example.com/a.png", " "):
+        assert [pointer for pointer, _ in faults_of(GOOD | {"image": inside})] == ["/image"]

@@ -13,8 +13,9 @@ WEBP = b"RIFF\x00\x00\x00\x00WEBPrest"
 
 @pytest.mark.parametrize("address", ["https://example.com/a.png", "HTTP://example.com/a"])
 def test_an_address_is_passed_on(address):
-    found = sources.find([address])
-    assert found.sources == (Source(address),)
+    for written in (address, f"  {address}\r\n"):
+        found = sources.find([written])
+        assert found.sources == (Source(address),)
     assert found.sources[0].read() is None
     assert not found.many
 

@@ -1,6 +1,5 @@
-"""Pictures opened fully, the sizes they may be edited at, and data URIs."""
+"""Pictures opened fully, the sizes they may be edited at."""
 
-import base64
 from math import log
 
 import pytest
@@ -75,52 +74,3 @@ def test_sizes_people_send(size: tuple[int, int], nearest: tuple[int, int]):
 def test_no_picture_has_no_nearest_size():
     with pytest.raises(ValueError, match="pixel"):
         pictures.nearest_size(0, 10)
-
-
-def uri(data: bytes, content_type: str = "image/png") -> str:
-    return f"data:{content_type};base64,{base64.b64encode(data).decode()}"
-
-
-@given(
-    data=st.binary(min_size=1, max_size=100), content_type=st.sampled_from(["image/png", "image/jpeg", "image/webp"])
-)
-def test_a_data_uri_gives_its_type_and_bytes(data: bytes, content_type: str):
-    assert pictures.parse_data_uri(uri(data, content_type), max_bytes=len(data)) == (content_type, data)
-    with pytest.raises(PictureInvalid) as refused:
-        pictures.parse_data_uri(uri(data, content_type), max_bytes=len(data) - 1)
-    assert refused.value.code == "image_too_large"
-
-
-def test_a_data_uri_may_be_written_in_capitals():
-    assert pictures.parse_data_uri("DATA:Image/PNG;Base64,AAAA", max_bytes=3) == ("image/png", b"\0\0\0")
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        pytest.param("", "image_unreadable", id="nothing"),
-        pytest.param("https://example.com/a.png", "image_unreadable", id="an address"),
-        pytest.param("data:image/png;base64", "image_unreadable", id="no comma"),
-        pytest.param("data:image/png;base64,", "image_unreadable", id="no bytes"),
-        pytest.param("data:image/png,AAAA", "image_unreadable", id="not base64"),
-        pytest.param("data:image/png;charset=utf-8;base64,AAAA", "image_unreadable", id="another parameter"),
-        pytest.param("data:image/png;base64,AAA", "image_unreadable", id="no padding"),
-        pytest.param("data:image/png;base64,AAAA====", "image_unreadable", id="too much padding"),
-        pytest.param("data:image/png;base64,AA==AAAA", "image_unreadable", id="padding in the middle"),
-        pytest.param("data:image/png;base64,AA AA", "image_unreadable", id="a space"),
-        pytest.param("data:image/png;base64,AAAA\n", "image_unreadable", id="a line break"),
-        pytest.param("data:image/png;base64,-_-_", "image_unreadable", id="the alphabet of links"),
-        pytest.param("data:image/png;base64,ÄÄÄÄ", "image_unreadable", id="no ASCII"),
-        pytest.param("data:image/gif;base64,AAAA", "unsupported_type", id="a gif"),
-        pytest.param("data:image/jpg;base64,AAAA", "unsupported_type", id="a misspelt jpeg"),
-        pytest.param("data:text/html;base64,AAAA", "unsupported_type", id="a page"),
-        pytest.param("data:;base64,AAAA", "unsupported_type", id="no type"),
-        pytest.param(
-            "data:image/png;base64," + "!" * 2000, "image_too_large", id="too large is seen before it is decoded"
-        ),
-    ],
-)
-def test_a_wrong_data_uri_is_refused_by_code(text: str, code: str):
-    with pytest.raises(PictureInvalid) as refused:
-        pictures.parse_data_uri(text, max_bytes=1000)
-    assert refused.value.code == code
