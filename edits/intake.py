@@ -14,7 +14,7 @@ from config.settings import Settings
 from edits.errors import InputRefused
 from edits.media import data_uri
 from edits.models import Edit, EditInput, Priority
-from edits.network import addresses
+from edits.network import addresses, signatures
 from edits.network.fetching import Fetcher
 from edits.storage.uploads import Upload, Uploads
 
@@ -62,7 +62,7 @@ class NewEdit:
     @property
     def is_fleeting(self) -> bool:
         """Whether the same words may mean nothing any more when they are sent again."""
-        return self.address is not None and (self.copy or addresses.expires_at(self.address) is not None)
+        return self.address is not None and (self.copy or signatures.expires_at(self.address) is not None)
 
     def fingerprint(self, upload: Upload | None = None) -> str:
         """Two requests with one fingerprint ask for the same edit, however they were written.
@@ -95,7 +95,7 @@ class Intake:
 
     async def prepare(self, edit_id: str, new: NewEdit) -> Prepared:
         """Raises InputRefused, or Unavailable."""
-        ends = addresses.expires_at(new.address) if new.address is not None else None
+        ends = signatures.expires_at(new.address) if new.address is not None else None
         if ends is not None and ends <= self._clock():
             reason = f"this signed address has expired, at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
             raise InputRefused(reason, code="invalid", pointer=_POINTER)

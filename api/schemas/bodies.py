@@ -70,8 +70,8 @@ class EditRequest(EditFields):
 
     image: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
         description="`https://…` or `http://…`, or `data:image/png|jpeg|webp;base64,…`. A signed address must work for "
-        "ten seconds after the submission: else the edit fails as `expired`, and nothing is bought. What is kept here "
-        "and is not upright and opaque is written anew so, without metadata.",
+        "ten seconds after the submission: otherwise the edit fails as `expired` and nothing is bought. An uploaded "
+        "picture that is not upright and opaque is normalised so, without metadata.",
         json_schema_extra={"pattern": "^\\s*([Hh][Tt][Tt][Pp][Ss]?://|[Dd][Aa][Tt][Aa]:)"},
     )
 

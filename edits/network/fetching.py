@@ -1,37 +1,41 @@
-"""Fetches a picture by its address for our own keeping. It connects to hosts of the internet and to nothing else.
+"""Fetches a picture by its address and accepts what a browser accepts. It connects to hosts of the internet alone.
 
-Each IP address is looked at when it is about to be connected to, so after DNS and after every redirect.
+The guard checks each IP address when it is about to be connected to, so after DNS and after every redirect.
+h11 reads the answers: it accepts what servers really send (repeated equal `Content-Length`, both framings at once).
 """
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urljoin
 
-import aiohttp
+import httpcore
 import httpx
-from aiohttp import AddrInfoType
-from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from edits.errors import InputRefused, Unavailable
-from edits.network import addresses
+from edits.network import addresses, encodings
+from edits.network.guard import CONNECT_WITHIN, GuardedNetwork, PrivateAddress, Resolver, resolve
 
 MOST_REDIRECTS: Final = 5
 AT_ONCE: Final = 32
 """Pictures that one process fetches at a time: each may take its cap of bytes in memory."""
 
 WITHIN: Final = timedelta(seconds=15)
-"""For all of it, redirects included: whoever asked is waiting for his answer."""
+"""For all of a fetch, redirects included: the sender is waiting for the answer."""
+
+MOST_HEADER_BYTES: Final = 64 * 1024
+"""Of one answer. h11 stops reading a little later, at 100 KiB."""
 
 _TURN_WITHIN: Final = 5  # seconds
-_CHUNK_BYTES: Final = 64 * 1024
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_HEADERS: Final = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity", "User-Agent": "Retouch"}
+_HEADERS: Final = ((b"Accept", b"image/*,*/*;q=0.1"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"Retouch"))
+_TIMEOUT: Final = {"timeout": {"connect": CONNECT_WITHIN}}
 _POINTER: Final = "/image"
+_TROUBLE: Final = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, ValueError)
+"""ValueError: names that no resolver takes."""
 
 
 class Fetcher:
@@ -41,18 +45,18 @@ class Fetcher:
         max_bytes: int,
         trusted: Iterable[tuple[str, int]] = (),
         within: timedelta = WITHIN,
-        resolver: AbstractResolver | None = None,
+        resolver: Resolver = resolve,
     ) -> None:
         """`trusted`: hosts and ports that an operator named in the settings. They may be private."""
         self._max_bytes = max_bytes
         self._trusted = frozenset(trusted)
         self._within = within.total_seconds()
-        self._resolver = resolver
+        self._network = GuardedNetwork(trusted=self._trusted, resolver=resolver)
         self._ssl = httpx.create_ssl_context()  # with its own list of authorities: slim images have none
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(self, address: str) -> bytes:
-        """The bytes at `address`, whatever they are. Raises InputRefused, or Unavailable when too many are fetched."""
+        """The bytes at `address`, unpacked. Raises InputRefused, or Unavailable when too many fetches are running."""
         async with self._turn():
             try:
                 async with asyncio.timeout(self._within):
@@ -75,66 +79,82 @@ class Fetcher:
         for _ in range(1 + MOST_REDIRECTS):
             if fault := addresses.fault(address):
                 raise _unreachable(f"the address, or one it redirects to, cannot be used: {fault}")
-            found = await self._asked(address)
+            found = await self._requested(address)
             if isinstance(found, bytes):
                 return found
             address = found
         raise _unreachable(f"the address redirects more than {MOST_REDIRECTS} times")
 
-    async def _asked(self, address: str) -> bytes | str:
-        """The picture, or the address to which we are sent on."""
-        guard = _Guard(open_to_all=addresses.place(address) in self._trusted)
-        connector = aiohttp.TCPConnector(
-            ssl=self._ssl, resolver=self._resolver, socket_factory=guard.socket, force_close=True, use_dns_cache=False
-        )
+    async def _requested(self, address: str) -> bytes | str:
+        """The picture, or the address of a redirect."""
+        if addresses.place(address) not in self._trusted and addresses.is_literal_private(address):
+            raise _private()
+        pool = httpcore.AsyncConnectionPool(ssl_context=self._ssl, network_backend=self._network)
         try:
-            async with (
-                aiohttp.ClientSession(
-                    connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, headers=_HEADERS
-                ) as session,
-                # An address in ASCII goes out as it came: quoted otherwise, its signature might no longer fit.
-                session.get(URL(address, encoded=address.isascii()), allow_redirects=False) as response,
-            ):
-                if response.status in _REDIRECTS and "location" in response.headers:
-                    return urljoin(address, response.headers["location"])
-                return await self._read(response)
-        except (aiohttp.ClientError, OSError, ValueError):  # ValueError: names that no resolver takes
-            if guard.refused:
-                raise _unreachable("the address leads into a private network, from which nothing is fetched") from None
+            url, host = _target(address)
+            headers = [(b"Host", host), *_HEADERS]
+            async with pool, pool.stream("GET", url, headers=headers, extensions=_TIMEOUT) as response:
+                sent = _fields(response)
+                if response.status in _REDIRECTS and "location" in sent:
+                    return urljoin(address, sent["location"].replace(" ", "%20"))
+                return await self._read(response, sent)
+        except PrivateAddress:
+            raise _private() from None
+        except _TROUBLE:
             raise _unreachable("nothing answers there, or not as HTTP has it") from None
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: httpcore.Response, sent: dict[str, str]) -> bytes:
         if response.status != 200:
             raise _unreachable(f"the address answers {response.status}")
-        if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise _unreachable("the address answers with a content encoding that nobody asked for")
-        if (response.content_length or 0) > self._max_bytes:
+        announced = sent.get("content-length", "").partition(",")[0]
+        if announced.isdecimal() and int(announced) > self._max_bytes:
             raise self._too_large()
         received = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        async for chunk in response.aiter_stream():
             received += chunk
             if len(received) > self._max_bytes:
                 raise self._too_large()
-        return bytes(received)
+        return await self._unpacked(bytes(received), sent.get("content-encoding", ""))
+
+    async def _unpacked(self, body: bytes, encoding: str) -> bytes:
+        try:
+            picture = await asyncio.to_thread(encodings.decoded, body, encoding, max_bytes=self._max_bytes)
+        except encodings.EncodingInvalid as exc:
+            raise _unreachable(str(exc)) from None
+        if len(picture) > self._max_bytes:
+            raise self._too_large()
+        return picture
 
     def _too_large(self) -> InputRefused:
         reason = f"the picture has more than {self._max_bytes} bytes"
         return InputRefused(reason, code="image_too_large", pointer=_POINTER)
 
 
-class _Guard:
-    """Makes the sockets of one request, and none to a private address unless it is `open_to_all`."""
+def _target(address: str) -> tuple[httpcore.URL, bytes]:
+    """Where the request goes, and its `Host`.
 
-    def __init__(self, *, open_to_all: bool) -> None:
-        self._open_to_all = open_to_all
-        self.refused = False
+    An address in ASCII goes out as it came: quoted otherwise, its signature might no longer fit.
+    """
+    read = URL(address, encoded=address.isascii())
+    host = (read.raw_host or "").rstrip(".")
+    target = read.raw_path_qs.encode("ascii")
+    url = httpcore.URL(scheme=read.scheme, host=host, port=read.explicit_port, target=target)
+    return url, read.raw_authority.encode("ascii")
 
-    def socket(self, where: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, address = where
-        if not (self._open_to_all or addresses.is_public(str(address[0]))):
-            self.refused = True
-            raise OSError("a private address")
-        return socket.socket(family, kind, protocol)
+
+def _fields(response: httpcore.Response) -> dict[str, str]:
+    """The headers by their names in lower case, repeated ones joined. Raises InputRefused for more than 64 KiB."""
+    if sum(len(name) + len(value) + 4 for name, value in response.headers) > MOST_HEADER_BYTES:
+        raise _unreachable(f"the address answers with more than {MOST_HEADER_BYTES // 1024} KiB of headers")
+    fields: dict[str, str] = {}
+    for name, value in response.headers:
+        key, text = name.decode("ascii").lower(), value.decode("utf-8", "replace")
+        fields[key] = f"{fields[key]},{text}" if key in fields and key != "location" else text
+    return fields
+
+
+def _private() -> InputRefused:
+    return _unreachable("the address leads into a private network, from which nothing is fetched")
 
 
 def _unreachable(reason: str) -> InputRefused:

@@ -55,7 +55,7 @@ def copying(start_api: Callable[..., Api], host: Host) -> Api:
 
 
 def signed(ends: datetime) -> str:
-    return f"?Expires={int(ends.timestamp())}&Signature=x"
+    return f"?AWSAccessKeyId=x&Expires={int(ends.timestamp())}&Signature=x"
 
 
 def now() -> datetime:

@@ -33,7 +33,7 @@ def bodies(host: str) -> list[dict[str, object]]:
         {"prompt": prompt, "image": f"data:image/png;base64,{uri[:-60]}"},
         {"prompt": prompt, "image": f"data:image/{MARKER};base64,{uri}"},
         {"prompt": prompt, "image": f"ftp://{MARKER}.example/a"},
-        {"prompt": prompt, "image": f"{address}&Expires=1000000000"},
+        {"prompt": prompt, "image": f"{address}&AWSAccessKeyId=x&Expires=1000000000&Signature=x"},
         {"prompt": prompt, "image": f"http://{host}/{MARKER}", "image_fetch": "copy"},
         {"prompt": prompt, "image": f"http://{MARKER}.invalid/", "image_fetch": "copy"},
         {"prompt": [prompt], "image": address},

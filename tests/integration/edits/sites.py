@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from edits.errors import InputRefused
 from edits.network.fetching import Fetcher
@@ -62,30 +61,16 @@ async def run_site() -> AsyncIterator[Site]:
         await runner.cleanup()
 
 
-class Names(AbstractResolver):
+class Names:
     """A name service: each name leads to the addresses given, in their order."""
 
     def __init__(self, **known: list[str]) -> None:
         self.known = {name.replace("_", "."): addresses for name, addresses in known.items()}
 
-    async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
-        del family  # as told
+    async def __call__(self, host: str, port: int) -> list[str]:
         if host not in self.known:
-            raise OSError(f"no such host: {host}")
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=0,
-            )
-            for address in self.known[host]
-        ]
-
-    async def close(self) -> None:
-        pass
+            raise OSError(f"no such host: {host}:{port}")
+        return self.known[host]
 
 
 async def refused(fetcher: Fetcher, address: str) -> tuple[str, str]:

@@ -96,11 +96,6 @@ async def test_a_picture_over_the_cap_is_not_read_to_its_end(site: Site) -> None
     assert written < 50_000_000
 
 
-async def test_a_packed_answer_is_not_unpacked(site: Site) -> None:
-    site.says(Content_Encoding="gzip")
-    assert "content encoding" in (await refused(Fetcher(max_bytes=CAP, trusted=site.trusted), site.url()))[1]
-
-
 async def test_a_picture_that_does_not_come_is_given_up_in_time(site: Site) -> None:
     async def dribble(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()

@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from aiohttp.abc import ResolveResult
 
 from edits.network.fetching import Fetcher
 from tests.integration.edits.sites import CAP, Names, Site, refused
@@ -64,10 +63,10 @@ async def test_a_name_that_changes_its_mind_is_looked_at_each_time(site: Site) -
     class Rebinding(Names):
         asked = 0
 
-        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
+        async def __call__(self, host: str, port: int) -> list[str]:
             self.asked += 1
             self.known[host] = ["198.51.100.1"] if self.asked == 1 else ["127.0.0.1"]
-            return await super().resolve(host, port, family)
+            return await super().__call__(host, port)
 
     names = Rebinding()
     fetcher = Fetcher(max_bytes=CAP, resolver=names, within=timedelta(seconds=60))
