@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from api.errors import CODES, MEDIA_TYPE
+from api.problem import ProblemView
 from api.schemas import bodies as schemas
 from qubico.schemas import parse_task
 from tests.integration.api.conftest import Api
@@ -66,7 +67,8 @@ def fits(schema: dict[str, Any], value: Any) -> bool:
 
 
 def _fits_model(name: str, value: Any) -> bool:
-    model: type[BaseModel] = schemas.EditFields if name == "EditForm" else getattr(schemas, name)
+    elsewhere = {"EditForm": schemas.EditFields, "ProblemView": ProblemView}
+    model: type[BaseModel] = elsewhere.get(name) or getattr(schemas, name)
     try:
         read = model.model_validate_json(json.dumps(value))
     except ValidationError:

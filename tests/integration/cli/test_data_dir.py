@@ -25,7 +25,8 @@ def test_one_data_dir_has_one_up(tmp_path):
 
 def test_the_parts_of_a_killed_up_are_waited_for(tmp_path):
     """The reaper holds the lock open until it has ended them; here a child stands for it."""
-    code = "import os; from cli import data_dir; from pathlib import Path\nwith data_dir.locked(Path('.')) as held: {}"
+    imports = "import os; from pathlib import Path; from cli.local import data_dir\n"
+    code = imports + "with data_dir.locked(Path('.')) as held: {}"
     child = "import subprocess, sys; p = subprocess.Popen(['sleep', '0.7'], pass_fds=[held]); os._exit(9)"
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code.format(child)], cwd=tmp_path, env=env, check=False)

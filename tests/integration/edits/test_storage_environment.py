@@ -13,9 +13,9 @@ from tests.parts.s3 import S3Server
 ROOT = Path(__file__).parents[3]
 PROCESS = """
 import asyncio
-from config.joined import load_for_process
-from edits.links import Links
-from edits.storage import StorageError, open_storage
+from config.local_stack import load_for_process
+from edits.storage.links import Links
+from edits.storage.store import StorageError, open_storage
 
 settings = load_for_process("worker")
 storage = open_storage(settings.storage_url, links=Links("x" * 32), public_url=settings.public_url)
