@@ -96,6 +96,8 @@ class Live:
                     self._hear(edit_id)
             except Unavailable:
                 log.info("live.lost")
+            except Exception:
+                log.exception("live.failed")
             self.listening = False
             self._wake_all()
             await asyncio.sleep(UNHEARD)

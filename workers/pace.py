@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
-from redis.exceptions import RedisError
 
 from edits.db.clock import boot_time
+from edits.db.connection import LOST
 from edits.db.repository import EditRepository
 from edits.pacing import pace
 from edits.pacing.pace import Pace
@@ -45,7 +45,7 @@ class Paces:
     async def _learn(self, steps: int) -> None:
         try:
             took = await self.repository.took(steps)
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             log.warning("pace.not_learned", cause=type(exc).__name__)
         else:
             self._paces[steps] = Pace.learned(took)

@@ -89,7 +89,7 @@ class Acceptance:
 
     async def _answer(self, told: dict[str, Any], caps: Caps) -> Answer:
         try:
-            answer: dict[str, Any] = json.loads(await self.ask("accept", lost=_unknown(), **told, **caps.arguments))
+            answer: dict[str, Any] = json.loads(await self.ask("accept", lost=unknown(), **told, **caps.arguments))
         except errors.EditsError as exc:
             return admission.no_memory() if isinstance(exc.__cause__, NoMemory) else exc
         return answer
@@ -115,7 +115,7 @@ class Acceptance:
         if outcome not in _KNOWN:
             return admission.refusal(given, caps, self.drain)
         if isinstance(there, errors.EditsError):
-            return there if outcome == "replayed" else _unknown()
+            return there if outcome == "replayed" else unknown()
         kept = there.get(given["id"])
         return Accepted(edit=kept, replayed=outcome == "replayed") if kept else LeftRedis(given["id"])
 
@@ -132,7 +132,7 @@ async def _begun() -> None:
         await asyncio.sleep(0)
 
 
-def _unknown() -> errors.AcceptUnknown:
+def unknown() -> errors.AcceptUnknown:
     return errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
 
 

@@ -6,8 +6,9 @@ Each is answered after it is kept, and judged by itself: what it shares with the
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from edits.db.acceptance import Asked, Taken
+from edits.db.acceptance import Asked, Taken, unknown
 from edits.db.admission import Caps
+from edits.errors import Unavailable
 
 Waiting = tuple[Asked, "asyncio.Future[Taken | Exception]"]
 
@@ -29,11 +30,21 @@ class Together:
     async def _take_all(self) -> None:
         while self._waiting:
             caps, waiting = self._waiting.popitem()
-            waiting = [(asked, taken) for asked, taken in waiting if not taken.done()]  # whoever asked may have gone
+            waiting = [(asked, taken) for asked, taken in waiting if not taken.done()]  # its caller may have gone
             try:
                 found: Sequence[Taken | Exception] = await self._take_in([asked for asked, _ in waiting], caps)
-            except Exception as exc:  # noqa: BLE001 - whatever it is, they wait for it
-                found = [exc] * len(waiting)
-            for (_, taken), one in zip(waiting, found, strict=True):
-                if not taken.done():
-                    taken.set_result(one)
+                _answer(waiting, found)
+            except Exception as exc:  # noqa: BLE001 - each caller gets it
+                _answer(waiting, [exc] * len(waiting))
+            except BaseException:
+                _answer(waiting, [unknown()] * len(waiting))
+                for others in self._waiting.values():
+                    _answer(others, [Unavailable("Not taken: this process ends.")] * len(others))
+                self._waiting = {}
+                raise
+
+
+def _answer(waiting: Sequence[Waiting], found: Sequence[Taken | Exception]) -> None:
+    for (_, taken), one in zip(waiting, found, strict=True):
+        if not taken.done():
+            taken.set_result(one)

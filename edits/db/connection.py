@@ -4,16 +4,18 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis, Sentinel
-from redis.asyncio.connection import BlockingConnectionPool
+from redis.asyncio.connection import BlockingConnectionPool, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import TimeoutError as TimedOut
 
 SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
 CONNECT_TIMEOUT = 1.0
-LOST: Final = (RedisError, OSError, TimeoutError, RuntimeError)
-"""How a server that is away shows. RuntimeError is uvloop's word for a connection closed while it is written to."""
+LOST: Final = (Disconnected, TimedOut, InvalidResponse, ResponseError, OSError, TimeoutError)
+"""Errors of a server that is away, or refuses the command. A wrong call of ours raises others."""
 
 
 def connect(url: str, *, socket_timeout: float | None = None, max_connections: int = 16) -> Redis:
@@ -31,7 +33,22 @@ def connect(url: str, *, socket_timeout: float | None = None, max_connections: i
     }
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
-    return Redis(connection_pool=BlockingConnectionPool.from_url(url, **options))
+    pool = BlockingConnectionPool.from_url(url, **options)
+    return Redis(connection_pool=_noticing_closed(pool))
+
+
+def _noticing_closed(pool: ConnectionPool) -> ConnectionPool:
+    """A write to a closed connection, a RuntimeError of uvloop, becomes a lost connection."""
+
+    class Noticing(pool.connection_class):  # type: ignore[misc, name-defined] # TCP, TLS, Unix socket or Sentinel's
+        async def send_packed_command(self, *command: Any, **options: Any) -> None:
+            try:
+                await super().send_packed_command(*command, **options)
+            except RuntimeError as exc:
+                raise Disconnected(str(exc)) from exc
+
+    pool.connection_class = Noticing
+    return pool
 
 
 class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
@@ -62,4 +79,5 @@ def _behind_sentinels(url: str, *, socket_timeout: float, max_connections: int) 
         driver_info=None,
         **timeouts,
     )
+    _noticing_closed(client.connection_pool)
     return client

@@ -1,6 +1,7 @@
 """Runs the Lua scripts: calls made while one pipeline is on its way go together in the next one.
 
 A call is either provably not sent (`Unsent`) or may have happened (`ReplyLost`); every script may be repeated.
+A sender that fails in any way fails the whole batch at once.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
 
 from edits.db.clock import Watch, boot_time
 from edits.db.connection import LOST
@@ -61,8 +63,12 @@ class NoMemory(ScriptRefused):
     """Redis uses all the memory it may, and this script is not one of those that run even then."""
 
 
-class TooFewReplicas(RedisError):
+class TooFewReplicas(Disconnected):
     """What was written may be gone with the primary."""
+
+
+class BatchFailed(Exception):
+    """An unexpected error, its cause, ended the batch: Redis is not to blame, and the call may have happened."""
 
 
 SCRIPTS: Final = {path.stem: compose(FOLDER, path.stem) for path in FOLDER.glob("[!_]*.lua")}
@@ -89,7 +95,7 @@ class Scripts:
         self._clock = Watch()
 
     async def run(self, name: str, /, **arguments: object) -> Any:
-        """The script's answer. Raises Unsent, ReplyLost, NotNow or ScriptRefused."""
+        """The script's answer. Raises Unsent, ReplyLost, NotNow, ScriptRefused or BatchFailed."""
         given = {key: value for key, value in arguments.items() if value is not None}
         # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
         argument = _WRITTEN(given).encode("utf-8", "replace")
@@ -102,9 +108,18 @@ class Scripts:
     async def _send_all(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            batch = [call for call in batch if not call.answer.done()]  # whoever asked may have gone
-            if batch:
-                await self._send(batch)
+            batch = [call for call in batch if not call.answer.done()]  # its caller may have gone
+            try:
+                if batch:
+                    await self._send(batch)
+            except Exception as exc:
+                log.exception("batch.failed", calls=len(batch))
+                _fail(batch, BatchFailed(f"{len(batch)} calls failed: {exc!r}"), cause=exc)
+            except BaseException as exc:
+                _fail(batch, ReplyLost(f"the sender ended ({type(exc).__name__})"))
+                _fail(self._waiting, Unsent(f"the sender ended ({type(exc).__name__})"))
+                self._waiting = []
+                raise
 
     async def _send(self, batch: list[_Call]) -> None:
         pool = self._redis.connection_pool
@@ -125,6 +140,9 @@ class Scripts:
         except LOST as exc:
             await connection.disconnect(nowait=True)
             self._again(batch, ReplyLost(f"the answer of Redis was lost ({type(exc).__name__})"))
+        except BaseException:  # replies may be left on it, which the next batch would take for its own
+            await connection.disconnect(nowait=True)
+            raise
         finally:
             with contextlib.suppress(*LOST):
                 await pool.release(connection)
@@ -232,7 +250,8 @@ def _succeed(call: _Call, answer: object) -> None:
         call.answer.set_result(answer)
 
 
-def _fail(calls: Iterable[_Call], error: ScriptError) -> None:
+def _fail(calls: Iterable[_Call], error: Exception, *, cause: Exception | None = None) -> None:
+    error.__cause__ = cause
     for call in calls:
         if not call.answer.done():
             call.answer.set_exception(ReplyLost(str(error)) if call.tries and isinstance(error, Unsent) else error)

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from edits.db import records
+from edits.db.connection import LOST
 from edits.db.repository import CALL_TIMEOUT
 from edits.db.sender import Scripts
 from edits.errors import Unavailable
@@ -86,7 +86,7 @@ class Restoring:
                     for edit_id, text in zip(some, texts, strict=True):
                         if text:
                             yield edit_id, records.read_input(str(text))
-        except (RedisError, OSError, TimeoutError) as exc:
+        except LOST as exc:
             raise Unavailable("Redis does not answer.") from exc
 
     def _key(self, *parts: str) -> str:
@@ -111,6 +111,6 @@ async def look(redis: Redis, namespace: str) -> Told:
     pipe.zrevrange(f"{namespace}:unknown", 0, -1)
     try:
         (shut, lost), awaited, unknown = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
-    except (RedisError, OSError, TimeoutError) as exc:
+    except LOST as exc:
         raise Unavailable("Redis does not answer.") from exc
     return Told(from_ms(int(shut)) if shut else None, awaited, lost == "1", tuple(unknown))
