@@ -5,6 +5,7 @@ An error's text never holds what a provider wrote: its answers carry access keys
 
 StorageError
 ├── StorageUnavailable   the place does not answer or is full: try again later
+│   └── NoETag           it answered a write without `ETag`: see writing.py
 ├── StorageRefused       the place, its keys or its rights are wrong: an operator must act, then try again
 ├── ObjectMissing        there is nothing under this key
 ├── RangeInvalid         the object has no such range of bytes
@@ -58,6 +59,10 @@ class StorageUnavailable(StorageError):
 
 class StorageRefused(StorageError):
     pass
+
+
+class NoETag(StorageUnavailable):
+    """The server answered a write with 2xx and without `ETag`."""
 
 
 class ObjectMissing(StorageError):
@@ -128,6 +133,8 @@ async def bounded(operation: str, key: str, *, within: timedelta) -> AsyncIterat
     except TimeoutError:
         raise StorageUnavailable(f"storage did not finish {operation} within {within.total_seconds():g} s") from None
     except (BaseError, OSError) as error:
+        if "MissingEtag" in str(error):
+            raise NoETag(f"storage answered {operation} without an ETag") from None
         raise _translated(error, operation=operation, key=key) from None
 
 

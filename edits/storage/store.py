@@ -1,11 +1,7 @@
-"""Where pictures and manifests are kept: one door to a folder, S3, Google or Azure.
-
-An object appears whole or not at all, every await ends in time, and only a few parts of an object are in memory.
-"""
+"""Where pictures and manifests are kept: one interface to a folder, S3, Google or Azure. Every await ends in time."""
 
 import asyncio
 import contextlib
-import hashlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +24,7 @@ from edits.storage.backends import (
     open_store,
 )
 from edits.storage.links import Links
+from edits.storage.writing import StoredObject, Writer
 
 if TYPE_CHECKING:
     from obstore import Attributes, GetOptions, GetResult, ObjectMeta
@@ -36,11 +33,6 @@ __all__ = [
     "Address", "ObjectInfo", "ObjectMissing", "OpenObject", "RangeInvalid", "Storage", "StorageError", "StorageRefused",
     "StorageUnavailable", "StoredObject", "TooLarge", "open_storage",
 ]  # fmt: skip
-
-PART_BYTES: Final = 5 * 1024 * 1024
-"""The smallest part S3 takes. What is not longer goes in one request."""
-
-PARTS_AT_ONCE: Final = 2
 
 CHUNK_BYTES: Final = 256 * 1024
 
@@ -52,13 +44,6 @@ DELETES_AT_ONCE: Final = 16
 
 LONGEST_LINK: Final = timedelta(days=7)
 """S3's own limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    key: str
-    bytes: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,35 +86,20 @@ class Storage:
         self._links = links
         self._public_url = public_url.rstrip("/")
         self._patience = patience
+        self._writer = Writer(store, patience=patience)
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
         """Replaces what is there."""
-        async with self._call("a write", key):
-            await obstore.put_async(
-                self._store,
-                key,
-                data,
-                attributes=self._attributes(content_type),
-                chunk_size=PART_BYTES,
-                max_concurrency=PARTS_AT_ONCE,
-            )
-        return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
+        return await self._writer.put(key, data, content_type=content_type)
 
     async def put_stream(
         self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int
     ) -> StoredObject:
         """Replaces what is there once the stream has ended well. Raises TooLarge past `max_bytes`.
 
-        What `chunks` raises comes through as it is. After any error the key holds what it held before.
+        Errors of `chunks` are raised unchanged. After any error the key holds what it held before.
         """
-        layout.checked(key)
-        measured = _Measured(chunks, max_bytes=max_bytes, key=key)
-        first = await measured.first(PART_BYTES)
-        if measured.ended:
-            await self.put(key, first, content_type=content_type)
-        else:
-            await self._put_parts(key, first, measured, content_type=content_type)
-        return StoredObject(key, measured.bytes, measured.sha256)
+        return await self._writer.put_stream(key, chunks, content_type=content_type, max_bytes=max_bytes)
 
     async def get(self, key: str, *, max_bytes: int = 64 * 1024 * 1024) -> bytes:
         """The whole object; raises ObjectMissing, or TooLarge before it reads past `max_bytes`."""
@@ -153,7 +123,7 @@ class Storage:
 
     async def head(self, key: str) -> ObjectInfo | None:
         try:
-            async with self._call("a look", key):
+            async with self._call("a look-up", key):
                 result = await obstore.get_async(self._store, key, options={"head": True})
         except ObjectMissing:
             return None
@@ -216,29 +186,6 @@ class Storage:
             async with self._call("a delete", key):
                 await obstore.delete_async(self._store, key)
 
-    async def _put_parts(self, key: str, first: bytes, rest: AsyncIterator[bytes], *, content_type: str) -> None:
-        writer = obstore.open_writer_async(
-            self._store,
-            layout.checked(key),
-            attributes=self._attributes(content_type),
-            buffer_size=PART_BYTES,
-            max_concurrency=PARTS_AT_ONCE,
-        )
-        try:
-            async with self._call("a write", key):
-                await writer.write(first)
-            async for chunk in rest:
-                async with self._call("a write", key):
-                    await writer.write(chunk)
-            async with self._call("a write", key):
-                await writer.close()
-        except BaseException as error:
-            # Told of an error, the writer throws its parts away; where it cannot, they stay hidden under no key.
-            with contextlib.suppress(StorageError):
-                async with self._call("a write", key):
-                    await writer.__aexit__(type(error), error, None)
-            raise
-
     async def _chunks(self, key: str, result: "GetResult") -> AsyncIterator[bytes]:
         stream = result.stream(min_chunk_size=CHUNK_BYTES)
         while True:
@@ -251,47 +198,6 @@ class Storage:
     def _call(self, operation: str, key: str) -> contextlib.AbstractAsyncContextManager[None]:
         return bounded(operation, layout.checked(key), within=self._patience)
 
-    def _attributes(self, content_type: str) -> "Attributes | None":
-        return None if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
-
     def _info(self, key: str, meta: "ObjectMeta", attributes: "Attributes") -> ObjectInfo:
         content_type = attributes.get("Content-Type") or layout.content_type(key)
         return ObjectInfo(key, meta["size"], meta["e_tag"], content_type, meta["last_modified"])
-
-
-class _Measured:
-    """A stream counted and hashed as it is read; raises TooLarge as soon as it is."""
-
-    def __init__(self, chunks: AsyncIterator[bytes], *, max_bytes: int, key: str) -> None:
-        self._chunks = chunks
-        self._max_bytes = max_bytes
-        self._key = key
-        self._hash = hashlib.sha256()
-        self.bytes = 0
-        self.ended = False
-
-    @property
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-    async def first(self, size: int) -> bytes:
-        """At least `size` bytes, or all there are: then `ended` is true."""
-        start = bytearray()
-        while len(start) < size and not self.ended:
-            start += await anext(self, b"")
-        return bytes(start)
-
-    def __aiter__(self) -> "_Measured":
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            self.ended = True
-            raise
-        self.bytes += len(chunk)
-        if self.bytes > self._max_bytes:
-            raise TooLarge(f"{self._key} has more than {self._max_bytes} bytes")
-        self._hash.update(chunk)
-        return chunk

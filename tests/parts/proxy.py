@@ -22,6 +22,8 @@ class Proxy:
         self._forwarding = asyncio.Event()
         self.flow()
         self.before_forwarding: Callable[[bytes], None] | None = None
+        self.rewrite: Callable[[bytes], bytes] | None = None
+        """What becomes of each piece of a reply."""
         self.lost = 0
         self.connections = 0
         self._target = target
@@ -131,7 +133,7 @@ class Proxy:
                     self.lost += 1
                     _reset(writer)
                     return
-                writer.write(data)
+                writer.write(data if self.rewrite is None else self.rewrite(data))
                 await writer.drain()
 
 
