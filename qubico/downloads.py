@@ -1,4 +1,4 @@
-"""Fetch a result: only from listed hosts at every hop, without the API key, streamed, never more than the cap."""
+"""Fetches a result: only from listed hosts at every hop, without the API key, streamed, never more than the cap."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
@@ -8,6 +8,7 @@ from typing import cast
 
 import httpx
 
+from qubico.encodings import declared, decoded
 from qubico.errors import ResultGone, ResultHostRefused, ResultTooLarge, Unavailable, transport_trouble
 from qubico.transport import Wire, closed
 
@@ -17,6 +18,7 @@ _PASSING = frozenset({408, 425, 429})
 _PORTS = {"https": 443, "http": 80}
 _HEADERS = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
 _NO_ADDRESS = "the address of the result, or one it redirects to, is not an address"
+_MOST_HEADER_BYTES = 64 * 1024
 _HTML = (b"<!doctype", b"<html", b"<head", b"<body")
 
 
@@ -101,11 +103,17 @@ def _parsed(address: str, *, base: httpx.URL | None = None) -> httpx.URL:
 
 def _length(response: httpx.Response) -> int | None:
     value = response.headers.get("content-length", "")
-    encoded = response.headers.get("content-encoding", "identity") != "identity"
-    return int(value) if value.isascii() and value.isdigit() and not encoded else None
+    return int(value) if value.isascii() and value.isdigit() and not _encodings(response) else None
+
+
+def _encodings(response: httpx.Response) -> list[str]:
+    with transport_trouble(Unavailable):
+        return declared(response.headers.get("content-encoding", ""))
 
 
 def _check_head(response: httpx.Response, *, length: int | None, max_bytes: int) -> None:
+    if sum(len(name) + len(value) + 4 for name, value in response.headers.raw) > _MOST_HEADER_BYTES:
+        raise Unavailable(f"the file host answered with more than {_MOST_HEADER_BYTES // 1024} KiB of headers")
     status, kind = response.status_code, response.headers.get("content-type", "").casefold()
     if status == 204 or (400 <= status < 500 and status not in _PASSING):
         raise ResultGone(f"the file host answered {status}")
@@ -127,8 +135,10 @@ def _check_start(first: bytes) -> None:
 async def _chunks(
     response: httpx.Response, *, length: int | None, max_bytes: int, deadline: float
 ) -> AsyncGenerator[bytes]:
-    read = 0
-    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as source:  # typed as an iterator only
+    read, source = 0, cast("AsyncGenerator[bytes]", response.aiter_raw())  # typed as an iterator only
+    if encodings := _encodings(response):
+        source = decoded(_capped(source, max_bytes), encodings)
+    async with aclosing(source):
         while True:
             with transport_trouble(Unavailable):
                 async with asyncio.timeout_at(deadline):
@@ -141,6 +151,16 @@ async def _chunks(
             yield chunk
     if length is not None and read != length:
         raise Unavailable(f"the file broke off after {read} of {length} bytes")
+
+
+async def _capped(chunks: AsyncGenerator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
+    read = 0
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            read += len(chunk)
+            if read > max_bytes:
+                raise ResultTooLarge(f"the file has more than the {max_bytes} bytes that are allowed")
+            yield chunk
 
 
 async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

@@ -31,6 +31,10 @@ _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection
 _CHUNK_BYTES = 64 * 1024  # of an answer at most, read at once: each chunk passes through half a dozen hands
 _LONGEST_CONNECT = 5.0
 
+# aiohttp's defaults, 8 kB and 128 headers, refuse answers that browsers accept.
+_MOST_HEADERS = 256
+_LONGEST_HEADER = 64 * 1024
+
 _NOTHING = httpx.ByteStream(b"")
 
 _Gate = tuple[Callable[[], bool], Callable[[], Awaitable[None]]]
@@ -106,31 +110,48 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
         self._ssl = httpx.create_ssl_context()
         self._plain: aiohttp.ClientSession | None = None
         self._asking: aiohttp.ClientSession | None = None
+        self._tolerant: httpx.AsyncHTTPTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         body = await request.aread()
-        session = self._session(gated=bool(body))
-        with map_aiohttp_exceptions():
-            answer = await session.request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                headers=_headers(tuple(request.headers.raw)),
-                data=body or None,
-                allow_redirects=False,
-                timeout=_limits(**request.extensions.get("timeout", {})),
-            )
-            stream: httpx.AsyncByteStream
-            if _is_short(answer):
-                stream = Whole(await answer.read())
-            else:
-                stream = AiohttpResponseStream(answer)
-                stream.CHUNK_SIZE = _CHUNK_BYTES
+        try:
+            with map_aiohttp_exceptions():
+                return await self._answer(request, body)
+        except aiohttp.ClientResponseError:  # its parser refuses the head
+            if body:
+                raise
+        return await self._read_again(request)
+
+    async def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
+        answer = await self._session(gated=bool(body)).request(
+            request.method,
+            URL(str(request.url), encoded=True),
+            headers=_headers(tuple(request.headers.raw)),
+            data=body or None,
+            allow_redirects=False,
+            timeout=_limits(**request.extensions.get("timeout", {})),
+        )
+        stream: httpx.AsyncByteStream
+        if _is_short(answer):
+            stream = Whole(await answer.read())
+        else:
+            stream = AiohttpResponseStream(answer)
+            stream.CHUNK_SIZE = _CHUNK_BYTES
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=stream, request=request)
+
+    async def _read_again(self, request: httpx.Request) -> httpx.Response:
+        """A GET whose answer aiohttp's parser refuses, read by h11: it accepts the same `Content-Length` twice."""
+        if self._tolerant is None:
+            none_kept = httpx.Limits(max_keepalive_connections=0)
+            self._tolerant = httpx.AsyncHTTPTransport(verify=self._ssl, trust_env=False, limits=none_kept)
+        return await self._tolerant.handle_async_request(request)
 
     async def aclose(self) -> None:
         for session in (self._asking, self._plain):
             if session is not None:
                 await session.close()
+        if self._tolerant is not None:
+            await self._tolerant.aclose()
 
     def _session(self, *, gated: bool) -> aiohttp.ClientSession:
         """Both use the same connections. Only where a body is sent is anything to be held back, and asking costs."""
@@ -154,6 +175,9 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
                     connector_owner=not traces,
                     cookie_jar=aiohttp.DummyCookieJar(),
                     auto_decompress=False,
+                    max_line_size=_LONGEST_HEADER,
+                    max_field_size=_LONGEST_HEADER,
+                    max_headers=_MOST_HEADERS,
                     response_class=_Response,
                     trace_configs=traces,
                 )

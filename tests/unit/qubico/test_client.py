@@ -134,7 +134,9 @@ async def test_a_gate_that_is_shut_is_asked_whatever_the_transport():
 async def test_no_address_is_logged(caplog):
     caplog.set_level(logging.INFO)
     async with (
-        client_over(lambda _request: httpx.Response(200, content=b"x"), result_hosts=["img.theapi.app"]) as client,
+        client_over(
+            lambda _request: httpx.Response(200, stream=httpx.ByteStream(b"x")), result_hosts=["img.theapi.app"]
+        ) as client,
         client.download("https://img.theapi.app/temp/secret.png", max_bytes=10) as file,
     ):
         assert [chunk async for chunk in file.chunks] == [b"x"]
