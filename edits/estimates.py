@@ -7,6 +7,7 @@ from typing import Any, Final
 from edits import errors, fairness
 from edits.db import clock
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority, Wait
 from edits.stats import BUCKETS
@@ -55,14 +56,14 @@ async def _estimate(repository: EditRepository, tenant: str, priority: Priority,
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
     pipe.time()
-    pipe.mget(f"{ns}:clock", f"{ns}:tick")
-    pipe.hgetall(f"{ns}:stats")
-    pipe.hgetall(f"{ns}:ceilings")
-    pipe.hget(f"{ns}:gate", "blocked")
-    pipe.zcard(f"{ns}:tenants")
+    pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns))
+    pipe.hgetall(Key.STATS.of(ns))
+    pipe.hgetall(Key.CEILINGS.of(ns))
+    pipe.hget(Key.GATE.of(ns), "blocked")
+    pipe.zcard(Key.TENANTS.of(ns))
     server, kept, stats, shared, blocked, tenants = await pipe.execute()
     arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
-    before = await repository.redis.zcount(f"{ns}:q:{tenant}", "-inf", arrival)
+    before = await repository.redis.zcount(Key.QUEUE.of(ns, tenant), "-inf", arrival)
     counters = {name: int(value) for name, value in stats.items()}
     per_second = _per_second(counters, _lowest(own, shared))
     eta = None if blocked or per_second is None else _eta(counters, before * max(1, tenants) / per_second)

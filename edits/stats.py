@@ -16,6 +16,7 @@ from edits.db import clock, workers
 from edits.db.admission import Admission
 from edits.db.circuits import OPERATIONS
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.records import FORMAT
 from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority
@@ -58,20 +59,20 @@ async def render(repository: EditRepository, *, scope: str | None, admission: Ad
 async def _read(repository: EditRepository) -> dict[str, Any]:
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
-    pipe.hgetall(f"{ns}:stats")
+    pipe.hgetall(Key.STATS.of(ns))
     for place in ("submit", "adopt", "poll", "store"):
-        pipe.zcard(f"{ns}:due:{place}")
-    pipe.zcard(f"{ns}:abandoned")
-    pipe.zrange(f"{ns}:tenants", 0, -1)
+        pipe.zcard(Key.DUE.of(ns, place))
+    pipe.zcard(Key.ABANDONED.of(ns))
+    pipe.zrange(Key.TENANTS.of(ns), 0, -1)
     workers.ask(pipe, ns)
     for operation in OPERATIONS:
-        pipe.hget(f"{ns}:limit:{operation}", "half")
-    pipe.exists(f"{ns}:doubt")
-    pipe.zcard(f"{ns}:unknown")
-    pipe.hgetall(f"{ns}:ceilings")
-    pipe.hgetall(f"{ns}:gate")
+        pipe.hget(Key.LIMIT.of(ns, operation), "half")
+    pipe.exists(Key.DOUBT.of(ns))
+    pipe.zcard(Key.UNKNOWN.of(ns))
+    pipe.hgetall(Key.CEILINGS.of(ns))
+    pipe.hgetall(Key.GATE.of(ns))
     pipe.time()
-    pipe.mget(f"{ns}:clock", f"{ns}:tick", f"{ns}:queued")
+    pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns), Key.QUEUED.of(ns))
     try:
         answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
         oldest = await asyncio.wait_for(_oldest(repository, answers[6]), CALL_TIMEOUT)
@@ -102,13 +103,13 @@ async def _oldest(repository: EditRepository, tenants: list[str]) -> int | None:
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
     for tenant in tenants:
-        pipe.zrange(f"{ns}:q:{tenant}", 0, LOOKED_THROUGH // len(tenants))
+        pipe.zrange(Key.QUEUE.of(ns, tenant), 0, LOOKED_THROUGH // len(tenants))
     lines = await pipe.execute() if tenants else []
     candidates = {line[0] for line in lines if line} | {
         edit_id for line in lines for edit_id in heapq.nsmallest(3, line)
     }
     for edit_id in candidates:
-        pipe.hmget(f"{ns}:e:{edit_id}", "qa", "pr")
+        pipe.hmget(Key.RECORD.of(ns, edit_id), "qa", "pr")
     rows = await pipe.execute() if candidates else []
     return min((int(at) - fairness.arrival_shift(Priority(priority)) for at, priority in rows if at), default=None)
 

@@ -18,6 +18,7 @@ from edits.db import checks
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.schedule import HEARTBEAT, Link
 from edits.db.sender import ScriptError
 from edits.errors import RedisUnfit, Unavailable
@@ -216,7 +217,7 @@ class Engine:
 
     async def _listen(self, clients: Clients) -> None:
         """Wake-ups are only hints, lost while the connection is: after each (re)subscription everybody looks."""
-        everybody = f"{self.settings.namespace}:wake"
+        everybody = Key.WAKE.of(self.settings.namespace)
         while True:
             try:
                 async with clients.repository.redis.pubsub(ignore_subscribe_messages=True) as listener:

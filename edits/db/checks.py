@@ -15,6 +15,7 @@ from redis.exceptions import AuthenticationError, ResponseError
 
 from edits.db import clock, kinds
 from edits.db.connection import LOST, connect
+from edits.db.keys import Key
 from edits.db.kinds import Foreign
 from edits.db.repository import CALL_TIMEOUT
 from edits.db.workers import Crew, ask, crew_of
@@ -152,7 +153,7 @@ async def _look(redis: Redis) -> RedisState:
 async def _crew(redis: Redis, namespace: str) -> Crew:
     pipe = redis.pipeline(transaction=False)
     pipe.time()
-    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
+    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
     ask(pipe, namespace)
     server, kept, *told = await pipe.execute()
     return crew_of(told, now=clock.reckon(server, *kept))

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from edits import errors
 from edits.db import records
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.sender import ScriptError, Scripts
 from edits.models import Frozen, Wait, from_ms
 
@@ -43,7 +44,7 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
     """Operations that do not work now. Raises Unavailable."""
     pipe = redis.pipeline(transaction=False)
     for name in OPERATIONS:
-        pipe.hmget(f"{namespace}:limit:{name}", "half", "down", "until", "cause")
+        pipe.hmget(Key.LIMIT.of(namespace, name), "half", "down", "until", "cause")
     try:
         states = await pipe.execute()
     except LOST as exc:

@@ -35,7 +35,7 @@ def boot_time() -> float:
 
 
 def reckon(server: Sequence[int], ahead: str | None, tick: str | None) -> int:
-    """The scripts' NOW in ms, from the server's TIME, {ns}:clock and {ns}:tick."""
+    """The scripts' NOW in ms, from the server's TIME, Key.CLOCK and Key.TICK."""
     seconds, microseconds = server
     raw = seconds * 1000 + microseconds // 1000
     seen, stepped = (int(part) for part in tick.split()) if tick else (raw, 0)

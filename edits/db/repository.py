@@ -1,41 +1,4 @@
-"""Keeps edits in Redis. Every change is one call of one script (`scripts/*.lua`); this is the map of all keys.
-
-{ns} is `RETOUCH_NAMESPACE`; `kinds.py` can tell these keys from those of other programs.
-What has no expiry is removed with its edit, or holds one small value a name.
-
-{ns}:e:{id}            hash: the record (fields in records.py)
-{ns}:i:{id}            JSON: what was asked, never changed
-{ns}:x:{id}            hash: texts over 64 bytes, only while they are needed
-{ns}:t:{id}            the timeline: one JSON line [event, ms, wait that ended, data] each
-{ns}:q:{tenant}        zset: queued edits by arrival          {ns}:tenants, :vtime, :weights   stride scheduling
-{ns}:queued            how many edits wait in all queues
-{ns}:expiring          zset: queued edits that have an `expires_in`, by its end
-{ns}:due:{step}        zset: edits by the time someone must look at them: submit, adopt, poll, store, manifest
-{ns}:abandoned         zset: tasks we bought and no longer wait for
-{ns}:retention         zset: ended edits by their end, or later where something keeps them; then they leave (evict.lua)
-{ns}:index:{tenant}    zset: edits that are here, by id (it sorts by time)   {ns}:ext:{tenant}:{external_id}  likewise
-{ns}:idem:{tenant}:{key}   JSON: edit and fingerprint of an idempotency key, expires once its edit has ended
-{ns}:task:{task_id}    the edit a task serves
-{ns}:took:{steps}      list: what the latest tasks took, the latest first (completed.lua)
-{ns}:purge             hash: who deletes old objects, at which day he is, when the next round begins (purge.lua)
-{ns}:claim:{nonce}     the answer of a claim, 30 s
-{ns}:limit:{name}, :gate, :ceilings   limits and circuits (_limits.lua), the account's gate, the ceilings that hold
-{ns}:pauses:{operation}    list: its last outages, "from to wait" each (ms)
-{ns}:beat:{process}    the last heartbeat whose counts were added, a day
-{ns}:served            zset: the servers that these data had, by the number each gave out last (_served.lua)
-{ns}:doubt, :awaited, :fresh:{tenant}   only while the data may lack something: what, who must speak, what is bought
-{ns}:unknown           zset: "task edit" of paid tasks whose edits are not here, as Redis was set back; the last 1000
-{ns}:live              zset: worker processes by when their heartbeat runs out
-{ns}:crew              hash: what each of them said last: steps, ceilings, the chains it runs (_crew.lua)
-{ns}:live:{step}, :wanted   the same as an older release reads and says it, only while a process of it lives
-{ns}:chain:{step}      hash: number and time-out of the chain in each slot, `on`: how many processes live for the step
-{ns}:idle:{step}       zset: sleeping chains
-{ns}:mark              written before waiting for replicas
-{ns}:lags              zset: what readings of the provider's history in the last hour said about its lag (scanned.lua)
-{ns}:stats             hash: counters                          {ns}:clock   ms added to the server's time, by tests
-{ns}:tick              when somebody looked at the server's clock last, and ms by which its jumps are undone (tick.lua)
-channels: {ns}:wake, and {ns}:wake:{process} for that one alone (a step has work), {ns}:ended (an edit's id)
-"""
+"""Edits in Redis for those who ask: accept, read, list, cancel, retry. Every change is one call of one script."""
 
 import asyncio
 import json
@@ -50,6 +13,7 @@ from edits.db.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRe
 from edits.db.admission import Caps
 from edits.db.coalescing import Together
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.sender import NewerRecord, ReplyLost, ScriptError, Scripts
 from edits.models import Edit, Priority, TimelineEvent, Wait, from_ms
 from edits.pacing.pace import Took
@@ -104,7 +68,7 @@ class EditRepository:
     async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
         try:
-            asked = self.redis.get(f"{self.namespace}:idem:{tenant}:{idempotency.key}")
+            asked = self.redis.get(Key.IDEMPOTENCY.of(self.namespace, tenant, idempotency.key))
             kept = await asyncio.wait_for(asked, CALL_TIMEOUT)
         except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
@@ -160,7 +124,7 @@ class EditRepository:
 
     async def took(self, steps: int) -> list[Took]:
         """What the latest tasks of so many steps took, the latest first. Raises RedisError."""
-        lines: list[str] = await self.redis.lrange(f"{self.namespace}:took:{steps}", 0, -1)  # type: ignore[assignment] # redis-py's own
+        lines: list[str] = await self.redis.lrange(Key.TOOK.of(self.namespace, steps), 0, -1)  # type: ignore[assignment] # redis-py's own
         return records.read_took(lines)
 
     async def gate(self) -> circuits.Gate:
@@ -179,7 +143,7 @@ class EditRepository:
         """Ids of edits as they end, after one "" that says that listening has begun. Raises Unavailable."""
         try:
             async with self.redis.pubsub(ignore_subscribe_messages=True) as listener:
-                await listener.subscribe(f"{self.namespace}:ended")
+                await listener.subscribe(Key.ENDED.of(self.namespace))
                 yield ""
                 while True:
                     message = await listener.get_message(timeout=5)

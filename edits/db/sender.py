@@ -22,6 +22,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, Res
 
 from edits.db.clock import Watch, boot_time
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.loader import Script, compose
 
 log = structlog.get_logger()
@@ -199,7 +200,7 @@ class Scripts:
 
         WAIT looks at the connection's own last write, and a repeated call may have written over another one.
         """
-        mark = ("SET", f"{self._namespace}:mark", "")
+        mark = ("SET", Key.MARK.of(self._namespace), "")
         wait = ("WAIT", str(self._replicas), str(REPLICATED_WITHIN))
         await connection.send_packed_command(connection.pack_commands([mark, wait]), check_health=False)
         await connection.read_response()

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from redis.asyncio.client import Pipeline
 
+from edits.db.keys import Key
 from edits.models import Step
 
 ASKED: Final = 3 + 2 * len(Step)
@@ -27,12 +28,12 @@ class Crew:
 
 
 def ask(pipe: Pipeline, namespace: str) -> None:
-    pipe.zrange(f"{namespace}:live", 0, -1, withscores=True)
-    pipe.hgetall(f"{namespace}:crew")
-    pipe.hgetall(f"{namespace}:wanted")
+    pipe.zrange(Key.LIVE.of(namespace), 0, -1, withscores=True)
+    pipe.hgetall(Key.CREW.of(namespace))
+    pipe.hgetall(Key.WANTED.of(namespace))
     for step in Step:
-        pipe.zrange(f"{namespace}:live:{step}", 0, -1, withscores=True)
-        pipe.hgetall(f"{namespace}:chain:{step}")
+        pipe.zrange(Key.LIVE.of(namespace, step), 0, -1, withscores=True)
+        pipe.hgetall(Key.CHAIN.of(namespace, step))
 
 
 def crew_of(answers: Sequence[Any], *, now: int) -> Crew:

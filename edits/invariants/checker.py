@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from config.settings import Settings
 from edits.db import kinds
 from edits.db.circuits import OPERATIONS
+from edits.db.keys import Key
 from edits.db.schedule import IDLE, NEEDS
 from edits.invariants import facts as reading
 from edits.invariants import members, objects, rules, sums
@@ -117,10 +118,10 @@ class _Checker:
     async def prepare(self) -> None:
         pipe = self.redis.pipeline(transaction=False)
         for name in reading.DUE_SETS:
-            pipe.zcard(f"{self.ns}:due:{name}")
-        pipe.hget(f"{self.ns}:ceilings", "max_in_flight")
+            pipe.zcard(Key.DUE.of(self.ns, name))
+        pipe.hget(Key.CEILINGS.of(self.ns), "max_in_flight")
         for operation in OPERATIONS:
-            pipe.hget(f"{self.ns}:limit:{operation}", "until")
+            pipe.hget(Key.LIMIT.of(self.ns, operation), "until")
         told = await pipe.execute()
         sizes = dict(zip(reading.DUE_SETS, told, strict=False))
         ceiling, *closed = told[len(sizes) :]
@@ -146,13 +147,13 @@ class _Checker:
     async def walk(self) -> None:
         self.report.figures |= dict.fromkeys(("edits", "tasks_bought", "edits_submitted", "rebuys"), 0)
         async for names in members.names(self.redis, self.ns):
-            edits = [name[2:] for name in names if name.startswith("e:")]
+            edits = [name[2:] for name in names if name.startswith(f"{Key.RECORD}:")]
             for some in _batches(edits, reading.AT_ONCE):
                 await self._edits(some)
             kept = [(name, "") for name in names if name.partition(":")[0] in members.KEPT_BY_NAME]
             await self._members(kept)
             for name in names:
-                if name.partition(":")[0] in members.SETS_OF_EDITS or name == "abandoned":
+                if name.partition(":")[0] in members.SETS_OF_EDITS or name == Key.ABANDONED:
                     async for found in members.members(self.redis, self.ns, name):
                         await self._members([(name, member) for member in found])
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from edits.db import clock, records
+from edits.db.keys import Key
 
 AT_ONCE: Final = 25
 """Edits a transaction."""
@@ -78,7 +79,7 @@ async def moment(redis: Redis, namespace: str) -> int:
     """Milliseconds, by the clock of the scripts."""
     pipe = redis.pipeline(transaction=False)
     pipe.time()
-    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
+    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
     server, kept = await pipe.execute()
     return clock.reckon(server, *kept)
 
@@ -104,9 +105,9 @@ async def _names(redis: Redis, namespace: str, ids: Sequence[str]) -> dict[str, 
         return {}
     pipe = redis.pipeline(transaction=False)
     for edit_id in ids:
-        pipe.hgetall(f"{namespace}:e:{edit_id}")
-        pipe.hgetall(f"{namespace}:x:{edit_id}")
-        pipe.get(f"{namespace}:i:{edit_id}")
+        pipe.hgetall(Key.RECORD.of(namespace, edit_id))
+        pipe.hgetall(Key.TEXTS.of(namespace, edit_id))
+        pipe.get(Key.INPUT.of(namespace, edit_id))
     rows = iter(await pipe.execute())
     told = {edit_id: tuple(islice(rows, 3)) for edit_id in ids}
     return {edit_id: _Names.of(*row) for edit_id, row in told.items() if row[0]}
@@ -115,7 +116,7 @@ async def _names(redis: Redis, namespace: str, ids: Sequence[str]) -> dict[str, 
 async def _at_one_moment(redis: Redis, namespace: str, names: dict[str, _Names]) -> list[Facts]:
     pipe = redis.pipeline(transaction=True)
     pipe.time()
-    pipe.mget(f"{namespace}:clock", f"{namespace}:tick")
+    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
     for edit_id, known in names.items():
         _ask(pipe, namespace, edit_id, known)
     server, kept, *answers = await pipe.execute()
@@ -128,31 +129,31 @@ async def _at_one_moment(redis: Redis, namespace: str, names: dict[str, _Names])
 def _places(namespace: str, edit_id: str, known: _Names) -> dict[str, tuple[str, str]]:
     """Place → (key, member)."""
     places = {
-        "queue": (f"{namespace}:q:{known.tenant}", edit_id),
-        "tenants": (f"{namespace}:tenants", known.tenant),
-        "index": (f"{namespace}:index:{known.tenant}", edit_id),
-        **{name: (f"{namespace}:due:{name}", edit_id) for name in DUE_SETS},
-        **{name: (f"{namespace}:{name}", edit_id) for name in ("retention", "expiring")},
+        "queue": (Key.QUEUE.of(namespace, known.tenant), edit_id),
+        "tenants": (Key.TENANTS.of(namespace), known.tenant),
+        "index": (Key.INDEX.of(namespace, known.tenant), edit_id),
+        **{name: (Key.DUE.of(namespace, name), edit_id) for name in DUE_SETS},
+        **{key.value: (key.of(namespace), edit_id) for key in (Key.RETENTION, Key.EXPIRING)},
     }
     if known.external_id is not None:
-        places["ext"] = (f"{namespace}:ext:{known.tenant}:{known.external_id}", edit_id)
+        places["ext"] = (Key.EXTERNAL_ID.of(namespace, known.tenant, known.external_id), edit_id)
     return places
 
 
 def _ask(pipe: Any, namespace: str, edit_id: str, known: _Names) -> None:
     """The commands whose answers `_told` takes, in its order."""
-    pipe.hgetall(f"{namespace}:e:{edit_id}")
-    pipe.hgetall(f"{namespace}:x:{edit_id}")
-    pipe.get(f"{namespace}:i:{edit_id}")
-    pipe.get(f"{namespace}:t:{edit_id}")
+    pipe.hgetall(Key.RECORD.of(namespace, edit_id))
+    pipe.hgetall(Key.TEXTS.of(namespace, edit_id))
+    pipe.get(Key.INPUT.of(namespace, edit_id))
+    pipe.get(Key.TIMELINE.of(namespace, edit_id))
     for key, member in _places(namespace, edit_id, known).values():
         pipe.zscore(key, member)
     if known.idem is not None:
-        pipe.get(f"{namespace}:idem:{known.tenant}:{known.idem}")
-        pipe.pttl(f"{namespace}:idem:{known.tenant}:{known.idem}")
+        pipe.get(Key.IDEMPOTENCY.of(namespace, known.tenant, known.idem))
+        pipe.pttl(Key.IDEMPOTENCY.of(namespace, known.tenant, known.idem))
     for task in known.tasks:
-        pipe.get(f"{namespace}:task:{task}")
-        pipe.zscore(f"{namespace}:abandoned", task)
+        pipe.get(Key.TASK.of(namespace, task))
+        pipe.zscore(Key.ABANDONED.of(namespace), task)
 
 
 def _told(edit_id: str, known: _Names, rows: Any, now: int) -> Facts:

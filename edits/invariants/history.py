@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from redis.asyncio import Redis
 
 from edits.attempts import Attempt
+from edits.db.keys import Key
 from edits.invariants import facts
 from edits.invariants.facts import Facts
 from edits.models import FINAL, ErrorKind
@@ -154,6 +155,6 @@ class PastRules:
         names = iter(task_ids)
         owners: dict[str, str | None] = {}
         while some := list(islice(names, 200)):
-            kept: list[Any] = await self.redis.mget([f"{self.namespace}:task:{task}" for task in some])
+            kept: list[Any] = await self.redis.mget([Key.TASK.of(self.namespace, task) for task in some])
             owners |= dict(zip(some, kept, strict=True))
         return owners

@@ -7,12 +7,13 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
+from edits.db.keys import Key
 from edits.invariants.facts import external_id, tasks_of
 from edits.models import FINAL
 
-SETS_OF_EDITS: Final = frozenset({"q", "due", "retention", "expiring", "index", "ext"})
-PARTS: Final = frozenset({"i", "x", "t"})
-KEPT_BY_NAME: Final = PARTS | {"task", "idem"}
+SETS_OF_EDITS: Final = frozenset({Key.QUEUE, Key.DUE, Key.RETENTION, Key.EXPIRING, Key.INDEX, Key.EXTERNAL_ID})
+PARTS: Final = frozenset({Key.INPUT, Key.TEXTS, Key.TIMELINE})
+KEPT_BY_NAME: Final = PARTS | {Key.TASK, Key.IDEMPOTENCY}
 PAGE: Final = 500  # SCAN and ZSCAN: so many at a time are some hundred microseconds of Redis
 HORIZON: Final = 3600 * 1000
 
@@ -57,9 +58,8 @@ def rule_of(place: str) -> str | None:
     kind = place.partition(":")[0]
     if kind in SETS_OF_EDITS:
         return "members"
-    return {"abandoned": "tasks", "task": "tasks", "idem": "idempotency"}.get(
-        kind, "orphans" if kind in PARTS else None
-    )
+    rules: dict[str, str] = {Key.ABANDONED: "tasks", Key.TASK: "tasks", Key.IDEMPOTENCY: "idempotency"}
+    return rules.get(kind, "orphans" if kind in PARTS else None)
 
 
 class _Named(NamedTuple):
@@ -102,9 +102,9 @@ def _ask(pipe: Any, namespace: str, place: str, member: str, owner: str) -> None
         pipe.zscore(f"{namespace}:{place}", member)
     else:
         pipe.pttl(f"{namespace}:{place}")
-    pipe.hgetall(f"{namespace}:e:{owner}")
-    pipe.hgetall(f"{namespace}:x:{owner}")
-    pipe.get(f"{namespace}:i:{owner}")
+    pipe.hgetall(Key.RECORD.of(namespace, owner))
+    pipe.hgetall(Key.TEXTS.of(namespace, owner))
+    pipe.get(Key.INPUT.of(namespace, owner))
 
 
 async def _owners(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[str]:
@@ -119,9 +119,9 @@ async def _owners(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]
 
 
 def _key_of_owner(place: str, member: str) -> str:
-    if place == "abandoned":
-        return f"task:{member}"
-    return place if place.startswith(("task:", "idem:")) else ""
+    if place == Key.ABANDONED:
+        return f"{Key.TASK}:{member}"
+    return place if place.partition(":")[0] in {Key.TASK, Key.IDEMPOTENCY} else ""
 
 
 def _owner(kept: str | None) -> str:
@@ -135,12 +135,12 @@ def _owner(kept: str | None) -> str:
 
 def _wrong(one: _Named) -> Iterator[str]:
     kind, _, rest = one.place.partition(":")
-    if kind == "idem":
+    if kind == Key.IDEMPOTENCY:
         if not one.owner:
             yield "it says of no edit"
         elif not one.e and one.there == -1:
             yield f"it stands for {one.owner}, which is not here, and never ends"
-    elif kind in {"task", "abandoned"}:
+    elif kind in {Key.TASK, Key.ABANDONED}:
         task = one.member or rest
         if not one.e:
             yield f"its edit {one.owner or '(none)'} is not here"
@@ -156,15 +156,15 @@ def _agrees(kind: str, rest: str, one: _Named) -> bool:
     e = one.e
     tenant, _, wanted = rest.partition(":")
     match kind:
-        case "q":
+        case Key.QUEUE:
             return e.get("pl") == "queue" and e.get("tn") == rest
-        case "due":
+        case Key.DUE:
             return e.get("st") in FINAL if rest == "manifest" else e.get("pl") == rest
-        case "retention":
+        case Key.RETENTION:
             return e.get("pl") == "final"
-        case "expiring":
+        case Key.EXPIRING:
             return e.get("pl") == "queue"
-        case "index":
+        case Key.INDEX:
             return e.get("tn") == rest
         case _:
             return e.get("tn") == tenant and external_id(one.text) == wanted

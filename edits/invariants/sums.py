@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
+from edits.db.keys import Key
 from edits.invariants import members
 
 
@@ -14,13 +15,13 @@ async def taken(redis: Redis, ns: str, *, enough: int) -> int:
     """
     pipe = redis.pipeline(transaction=True)
     for name in ("submit", "adopt", "poll"):
-        pipe.zrange(f"{ns}:due:{name}", 0, enough + 1000)
+        pipe.zrange(Key.DUE.of(ns, name), 0, enough + 1000)
     found = [edit_id for ids in await pipe.execute() for edit_id in ids]
     if len(found) <= enough:
         return len(found)
     pipe = redis.pipeline(transaction=False)
     for edit_id in found:
-        pipe.hget(f"{ns}:e:{edit_id}", "hv")
+        pipe.hget(Key.RECORD.of(ns, edit_id), "hv")
     return sum(told != "1" for told in await pipe.execute())
 
 
@@ -29,12 +30,12 @@ async def doubts(redis: Redis, ns: str, figures: Mapping[str, int]) -> tuple[lis
 
     They only grow, and what is here was counted: so they are never less than what is here.
     """
-    tenants = [name async for names in members.names(redis, ns) for name in names if name[:6] == "index:"]
+    tenants = [name async for names in members.names(redis, ns) for name in names if name.startswith(f"{Key.INDEX}:")]
     pipe = redis.pipeline(transaction=True)
     for name in tenants:
         pipe.zcard(f"{ns}:{name}")
-    pipe.zcard(f"{ns}:retention")
-    pipe.hgetall(f"{ns}:stats")
+    pipe.zcard(Key.RETENTION.of(ns))
+    pipe.hgetall(Key.STATS.of(ns))
     *sizes, ended, stats = await pipe.execute()
     here = sum(sizes)
     told = {name: int(value) for name, value in stats.items() if value.lstrip("-").isdecimal()}

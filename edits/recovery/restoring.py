@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from edits.db import records
 from edits.db.connection import LOST
+from edits.db.keys import Key
 from edits.db.repository import CALL_TIMEOUT
 from edits.db.sender import Scripts
 from edits.errors import Unavailable
@@ -76,21 +77,21 @@ class Restoring:
     async def unfinished(self, doubt: Doubt) -> AsyncIterator[tuple[str, EditInput]]:
         """The edits that were here when the doubt arose and may be bought, or bought again. Raises Unavailable."""
         try:
-            tenants = map(str, await self.redis.zrange(self._key("tenants"), 0, -1))
+            tenants = map(str, await self.redis.zrange(Key.TENANTS.of(self.namespace), 0, -1))
             # In the order in which an edit may move meanwhile.
-            for line in [*(self._key("due", step) for step in BUYING), *(self._key("q", tenant) for tenant in tenants)]:
+            for line in [
+                *(Key.DUE.of(self.namespace, step) for step in BUYING),
+                *(Key.QUEUE.of(self.namespace, tenant) for tenant in tenants),
+            ]:
                 ids = [edit_id for edit_id in map(str, await self.redis.zrange(line, 0, -1)) if edit_id <= doubt.newest]
                 for start in range(0, len(ids), _BATCH):
                     some = ids[start : start + _BATCH]
-                    texts = await self.redis.mget([self._key("i", edit_id) for edit_id in some])
+                    texts = await self.redis.mget([Key.INPUT.of(self.namespace, edit_id) for edit_id in some])
                     for edit_id, text in zip(some, texts, strict=True):
                         if text:
                             yield edit_id, records.read_input(str(text))
         except LOST as exc:
             raise Unavailable("Redis does not answer.") from exc
-
-    def _key(self, *parts: str) -> str:
-        return ":".join([self.namespace, *parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,9 @@ class Told:
 async def look(redis: Redis, namespace: str) -> Told:
     """Raises Unavailable."""
     pipe = redis.pipeline(transaction=False)
-    pipe.hmget(f"{namespace}:doubt", ["shut", "lost"])
-    pipe.zcard(f"{namespace}:awaited")
-    pipe.zrevrange(f"{namespace}:unknown", 0, -1)
+    pipe.hmget(Key.DOUBT.of(namespace), ["shut", "lost"])
+    pipe.zcard(Key.AWAITED.of(namespace))
+    pipe.zrevrange(Key.UNKNOWN.of(namespace), 0, -1)
     try:
         (shut, lost), awaited, unknown = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
     except LOST as exc:

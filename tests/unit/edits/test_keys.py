@@ -1,0 +1,19 @@
+"""Python's one map of keys and the Lua scripts name the same keys."""
+
+import re
+
+from edits.db.keys import Key
+from edits.db.sender import FOLDER
+
+PYTHON_ALONE = {Key.MARK}
+
+
+def test_every_key_of_a_script_is_on_the_map_and_every_key_of_the_map_is_used_by_a_script():
+    scripts = "".join(path.read_text() for path in FOLDER.glob("*.lua"))
+    assert set(re.findall(r"\bkey\('(\w+)'", scripts)) <= set(Key)
+    assert set(Key) - PYTHON_ALONE <= set(re.findall(r"'(\w+)'", scripts))
+
+
+def test_a_key_is_its_name_and_parts_under_the_namespace():
+    assert Key.EXTERNAL_ID.of("retouch", "default", "order:7") == "retouch:ext:default:order:7"
+    assert Key.STATS.of("retouch") == "retouch:stats"
