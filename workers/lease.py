@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -14,6 +14,8 @@ from edits.db.sender import ScriptError, ScriptRefused
 log = structlog.get_logger()
 
 RETRY_COMMIT: Final = 0.3  # seconds
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Lease:
     def over(self) -> bool:
         return self.age >= self.length
 
-    async def decide(self, commit: Callable[[], Awaitable[Any]]) -> Any:
+    async def decide(self, commit: Callable[[], Awaitable[_T]]) -> _T | None:
         """Commits a decision, again while Redis is away, until the lease ends; then it is dropped: None."""
         while True:
             try:
@@ -48,7 +50,7 @@ class Lease:
                 await asyncio.sleep(RETRY_COMMIT)
 
 
-async def hold(commit: Callable[[], Awaitable[Any]], *, gone: Callable[[], bool]) -> Any:
+async def hold(commit: Callable[[], Awaitable[_T]], *, gone: Callable[[], bool]) -> _T | None:
     """Commits a fact: kept and tried again until Redis takes it or the process is `gone` (then adoption finds it)."""
     while True:
         try:

@@ -1,0 +1,1 @@
+"""Bytes of pictures: what they are, and how they become clean. Imports rules alone."""

@@ -1,0 +1,1 @@
+"""Addresses from outside: which may be fetched, and how. Imports rules alone."""

@@ -162,9 +162,7 @@ class Store:
         None if the lease is over: then nothing is written, and the edit comes back.
         """
         edit = claim.edit()
-        told: tuple[list[TimelineEvent], int] | None = await lease.decide(
-            lambda: self.clients.schedule.timeline_until_now(edit.id)
-        )
+        told = await lease.decide(lambda: self.clients.schedule.timeline_until_now(edit.id))
         if told is None:
             return None
         timeline, at = told
