@@ -1,7 +1,7 @@
-"""The API as an ASGI app: `create_app(settings)`, or `app` for `uvicorn api.app:app`, made when first asked for.
+"""The API as an ASGI app: `create_app(settings)`, or `app` for `uvicorn api.app:app`, made on first use.
 
-What only the server can do is asked of it as `retouch api` asks: `--http api.server:Protocol --ws none
---timeout-keep-alive 75 --no-proxy-headers --no-server-header`.
+`retouch api` starts it with the server's own limits: `--http api.server:Protocol --ws none --timeout-keep-alive 75
+--no-proxy-headers --no-server-header`.
 """
 
 import asyncio
@@ -44,10 +44,10 @@ from runtime import garbage, watchdog
 VERSION: Final = "0.1.0"
 ROUTERS: Final = (edits.router, results.edits, results.objects, callbacks.router, operations.router, docs.router)
 REDIS_CONNECTIONS: Final = 64
-"""Scripts share one connection; the others are for lists and for whoever waits."""
+"""Scripts share one connection; the others are for lists and for waiting calls."""
 
 OTHER_BYTES: Final = 1024 * 1024
-"""Of a body beside the picture in base64; each route that reads a body has a cap of its own, below this one."""
+"""Bytes of a body beside the picture in base64. Each route that reads a body has a cap of its own, below this one."""
 
 SHOWN_TO_BROWSERS: Final = (
     "Request-Id", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "ETag", "Repr-Digest",
@@ -56,7 +56,7 @@ SHOWN_TO_BROWSERS: Final = (
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """An app that opens its parts when it starts. It starts without Redis too, and says so in /readyz."""
+    """An app that opens its parts at start. It starts without Redis, too, and /readyz reports that."""
     app = FastAPI(
         title="Retouch",
         version=VERSION,
@@ -64,13 +64,13 @@ def create_app(settings: Settings) -> FastAPI:
         servers=[{"url": settings.public_url}],
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # such a redirect would be made from the Host header
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would show addresses, and those hold tokens
+        redirect_slashes=False,  # the redirect would be made from the Host header
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # it would record paths, which hold tokens
         lifespan=_lifespan,
     )
     app.state.settings = settings
     for router in ROUTERS:
-        app.router.routes.extend(router.routes)  # included, each would be looked for twice a request
+        app.router.routes.extend(router.routes)  # an included router would match each request twice
     errors.install(app, errors.Allowed(_methods(ROUTERS)))
     document.install(app)
     app.add_middleware(Guard, max_body=most_characters(settings.edits.max_input_bytes) + OTHER_BYTES)
@@ -129,7 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     )
     try:
         async with live.running():
-            with _told_to_end(live.drain), watchdog.kept(asyncio.get_running_loop(), settings.stall_limit):
+            with _on_termination(live.drain), watchdog.kept(asyncio.get_running_loop(), settings.stall_limit):
                 garbage.settle()
                 yield
     finally:
@@ -137,34 +137,34 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _told_to_end(drain: Callable[[], None]) -> Iterator[None]:
+def _on_termination(drain: Callable[[], None]) -> Iterator[None]:
     """Calls `drain` at SIGTERM and SIGINT, before the server's own handler.
 
-    The server first waits for open requests, and those that wait for an edit would hold it for a minute. At a second
-    SIGINT it hurries, and so it does here at a second signal of either kind.
+    The server first waits for open requests, and a call that waits for an edit would hold it for a minute. A second
+    signal of either kind makes the server stop at once, as its own second SIGINT does.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    told: list[int] = []
+    received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(drain)
-        previous = kept[signal.Signals(number)]
-        if callable(previous):
-            previous(signal.SIGINT if told else number, frame)
-        told.append(number)
+        handler = previous[signal.Signals(number)]
+        if callable(handler):
+            handler(signal.SIGINT if received else number, frame)
+        received.append(number)
 
-    for number in kept:
+    for number in previous:
         signal.signal(number, on_signal)
     try:
         yield
     finally:
-        for number, previous in kept.items():
-            signal.signal(number, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _methods(routers: tuple[APIRouter, ...]) -> Iterator[tuple[re.Pattern[str], frozenset[str]]]:
@@ -175,7 +175,7 @@ def _methods(routers: tuple[APIRouter, ...]) -> Iterator[tuple[re.Pattern[str], 
 
 
 def __getattr__(name: str) -> Any:
-    """`app`, once asked for: importing this module reads no settings."""
+    """`app`, made on first use: importing this module reads no settings."""
     if name != "app":
         raise AttributeError(name)
     try:

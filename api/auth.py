@@ -1,15 +1,16 @@
-"""Who asks: the operator, by a key in `Authorization: Bearer` or in `X-API-Key`. Keys are compared in constant time."""
+"""Authenticates callers by a key in `Authorization: Bearer` or `X-API-Key`. Keys are compared in constant time."""
 
 import hmac
 import ipaddress
-from enum import StrEnum
+from typing import Annotated, Final
 
 import structlog
-from fastapi import Request
+from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from api.errors import Problem, route_of
 from config.settings import Settings
+from edits.principal import OPERATOR, Principal
 
 log = structlog.get_logger()
 
@@ -21,44 +22,40 @@ SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "The same key; pictures then come as bytes, never by a redirect.",
+        "description": "The same key; pictures are then sent as bytes, never by a redirect.",
     },
 }
 """As in OpenAPI. FastAPI's own classes for them would cost an accept a tenth of its time."""
 
-
-_OF_PROXIES = {"forwarded", "via", "x-real-ip"}
-
-
-class KeySentIn(StrEnum):
-    AUTHORIZATION = "authorization"  # most clients drop this header when a redirect leads to another host
-    X_API_KEY = "x-api-key"  # this one they keep, so no redirect may be answered
+_OF_PROXIES: Final = frozenset({"forwarded", "via", "x-real-ip"})
 
 
-def check(request: Request) -> KeySentIn:
-    """Raises Problem unauthorized."""
+async def principal(request: Request) -> Principal:
+    """Whose key was sent. Raises Problem unauthorized."""
     authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
     if authorization is None and api_key is None:
         raise _unauthorized("Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
-    if authorization is None:
-        sent, where = api_key or "", KeySentIn.X_API_KEY
-    else:
+    sent = api_key or ""
+    if authorization is not None:
         scheme, _, sent = authorization.partition(" ")
-        sent, where = sent.strip(), KeySentIn.AUTHORIZATION if api_key is None else KeySentIn.X_API_KEY
+        sent = sent.strip()
         if scheme.lower() != "bearer":
             raise _unauthorized("Authorization must be `Bearer KEY`.")
     if api_key is not None and api_key != sent:
-        raise _unauthorized("Authorization and X-API-Key hold different keys; send one.")
+        raise _unauthorized("Authorization and X-API-Key hold different keys. Send one of them.")
     if not _is_key(sent, request.app.state.settings):
         log.info("request.unauthorized", route=route_of(request.scope))
         raise _unauthorized("This key is not valid.")
-    return where
+    return OPERATOR
+
+
+Caller = Annotated[Principal, Depends(principal)]
 
 
 def is_local(request: Request, settings: Settings) -> bool:
-    """Whether only this machine can have sent it: asked over loopback, of an API on loopback, with no proxy between.
+    """Whether the request came over loopback, to an API on loopback, through no proxy.
 
-    The name it was asked by counts too: a page from elsewhere may have had its own name resolved to this machine.
+    The Host header counts, too: a foreign web page may resolve its own name to this machine.
     """
     sent = request.headers.keys()
     if any(name in _OF_PROXIES or name.startswith("x-forwarded-") for name in sent):
@@ -70,7 +67,7 @@ def is_local(request: Request, settings: Settings) -> bool:
 
 
 def trusted_proxies(settings: Settings) -> list[str]:
-    """As networks in their one exact form: `10.0.0.1/8` may be written, and is taken for 10.0.0.0/8."""
+    """As exact networks: `10.0.0.1/8` becomes 10.0.0.0/8."""
     named = settings.api.trusted_proxies
     return [name if name == "*" else str(ipaddress.ip_network(name, strict=False)) for name in named]
 
@@ -88,7 +85,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _is_proxy(host: str, settings: Settings) -> bool:
-    """A trusted proxy that did not say for whom it asks."""
+    """A trusted proxy that sent no address of its client."""
     address = ipaddress.ip_address(host)
     return any(known == "*" or address in ipaddress.ip_network(known) for known in trusted_proxies(settings))
 

@@ -1,6 +1,7 @@
-"""Reads a request's body piece by piece, with a cap, whatever its headers say about its length."""
+"""Reads a request's body piece by piece, with a cap on what arrives and on what it decodes to."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -12,44 +13,92 @@ JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
 
 STALLED: Final = 30
-"""Seconds without a byte, after which a sender is given up."""
+"""Seconds without a byte, after which the request is refused."""
+
+_INFLATED: Final = 64 * 1024
+"""Bytes that are decoded at a time."""
 
 
 async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises Problem: body_too_large, or malformed when it does not come."""
-    received, more = 0, True
+    """The body as it comes, decoded. Raises Problem: body_too_large, unsupported_type, or malformed if incomplete."""
+    received = _received(request)
+    received = _gunzipped(_capped(received, max_bytes)) if _is_gzip(request) else received
+    async for piece in _capped(received, max_bytes):
+        yield piece
+
+
+async def read(request: Request, *, max_bytes: int) -> bytes:
+    """The whole body. Raises Problem as `pieces` does, at once where the announced length is over the cap."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdecimal() and int(announced) > max_bytes:
+        raise _too_large(max_bytes)
+    read = bytearray()
+    async for piece in pieces(request, max_bytes=max_bytes):
+        read += piece
+    return bytes(read)
+
+
+def media_type(request: Request) -> str:
+    """JSON or FORM, as the sender says; it is never guessed. Raises Problem unsupported_type."""
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent not in {JSON, FORM}:
+        shown = f"is {sent[:80]!r}" if sent else "is missing"
+        raise Problem("unsupported_type", f"Content-Type {shown}. Send {JSON} or {FORM}.")
+    return sent
+
+
+def _is_gzip(request: Request) -> bool:
+    sent = ",".join(request.headers.getlist("content-encoding")).lower()
+    encodings = [name for name in (part.strip() for part in sent.split(",")) if name not in {"", "identity"}]
+    if encodings and encodings not in (["gzip"], ["x-gzip"]):
+        detail = f"Content-Encoding {sent[:80]!r} is not supported. Send the body uncompressed or as gzip."
+        raise Problem("unsupported_type", detail, headers={"Accept-Encoding": "gzip"})
+    return bool(encodings)
+
+
+async def _received(request: Request) -> AsyncIterator[bytes]:
+    more = True
     while more:
         try:
             async with asyncio.timeout(STALLED):
                 message = await request.receive()
         except TimeoutError:
-            detail = f"the body stopped coming for {STALLED} s"
+            detail = f"No byte of the body arrived for {STALLED} s. Send it again."
             raise Problem("malformed", detail, headers={"Connection": "close"}) from None
         if message["type"] == "http.disconnect":
-            raise Problem("malformed", "the body broke off")
-        piece, more = message.get("body", b""), message.get("more_body", False)
-        received += len(piece)
-        if received > max_bytes:
-            # The connection stays open: the server throws the rest away, so that whoever still sends gets to read this.
-            raise Problem("body_too_large", f"a body may have up to {max_bytes} bytes")
+            raise Problem("malformed", "The connection closed before the body was complete.")
+        more = message.get("more_body", False)
+        if more and request.app.state.parts.live.late:  # the rest would be cut; so far nothing was accepted
+            raise Problem("draining", "This process is shutting down. Send the request again.")
+        yield message.get("body", b"")
+
+
+async def _capped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """The connection stays open on a refusal: the server discards the rest, so that the sender reads the answer."""
+    total = 0
+    async for piece in pieces:
+        total += len(piece)
+        if total > max_bytes:
+            raise _too_large(max_bytes)
         yield piece
 
 
-async def read(request: Request, *, max_bytes: int) -> bytes:
-    """All of it. Raises Problem as `pieces` does, at once where the announced length is over the cap."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal() and int(announced) > max_bytes:
-        raise Problem("body_too_large", f"a body may have up to {max_bytes} bytes")
-    received = bytearray()
-    async for piece in pieces(request, max_bytes=max_bytes):
-        received += piece
-    return bytes(received)
+async def _gunzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        async for piece in pieces:
+            rest, inflated = piece, b""
+            while rest or len(inflated) == _INFLATED:
+                if inflater.eof:  # several gzip members may follow each other
+                    inflater = zlib.decompressobj(wbits=31)
+                inflated = inflater.decompress(rest, _INFLATED)
+                rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+                yield inflated
+    except zlib.error as exc:
+        raise Problem("malformed", "The body is not valid gzip, although Content-Encoding says so.") from exc
+    if not inflater.eof:
+        raise Problem("malformed", "The gzip body is incomplete.")
 
 
-def media_type(request: Request) -> str:
-    """JSON or FORM. Raises Problem unsupported_type: what a body is taken for is said by its sender, never guessed."""
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent not in {JSON, FORM}:
-        shown = f"this is {sent[:80]!r}" if sent else "there is no such header"
-        raise Problem("unsupported_type", f"send {JSON} or {FORM}, and say so in Content-Type ({shown})")
-    return sent
+def _too_large(max_bytes: int) -> Problem:
+    return Problem("body_too_large", f"The body is larger than {max_bytes} bytes.")

@@ -1,9 +1,11 @@
-"""What routes are given: the parts of this process, opened once when it starts."""
+"""What routes depend on: the parts of this process, opened once at start, and the check for unknown parameters."""
 
 from dataclasses import dataclass
 
 from fastapi import Request
+from fastapi.routing import APIRoute
 
+from api.errors import FieldProblem, Problem
 from api.live import Live
 from api.schemas.views import Views
 from config.settings import Settings
@@ -29,3 +31,16 @@ class Parts:
 def parts_of(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
+
+
+async def known_parameters(request: Request) -> None:
+    """Raises Problem invalid for a query sent to a route without parameters: a misspelt one must not be ignored.
+
+    The models of the other routes refuse unknown parameters themselves.
+    """
+    route = request.scope["route"]
+    if request.scope["query_string"] and isinstance(route, APIRoute) and not route.dependant.query_params:
+        message = "this call has no such parameter"
+        names = request.query_params or {"": ""}
+        faults = [FieldProblem(pointer=f"query:{name}", code="unknown_field", message=message) for name in names]
+        raise Problem("invalid", f"{faults[0].pointer}: {message}", faults=faults)

@@ -1,4 +1,4 @@
-"""One table from what can go wrong to what is answered: always `application/problem+json`, with a code of the table."""
+"""Turns every error into an answer: `application/problem+json` (RFC 9457), with a code of one table."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,19 +8,42 @@ from http import HTTPStatus
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from api.problem import FieldProblem, ProblemView
 from edits import errors
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN = 100
-"""Faults of one body that are listed; a body with more of them is beyond help."""
+"""Faults that are listed at most."""
+
+
+class FieldProblem(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str = Field(description="JSON pointer into the body, or `query:name`, `header:name`.", examples=["/width"])
+    code: str
+    message: str
+
+
+class ProblemView(BaseModel):
+    """RFC 9457. Decide by `code`; `retryable` says that the same request may succeed later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    request_id: str
+    retryable: bool
+    errors: list[FieldProblem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +55,30 @@ class Kind:
 
 
 CODES: dict[str, Kind] = {
-    "malformed": Kind(400, "The body is not JSON"),
-    "bad_cursor": Kind(400, "The cursor is not one of ours"),
-    "unauthorized": Kind(401, "A valid key is needed"),
-    "not_found": Kind(404, "There is nothing here"),
-    "method_not_allowed": Kind(405, "This address does not take this method"),
-    "idempotency_in_progress": Kind(409, "The same key is being worked on", retryable=True, retry_after=1),
+    "malformed": Kind(400, "The request cannot be read"),
+    "bad_cursor": Kind(400, "The cursor is not valid"),
+    "unauthorized": Kind(401, "A valid key is required"),
+    "not_found": Kind(404, "Not found"),
+    "method_not_allowed": Kind(405, "This address does not support this method"),
+    "idempotency_in_progress": Kind(409, "A request with this key is in progress", retryable=True, retry_after=1),
     "not_finished": Kind(409, "The edit has not ended yet", retryable=True),
     "not_succeeded": Kind(409, "The edit has no result"),
-    "too_late": Kind(409, "The edit is past the point where this is possible"),
-    "gone": Kind(410, "It was here and is no longer kept"),
+    "too_late": Kind(409, "The edit can no longer be changed in this way"),
+    "gone": Kind(410, "It has been deleted"),
     "body_too_large": Kind(413, "The body is too large"),
     "image_too_large": Kind(413, "The picture is too large"),
-    "unsupported_type": Kind(415, "This type of content is not taken"),
-    "range_not_satisfiable": Kind(416, "The picture has no such bytes"),
+    "unsupported_type": Kind(415, "This content type is not supported"),
+    "range_not_satisfiable": Kind(416, "The range lies outside the picture"),
     "invalid": Kind(422, "The request is not valid"),
     "idempotency_key_reused": Kind(422, "The key was used for another request"),
     "image_unreadable": Kind(422, "The picture cannot be read"),
-    "input_unreachable": Kind(422, "The provider could not fetch the picture"),
+    "input_unreachable": Kind(422, "The picture cannot be fetched"),
     "headers_too_large": Kind(431, "The headers are too large"),
-    "tenant_queue_full": Kind(429, "As many edits of this tenant wait as may", retryable=True, retry_after=10),
-    "queue_full": Kind(503, "As many edits wait as may", retryable=True, retry_after=10),
-    "unavailable": Kind(503, "The service cannot answer now", retryable=True, retry_after=2),
+    "tenant_queue_full": Kind(429, "The queue of this tenant is full", retryable=True, retry_after=10),
+    "queue_full": Kind(503, "The queue is full", retryable=True, retry_after=10),
+    "unavailable": Kind(503, "The service is unavailable", retryable=True, retry_after=2),
     "accept_unknown": Kind(503, "The edit may have been accepted", retryable=True, retry_after=1),
-    "draining": Kind(503, "This process is ending", retryable=True, retry_after=1),
+    "draining": Kind(503, "This process is shutting down", retryable=True, retry_after=1),
 }
 
 DOMAIN: dict[type[errors.EditsError], str] = {
@@ -74,7 +97,7 @@ DOMAIN: dict[type[errors.EditsError], str] = {
     errors.RedisUnfit: "unavailable",
 }
 
-# pydantic's names of faults, in words that stay the same whatever reads the body.
+# pydantic's names of faults to ours, which do not change with its releases.
 FAULTS: dict[str, str] = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -91,7 +114,7 @@ FAULTS: dict[str, str] = {
 
 
 class Problem(Exception):
-    """An answer that the API itself decides on. `code` is one of `CODES`."""
+    """An error answer. `code` is one of `CODES`; `retry_after` is in seconds."""
 
     def __init__(
         self,
@@ -130,8 +153,14 @@ def answer(problem: Problem, *, path: str, request_id: str) -> Response:
     return Response(view.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 
 
+def invalid(pointer: str, code: str, message: str) -> Problem:
+    """One wrong field, parameter or header."""
+    fault = FieldProblem(pointer=pointer, code=code, message=message)
+    return Problem("invalid", f"{pointer.removeprefix('header:')}: {message}", faults=[fault])
+
+
 def route_of(scope: Scope) -> str:
-    """The address as it is described, for logs: a real one may hold a token."""
+    """The path as it is declared, for logs: the real one may hold a token."""
     return getattr(scope.get("route"), "path", "unknown")
 
 
@@ -144,10 +173,10 @@ def of_domain(exc: errors.EditsError) -> Problem:
 
 
 def of_validation(exc: ValidationError) -> Problem:
-    """A body that is no JSON is malformed; one that is JSON but not what is asked for is invalid, each fault named."""
+    """A body that is not JSON is malformed; JSON with wrong fields is invalid, each fault named."""
     found = exc.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
-        return Problem("malformed", f"the body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
+        return Problem("malformed", f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
     return _invalid(FieldProblem(pointer=_pointer(f["loc"]), code=_fault(f["type"]), message=f["msg"]) for f in found)
 
 
@@ -159,7 +188,7 @@ def of_parameters(exc: RequestValidationError) -> Problem:
 
 
 def install(app: FastAPI, allowed: "Allowed") -> None:
-    """Make `app` answer every error as a problem."""
+    """Makes `app` answer every error as a problem."""
 
     async def on_problem(request: Request, exc: Exception) -> Response:
         return _answer(request, exc if isinstance(exc, Problem) else _known(exc, request, allowed))
@@ -169,7 +198,7 @@ def install(app: FastAPI, allowed: "Allowed") -> None:
 
 
 class Allowed:
-    """Which methods an address takes: the router names only those of the first route that fits."""
+    """The methods of an address; the router names only those of the first route that matches."""
 
     def __init__(self, routes: Iterable[tuple[re.Pattern[str], frozenset[str]]]) -> None:
         self._routes = list(routes)
@@ -186,9 +215,9 @@ def _known(exc: Exception, request: Request, allowed: Allowed) -> Problem:
         return of_parameters(exc)
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = allowed.at(request.url.path)
-        return Problem("method_not_allowed", f"This address takes {methods}", headers={"Allow": methods})
+        return Problem("method_not_allowed", f"This address supports {methods}.", headers={"Allow": methods})
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.NOT_FOUND:
-        return Problem("not_found", f"There is nothing at {request.url.path}; see /docs")
+        return Problem("not_found", f"There is nothing at {request.url.path}. All calls are listed at /docs.")
     raise exc
 
 

@@ -1,4 +1,4 @@
-"""Waiting for edits to end: one subscription a process, many waiters. A message only says "look"; the record tells."""
+"""Waits for edits to end: one subscription per process. A message is only a hint; the record is read."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,10 @@ from edits.models import Edit
 log = structlog.get_logger()
 
 UNHEARD: Final = 1.0
-"""Seconds between looks while the subscription is down; also between tries to have it back."""
+"""Seconds between reads while the subscription is down, and between attempts to restore it."""
 
 HEARD: Final = 10.0
-"""Seconds between looks while it is up: pub/sub may lose a message without telling."""
+"""Seconds between reads while it is up: pub/sub may lose messages."""
 
 
 class Live:
@@ -48,44 +48,44 @@ class Live:
 
     @property
     def late(self) -> bool:
-        """Half of the grace is over: what has not wholly arrived by now would be cut."""
+        """Half of the grace is over: a body that is still arriving would be cut."""
         return self.draining and time.monotonic() - self._drained_at > self._grace / 2
 
     def drain(self) -> None:
-        """The process is about to end: whoever waits is answered now; what comes over open connections is served."""
+        """The process is about to end: answers waiting calls now; requests on open connections are still served."""
         if not self.draining:
             self._drained_at = time.monotonic()
         self._ending.set()
         self._wake_all()
 
-    async def until_ended(self, edit: Edit, look: Callable[[], Awaitable[Edit]], *, seconds: float) -> Edit:
-        """The edit once it has ended, or as it stands after `seconds`, or as last seen if Redis goes away meanwhile."""
+    async def until_ended(self, edit: Edit, read: Callable[[], Awaitable[Edit]], *, seconds: float) -> Edit:
+        """The edit once it has ended, or as it is after `seconds`, or as last read if Redis goes away."""
         until = asyncio.get_running_loop().time() + seconds
-        with self._told_about(edit.id) as told:
+        with self._subscribed(edit.id) as changed:
             while not edit.status.is_final and not self._ending.is_set():
                 try:
-                    edit = await look()
+                    edit = await read()
                 except Unavailable:
                     break
                 left = until - asyncio.get_running_loop().time()
                 if edit.status.is_final or left <= 0:
                     break
-                await self._pause(told, min(left, HEARD if self.listening else UNHEARD))
+                await self._pause(changed, min(left, HEARD if self.listening else UNHEARD))
         return edit
 
-    async def _pause(self, told: asyncio.Event, seconds: float) -> None:
+    async def _pause(self, changed: asyncio.Event, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(told.wait(), seconds)
-        told.clear()
+            await asyncio.wait_for(changed.wait(), seconds)
+        changed.clear()
 
     @contextlib.contextmanager
-    def _told_about(self, edit_id: str) -> Iterator[asyncio.Event]:
-        told = asyncio.Event()
-        self._waiting[edit_id].add(told)
+    def _subscribed(self, edit_id: str) -> Iterator[asyncio.Event]:
+        changed = asyncio.Event()
+        self._waiting[edit_id].add(changed)
         try:
-            yield told
+            yield changed
         finally:
-            self._waiting[edit_id].discard(told)
+            self._waiting[edit_id].discard(changed)
             if not self._waiting[edit_id]:
                 del self._waiting[edit_id]
 
@@ -93,7 +93,7 @@ class Live:
         while True:
             try:
                 async for edit_id in self._repository.ended():
-                    self._hear(edit_id)
+                    self._heard(edit_id)
             except Unavailable:
                 log.info("live.lost")
             except Exception:
@@ -102,15 +102,15 @@ class Live:
             self._wake_all()
             await asyncio.sleep(UNHEARD)
 
-    def _hear(self, edit_id: str) -> None:
+    def _heard(self, edit_id: str) -> None:
         if edit_id:
-            for told in self._waiting.get(edit_id, ()):
-                told.set()
-        else:  # listening has just begun: what ended before was not heard
+            for changed in self._waiting.get(edit_id, ()):
+                changed.set()
+        else:  # listening has just begun: earlier ends were not heard
             self.listening = True
             self._wake_all()
 
     def _wake_all(self) -> None:
         for waiters in self._waiting.values():
-            for told in waiters:
-                told.set()
+            for changed in waiters:
+                changed.set()

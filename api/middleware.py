@@ -1,8 +1,8 @@
-"""Around every request: its id, limits on its size, what every answer has in common, and the last resort."""
+"""Around every request: its id, limits on its size, common headers, and the answer to an unexpected error."""
 
 import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -20,9 +20,9 @@ MOST_HEAD_BYTES: Final = 32 * 1024
 """Of address and headers together; a proxy before us usually takes less."""
 
 _KEPT: Final = re.compile(rb"[\x21-\x7e]{1,128}")
-"""What may come back in a header and stand in a log line: printable ASCII without spaces."""
+"""A sent id that is safe in a header and a log line: printable ASCII without spaces."""
 
-# Each is added where an answer does not say it itself: the page of /docs has a policy of its own, pictures may be kept.
+# Added where an answer does not set it itself: /docs has its own policy, pictures may be cached.
 _EVERY_ANSWER: Final[Headers] = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -33,10 +33,10 @@ _OVER_HTTPS: Final[Headers] = [(b"strict-transport-security", b"max-age=31536000
 
 
 class Envelope:
-    """Pure ASGI, outside all else: gives each answer its id and its headers. A sane id that was sent is kept."""
+    """Pure ASGI, outermost: gives each answer its id and its headers. A valid id that was sent is kept."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        """`https`: browsers are told to come by https alone."""
+        """`https`: browsers are told to use https only."""
         self._app = app
         self._headers = [*_EVERY_ANSWER, *_OVER_HTTPS] if https else _EVERY_ANSWER
 
@@ -52,19 +52,19 @@ class Envelope:
                 message["headers"] = dressed(message.get("headers", ()), request_id, self._headers)
             await send(message)
 
-        # The server runs each request in a context of its own, so nothing has to be taken back.
+        # The server runs each request in its own context, so nothing has to be unbound.
         structlog.contextvars.bind_contextvars(request_id=request_id, client=(scope.get("client") or ("",))[0])
         await self._app(scope, receive, send_dressed)
 
 
 class Guard:
-    """Pure ASGI, right around the application, so that pages of other origins can read what it answers.
+    """Pure ASGI, inside CORS, so that pages of other origins can read its answers.
 
-    What is too large is refused. What nobody foresaw is logged under the request's id, and answered.
+    Refuses requests that are too large; logs and answers unexpected errors.
     """
 
     def __init__(self, app: ASGIApp, *, max_body: int) -> None:
-        """`max_body`: bytes that no body may exceed, whatever its route takes."""
+        """`max_body`: the most bytes that any route reads. Routes have caps of their own, below this one."""
         self._app = app
         self._max_body = max_body
 
@@ -82,12 +82,12 @@ class Guard:
         problem = _too_large(scope, self._max_body)
         if problem is None:
             try:
-                await self._app(scope, _capped(receive, self._max_body, ends_soon=_ends_soon(scope)), send_noting)
+                await self._app(scope, receive, send_noting)
             except Exception as exc:
-                if begun:  # half an answer is out: only a broken connection says so
+                if begun:  # half an answer is out: only breaking the connection shows the error
                     raise
                 log.exception("request.broke", route=errors.route_of(scope), error=type(exc).__name__)
-                problem = errors.Problem("unavailable", "Something went wrong here; the log has it by this Request-Id.")
+                problem = errors.Problem("unavailable", "Internal error. Search the logs for this Request-Id.")
         if problem is not None:
             response = errors.answer(problem, path=scope["path"], request_id=scope["state"]["request_id"])
             await response(scope, receive, send)
@@ -98,15 +98,15 @@ def new_id() -> str:
 
 
 def dressed(headers: Iterable[tuple[bytes, bytes]], request_id: str, more: Headers = _EVERY_ANSWER) -> Headers:
-    """The headers of an answer with its id and those of `more` that it does not set itself."""
+    """An answer's headers, its id, and those of `more` that it does not set itself."""
     own = list(headers)
     said = {name for name, _ in own}
     return [*own, (HEADER, request_id.encode()), *(header for header in more if header[0] not in said)]
 
 
 def head_too_large() -> errors.Problem:
-    limits = f"{MOST_HEADERS} headers and {MOST_HEAD_BYTES} bytes of address and headers"
-    return errors.Problem("headers_too_large", f"a request may have up to {limits}", headers={"Connection": "close"})
+    detail = f"Send at most {MOST_HEADERS} headers, and at most {MOST_HEAD_BYTES} bytes of address and headers."
+    return errors.Problem("headers_too_large", detail, headers={"Connection": "close"})
 
 
 def _kept(scope: Scope) -> str | None:
@@ -126,32 +126,6 @@ def _too_large(scope: Scope, max_body: int) -> errors.Problem | None:
             announced = int(value[:20])
     if len(headers) > MOST_HEADERS or size > MOST_HEAD_BYTES:
         return head_too_large()
-    return _body_too_large(max_body) if announced > max_body else None
-
-
-def _ends_soon(scope: Scope) -> Callable[[], bool]:
-    return lambda: bool(scope["app"].state.parts.live.late)
-
-
-def _capped(receive: Receive, max_body: int, *, ends_soon: Callable[[], bool]) -> Receive:
-    """Where the body is read, raises Problem body_too_large (also if it does not announce its length) or draining.
-
-    A body that is still on its way shortly before the process ends would be cut: so far nothing was accepted.
-    """
-    received = 0
-
-    async def receive_some() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > max_body:
-            raise _body_too_large(max_body)
-        if message.get("more_body") and ends_soon():
-            raise errors.Problem("draining", "This process is ending; ask again, another one takes it.")
-        return message
-
-    return receive_some
-
-
-def _body_too_large(max_body: int) -> errors.Problem:
-    return errors.Problem("body_too_large", f"a body may have up to {max_body} bytes")
+    if announced > max_body:
+        return errors.Problem("body_too_large", f"The body is larger than {max_body} bytes.")
+    return None

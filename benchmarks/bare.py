@@ -5,7 +5,7 @@
 
 from fastapi import FastAPI
 
-from api.schemas.bodies import EditRequest
+from api.schemas.requests import EditRequest
 
 app = FastAPI()
 

@@ -139,4 +139,4 @@ async def _stored(world: World) -> None:
 def new_edit() -> Edit:
     now = datetime.now(UTC)
     asked = EditInput(prompt="make it night " * 10, image="https://img.example/1.png", seed=7, width=1024, height=768)
-    return Edit(id=new_id(), livemode=False, input=asked, created_at=now, updated_at=now)
+    return Edit(id=new_id(), tenant="default", livemode=False, input=asked, created_at=now, updated_at=now)

@@ -148,7 +148,7 @@ async def _at_once(work: Callable[[], object]) -> None:
 def _edit() -> Edit:
     now = datetime.now(UTC)
     asked = EditInput(prompt=PROMPT, image=IMAGE, width=1024, height=1024, steps=28, seed=1)
-    return Edit(id=f"edit_{ULID()}", livemode=False, input=asked, created_at=now, updated_at=now)
+    return Edit(id=f"edit_{ULID()}", tenant="default", livemode=False, input=asked, created_at=now, updated_at=now)
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:

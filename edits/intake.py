@@ -18,7 +18,6 @@ from edits.network import addresses, signatures
 from edits.network.fetching import Fetcher
 from edits.storage.uploads import Upload, Uploads
 
-TENANT: Final = "default"
 SEEDS_BELOW: Final = 2**31
 
 FETCHED_WITHIN: Final = timedelta(seconds=10)
@@ -93,14 +92,14 @@ class Intake:
         provider = settings.qubico.base_url
         self._provider_is_public = provider is not None and not addresses.is_private(provider)
 
-    async def prepare(self, edit_id: str, new: NewEdit) -> Prepared:
+    async def prepare(self, edit_id: str, new: NewEdit, *, tenant: str) -> Prepared:
         """Raises InputRefused, or Unavailable."""
         ends = signatures.expires_at(new.address) if new.address is not None else None
         if ends is not None and ends <= self._clock():
             reason = f"this signed address has expired, at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
             raise InputRefused(reason, code="invalid", pointer=_POINTER)
         upload = await self._upload(edit_id, new)
-        return Prepared(self._queued(edit_id, new, upload, None if upload else ends), upload)
+        return Prepared(self._queued(edit_id, tenant, new, upload, None if upload else ends), upload)
 
     async def _upload(self, edit_id: str, new: NewEdit) -> Upload | None:
         if new.address is not None and new.is_passed_on:
@@ -118,12 +117,12 @@ class Intake:
             )
             raise InputRefused(message, code="input_unreachable", pointer=_POINTER)
 
-    def _queued(self, edit_id: str, new: NewEdit, upload: Upload | None, ends: datetime | None) -> Edit:
+    def _queued(self, edit_id: str, tenant: str, new: NewEdit, upload: Upload | None, ends: datetime | None) -> Edit:
         now = self._clock()
         width, height = upload.size if upload and new.width is None else (new.width, new.height)
         return Edit(
             id=edit_id,
-            tenant=TENANT,
+            tenant=tenant,
             livemode=self._livemode,
             priority=new.priority,
             external_id=new.external_id,

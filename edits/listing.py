@@ -23,7 +23,8 @@ class Filters:
     created_after: datetime | None = None
     created_before: datetime | None = None
     external_id: str | None = None
-    ids: tuple[str, ...] = ()
+    ids: frozenset[str] = frozenset()
+    """As they are stored (`models.read_id`)."""
 
     def let_through(self, edit: Edit) -> bool:
         return (
@@ -36,7 +37,7 @@ class Filters:
     def describe(self) -> list[object]:
         """The filters as JSON: a page mark holds only for the list it was made for."""
         times = [None if moment is None else to_ms(moment) for moment in (self.created_after, self.created_before)]
-        return [sorted(self.statuses), *times, self.external_id, sorted(set(self.ids))]
+        return [sorted(self.statuses), *times, self.external_id, sorted(self.ids)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class _Candidates:
     async def _from_list(self) -> list[str]:
         if self._listed is None:
             if self._filters.ids:
-                self._listed = sorted(set(self._filters.ids), reverse=True)
+                self._listed = sorted(self._filters.ids, reverse=True)
             else:
                 self._listed = await self._repository.by_external_id(self._tenant, self._filters.external_id or "")
         mark = self._mark

@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from ulid import ULID
 
-_ID: Final = re.compile("edit_[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}")
+_ID: Final = re.compile("edit_[0-6][0-9A-HJKMNP-TV-Z]{25}")
+"""A ULID may begin with 7, too, and then lies after the year 9773: past what `datetime` holds."""
 
 UNITS_PER_USD = 10_000_000
 """Provider units in a dollar: inferred from two vendor pages that show a price in both (2026-11)."""
@@ -126,7 +127,7 @@ class Edit(Frozen):
     """The record of one edit as it stands."""
 
     id: str
-    tenant: str = "default"
+    tenant: str
     livemode: bool
     status: EditStatus = EditStatus.QUEUED
     attempt: int = 1
@@ -171,8 +172,14 @@ def made_at(edit_id: str) -> datetime:
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the form of an edit's id (it need not exist)."""
+    """Whether `text` has the form of an edit's id as it is stored (it need not exist)."""
     return _ID.fullmatch(text) is not None
+
+
+def read_id(text: str) -> str:
+    """An edit's id as it is stored, with its ULID in capitals, from any letter case. Other texts are unchanged."""
+    stored = f"edit_{text[5:].upper()}"
+    return stored if text[:5].lower() == "edit_" and is_id(stored) else text
 
 
 def from_ms(ms: float) -> datetime:

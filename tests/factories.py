@@ -22,6 +22,7 @@ def make_edit(**changes: Any) -> Edit:
     given = {name: changes.pop(name) for name in list(changes) if name in EditInput.model_fields}
     plain = {
         "id": new_id(),
+        "tenant": "default",
         "livemode": False,
         "input": make_input(**given),
         "created_at": MOMENT,

@@ -1,0 +1,1 @@
+"""The description at /openapi.json and its examples. It may import `schemas`, `auth` and `errors`."""

@@ -1,4 +1,4 @@
-"""The API described in OpenAPI as it really answers: problems as problem+json, bodies that routes read themselves."""
+"""The API's OpenAPI description, completed by hand: errors as problem+json, and bodies that routes read themselves."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -8,14 +8,15 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from api import auth, errors
+from api.errors import ProblemView
 from api.openapi import examples
-from api.problem import ProblemView
-from api.schemas.bodies import AddressView, EditRequest
+from api.schemas.edits import AddressView
+from api.schemas.requests import EditRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
 CLOSED: Final = "/v1/edits"
-"""What begins so needs a key."""
+"""Calls under this path need a key."""
 
 _REF: Final = "#/components/schemas/{model}"
 
@@ -24,14 +25,15 @@ _FORM: Final = "EditForm"
 _PICTURES: Final = ("image/png", "image/jpeg", "image/webp")
 
 DESCRIPTION: Final = (
-    "Edits of pictures by a slow and costly provider, bought once each. An edit is accepted at once (202) and worked "
-    "on behind; look at it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
+    "Edits pictures through a slow and costly provider; each edit is bought once. An edit is accepted at once (202) "
+    "and done in the background: read it until its `status` is `succeeded`, `failed` or `canceled`, or send "
+    "`Prefer: wait`. "
     "Every error is `application/problem+json` (RFC 9457): decide by its `code`."
 )
 
 
 def answers(model: Any, described: dict[int, str], *codes: str) -> Responses:
-    """`responses` of a route: other statuses that show `model`, and the problems it may answer, by their codes."""
+    """`responses` of a route: the statuses in `described` with `model`, and problems by their codes."""
     responses: Responses = {status: {"model": model, "description": text} for status, text in described.items()}
     return responses | problems(*codes)
 
@@ -59,10 +61,10 @@ def edit_body() -> dict[str, Any]:
 
 
 def callback_body() -> dict[str, Any]:
-    """`openapi_extra` of the route whose body is the provider's own: only its name is relied on."""
+    """`openapi_extra` of the route whose body is the provider's own."""
     task = {
         "type": "object",
-        "description": "A task as the provider shows it; all but its id and status is passed over.",
+        "description": "A task as the provider shows it. All but its id and status is ignored.",
     }
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": task}}}}
 
@@ -91,23 +93,21 @@ def install(app: FastAPI) -> None:
 def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     described = generate()
     schemas = described["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never answered
+        schemas.pop(name, None)
     for model in (EditRequest, AddressView):  # routes that read or write their bodies themselves
         schema = model.model_json_schema(ref_template=_REF)
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema
     schemas[_FORM] = _form(schemas[EditRequest.__name__])
     described["components"]["securitySchemes"] = auth.SCHEMES
-    problem = _ref(ProblemView)
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
             if path.startswith(CLOSED):
                 operation["security"] = [{name: []} for name in auth.SCHEMES]
-            for response in operation["responses"].values():
-                shown = response.get("content", {}).get("application/json", {})
-                if shown.get("schema") == problem:
-                    response["content"] = {errors.MEDIA_TYPE: shown}
+            _show_problems(operation["responses"])
             examples.complete(path, operation)
-            if method == "head":  # the same status and headers as for GET, and nothing behind them
+            if method == "head":  # the same status and headers as for GET, without a body
                 for response in operation["responses"].values():
                     response.pop("content", None)
     described["x-problems"] = {
@@ -117,9 +117,19 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return described
 
 
-def _form(asked: dict[str, Any]) -> dict[str, Any]:
-    """An edit's fields where the picture comes as a file."""
+def _show_problems(responses: dict[str, Any]) -> None:
+    """Errors as problem+json, and not FastAPI's own 422, which is never answered."""
+    if "x-codes" not in responses.get("422", {"x-codes": []}):
+        del responses["422"]
+    for response in responses.values():
+        shown = response.get("content", {}).get("application/json", {})
+        if shown.get("schema") == _ref(ProblemView):
+            response["content"] = {errors.MEDIA_TYPE: shown}
+
+
+def _form(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an edit whose picture is sent as a file."""
     file = {"type": "string", "format": "binary", "description": "The picture: PNG, JPEG or WebP."}
-    described = "One edit: a picture as a file, and what to do with it; `metadata` is an object written as JSON."
-    form = {name: value for name, value in asked.items() if name != "examples"}
-    return form | {"title": _FORM, "description": described, "properties": asked["properties"] | {"image": file}}
+    described = "One edit: a picture as a file, and what to do with it. `metadata` is an object written as JSON."
+    form = {name: value for name, value in schema.items() if name != "examples"}
+    return form | {"title": _FORM, "description": described, "properties": schema["properties"] | {"image": file}}

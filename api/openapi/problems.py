@@ -1,26 +1,26 @@
-"""An example of each problem, made by what answers the real ones."""
+"""An example of each problem, made by the code that makes the real ones."""
 
 import json
 from typing import Any, Final
 
 from api import errors
-from api.problem import FieldProblem
+from api.errors import FieldProblem
 
 EDIT_ID: Final = "edit_01JD3Q9V6T0000000000000000"
 REQUEST_ID: Final = "req_043d10d61688580070c2b5dd"
 PATH: Final = {"{edit_id}": EDIT_ID, "{token}": "ZKi0gv9i…", "{filename}": "result.png"}
-"""What stands in the places of a path."""
+"""Examples of path parameters."""
 
 
 def _instance(path: str) -> str:
-    """The address as it is called, for a path as it is described."""
+    """A real path for a path template."""
     for name, value in PATH.items():
         path = path.replace(name, value)
     return path
 
 
 def problem(code: str, *, path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    """An answer with `code` to a call of `path`, as it is made for a real one."""
+    """The body of an answer with `code` to a call of `path`."""
     kind = "unknown_parameter" if code == "invalid" and "requestBody" not in operation else code
     detail, pointer = _DETAILS.get(f"{operation['operationId']}:{code}") or _DETAILS[kind]
     faults = [FieldProblem(pointer=pointer, code=_FAULTS.get(kind, code), message=detail)] if pointer else []
@@ -31,24 +31,24 @@ def problem(code: str, *, path: str, operation: dict[str, Any]) -> dict[str, Any
 
 
 _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
-    "malformed": ("the body is not JSON: expected value at line 1 column 1", None),
-    "bad_cursor": ("This cursor is not one of ours; begin without one.", None),
+    "malformed": ("The body is not JSON: expected value at line 1 column 1", None),
+    "bad_cursor": ("This cursor is not valid. Start again without a cursor.", None),
     "unauthorized": ("This key is not valid.", None),
     "not_found": (f"There is no edit {EDIT_ID}.", None),
-    "not_finished": (f"{EDIT_ID} is processing: its result is not there yet.", None),
-    "not_succeeded": (f"{EDIT_ID} has no result: it is failed.", None),
+    "not_finished": (f"{EDIT_ID} is processing and has no result yet; wait until it has ended.", None),
+    "not_succeeded": (f"{EDIT_ID} is failed and has no result.", None),
     "too_late": (f"{EDIT_ID} is past the queue; the provider has no cancel.", None),
-    "retry_edit:too_late": (f"{EDIT_ID} did not fail; only a failed edit can be tried again.", None),
-    "get_object:gone": ("This link has expired; a fresh one is in the edit.", None),
-    "get_object:not_found": ("This is no link of ours.", None),
-    "receive_qubico_callback:not_found": ("There is no such callback.", None),
-    "receive_qubico_callback:malformed": ("There is no task in this body.", None),
+    "retry_edit:too_late": (f"{EDIT_ID} did not fail; only a failed edit can be retried.", None),
+    "get_object:gone": ("This link has expired. Get the edit for a new one.", None),
+    "get_object:not_found": ("This link is not valid.", None),
+    "receive_qubico_callback:not_found": ("This callback token is not valid.", None),
+    "receive_qubico_callback:malformed": ("The body holds no task.", None),
     "receive_qubico_callback:invalid": ("this call has no such parameter", "query:colour"),
-    "gone": (f"{EDIT_ID} is no longer kept: its time was over on 2024-12-20.", None),
-    "body_too_large": ("a body may have up to 14243157 bytes", None),
-    "image_too_large": ("the picture has more than 10485760 bytes", "/image"),
+    "gone": (f"{EDIT_ID} was deleted on 2024-12-20, when its retention ended.", None),
+    "body_too_large": ("The body is larger than 14243157 bytes.", None),
+    "image_too_large": ("the picture is larger than 10485760 bytes", "/image"),
     "unsupported_type": ("this is a GIF, not a PNG, JPEG or WebP picture", "/image"),
-    "range_not_satisfiable": ("the picture has 123456 bytes", None),
+    "range_not_satisfiable": ("The picture has 123456 bytes.", None),
     "invalid": ("Input should be a multiple of 8", "/width"),
     "unknown_parameter": ("this call has no such parameter", "query:colour"),
     "idempotency_key_reused": ("This Idempotency-Key was used with another request.", None),
@@ -57,9 +57,9 @@ _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
     "tenant_queue_full": ("1000 edits of this tenant are waiting already; try again later.", None),
     "queue_full": ("1000000 edits are waiting already; try again later.", None),
     "unavailable": ("Redis does not answer.", None),
-    "accept_unknown": ("Redis may have taken the edit; ask again with the same Idempotency-Key.", None),
-    "draining": ("This process is ending; ask again, another one takes it.", None),
+    "accept_unknown": ("Redis may have accepted the edit. Send it again with the same Idempotency-Key.", None),
+    "draining": ("This process is shutting down. Send the request again.", None),
 }
-"""What is said with each code, and of which field."""
+"""The detail of each code, and the field it concerns."""
 
 _FAULTS: Final = {"invalid": "not_a_multiple", "unknown_parameter": "unknown_field"}

@@ -1,0 +1,1 @@
+"""One file per group of calls. Routes may import all of `api` but `app` and `server`."""

@@ -1,6 +1,6 @@
-"""Where the provider calls back. It is only a hint to look now: nothing in it is believed but the name of the task.
+"""The provider's callbacks: only a hint to read the task now. Nothing in one is believed but the task's id.
 
-Whoever calls holds the token of one attempt, in the address and wherever else the provider repeats what it was given.
+The caller proves itself by the token of one attempt, in the address and wherever the provider repeats it.
 """
 
 import hmac
@@ -8,22 +8,21 @@ import json
 from typing import Final
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from api import body
-from api.dependencies import parts_of
+from api.dependencies import known_parameters, parts_of
 from api.errors import Problem
 from api.openapi.document import Responses, callback_body, problems
-from api.routing import OpenRoute
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 
 log = structlog.get_logger()
 
-router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], route_class=OpenRoute)
+router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[Depends(known_parameters)])
 
-_NOTED: Final[Responses] = {200: {"description": "Noted."}}
+_NOTED: Final[Responses] = {200: {"description": "Received."}}
 
 MAX_BYTES: Final = 1024 * 1024
 REPEATED_IN: Final = "x-webhook-secret"
@@ -32,7 +31,7 @@ REPEATED_IN: Final = "x-webhook-secret"
 @router.post(
     "/qubico/{token}",
     operation_id="receive_qubico_callback",
-    summary="The provider says that something happened to a task",
+    summary="The provider reports on a task",
     response_class=Response,
     openapi_extra=callback_body(),
     responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
@@ -41,24 +40,24 @@ async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
     parts = parts_of(request)
     attempt = parts.service.attempt_of(token)
-    _same(token, request.headers.get(REPEATED_IN))
+    _require_same(token, request.headers.get(REPEATED_IN))
     task = _task(await body.read(request, max_bytes=MAX_BYTES))
-    _same(token, task.webhook_secret.get_secret_value() if task.webhook_secret else None)
-    # An unknown status might be an end: it is looked at, too.
+    _require_same(token, task.webhook_secret.get_secret_value() if task.webhook_secret else None)
+    # An unknown status may be an end.
     ended = task.is_final or task.status is TaskStatus.UNKNOWN
     await parts.service.called_back(attempt, task_id=task.task_id, ended=ended)
     log.info("callback.received", edit_id=attempt.edit_id, attempt=attempt.number)
     return Response(status_code=200)
 
 
-def _same(token: str, repeated: str | None) -> None:
-    """Every create carries its token as the secret too; the provider may leave that out of what it sends."""
+def _require_same(token: str, repeated: str | None) -> None:
+    """Each create sends its token as the webhook secret, too; the provider may leave it out of its callback."""
     if repeated and not hmac.compare_digest(repeated.encode(), token.encode()):
-        raise Problem("not_found", "There is no such callback.")
+        raise Problem("not_found", "This callback token is not valid.")
 
 
 def _task(raw: bytes) -> Task:
     try:
         return parse_task(json.loads(raw))
     except (ValueError, RecursionError, Unreadable) as exc:
-        raise Problem("malformed", "There is no task in this body.") from exc
+        raise Problem("malformed", "The body holds no task.") from exc

@@ -1,4 +1,4 @@
-"""The page that shows /openapi.json to people. It loads nothing from elsewhere, so it works without the internet."""
+"""The page that shows /openapi.json. It loads nothing from elsewhere, so it works without the internet."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ _PAGE: Final = (Path(__file__).parents[1] / "static" / "docs.html").read_text(en
 
 
 def _hashes(tag: str) -> str:
-    """The inline parts of the page, by which the browser knows that nobody added to them."""
+    """Hashes of the inline parts of the page: the browser runs no others."""
     inline = re.findall(rf"<{tag}\b[^>]*>(.*?)</{tag}>", _PAGE, re.DOTALL)
     return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(part.encode()).digest()).decode()}'" for part in inline)
 

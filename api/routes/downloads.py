@@ -1,4 +1,4 @@
-"""Pictures over HTTP: whole or by range, with the headers that let a client keep and check them."""
+"""Serves pictures whole or by range, with the headers by which a client caches and checks them."""
 
 import base64
 import re
@@ -16,7 +16,7 @@ _RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", re.I
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A stored picture as it is served. Without `sha256` it is named by the storage's own mark, or by nothing."""
+    """A stored picture to serve. Without `sha256` its ETag is the storage's own `mark`, or missing."""
 
     key: str
     size: int
@@ -44,19 +44,19 @@ class Picture:
 
 
 async def serve(request: Request, storage: Storage, picture: Picture) -> Response:
-    """200, 206 or 304; raises Problem range_not_satisfiable and whatever storage raises."""
+    """200, 206 or 304. Raises Problem range_not_satisfiable, ObjectMissing or StorageError."""
     headers = picture.headers()
     if _has_it(request, picture):
         return Response(status_code=304, headers=headers)
-    wanted = _range_of(request, picture)
-    start, end = wanted or (0, picture.size)
+    span = _range_of(request, picture)
+    start, end = span or (0, picture.size)
     headers["Content-Length"] = str(end - start)
-    if wanted:
+    if span:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{picture.size}"
-    status = 206 if wanted else 200
+    status = 206 if span else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=picture.content_type)
-    if wanted:
+    if span:
         opened = await storage.open(picture.key, start=start, end=end)
     else:
         opened = await storage.open(picture.key)
@@ -64,7 +64,7 @@ async def serve(request: Request, storage: Storage, picture: Picture) -> Respons
 
 
 def _has_it(request: Request, picture: Picture) -> bool:
-    """If-None-Match is compared weakly: an answer that was compressed on the way is still ours."""
+    """If-None-Match is compared weakly: a proxy that compresses answers makes their ETags weak."""
     asked = request.headers.get("if-none-match")
     if asked is None:
         return False
@@ -73,7 +73,7 @@ def _has_it(request: Request, picture: Picture) -> bool:
 
 
 def _range_of(request: Request, picture: Picture) -> tuple[int, int] | None:
-    """One range, its end excluded. Several, another unit or an outdated If-Range: the whole picture, as HTTP allows."""
+    """One range, its end excluded. None (the whole picture) for several, another unit or an outdated If-Range."""
     match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     if match is None or request.headers.get("if-range", picture.etag) != picture.etag:
         return None
@@ -85,6 +85,6 @@ def _range_of(request: Request, picture: Picture) -> tuple[int, int] | None:
         if last and int(last) < int(first):
             return None
     if start >= end:
-        detail = f"the picture has {picture.size} bytes"
+        detail = f"The picture has {picture.size} bytes."
         raise Problem("range_not_satisfiable", detail, headers={"Content-Range": f"bytes */{picture.size}"})
     return start, end

@@ -1,42 +1,42 @@
-"""For whoever runs the system: does this process live, can it accept, what do the counters say."""
+"""The operator's calls: whether this process lives, whether it can accept edits, and its counters."""
 
 import asyncio
 from collections.abc import Awaitable
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api import auth
-from api.dependencies import Parts, parts_of
+from api.dependencies import Parts, known_parameters, parts_of
 from api.openapi.document import Responses, answers, problems
-from api.routing import OpenRoute
-from api.schemas.bodies import CircuitView, HealthView, PartView, ReadyView
+from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
 from api.schemas.queries import MetricsQuery, ReadyQuery
 from edits import stats
 from edits.db import checks
 from edits.db.circuits import Gate
 from edits.errors import QueueFull, Unavailable
 from edits.models import Wait
+from edits.principal import Principal
 from edits.storage.backends import StorageError
 
 Limits = tuple[Gate, list[CircuitView]]
 STORAGE: Final = "storage"  # the one operation that is not the provider's
 
-router = APIRouter(tags=["operations"], route_class=OpenRoute)
+router = APIRouter(tags=["operations"], dependencies=[Depends(known_parameters)])
 
 _TEXT: Final[Responses] = {
     200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
 LOOK_FOR: Final = 1.5
-"""Seconds for each part: the answer is out within two."""
+"""Seconds for each part: the whole answer takes less than two."""
 
 
 @router.get(
     "/healthz",
     operation_id="is_alive",
-    summary="This process lives",
+    summary="Whether this process lives",
     response_model=HealthView,
     responses=problems("invalid"),
 )
@@ -50,19 +50,19 @@ async def healthz(_request: Request) -> Response:
     summary="Whether this process can accept edits",
     response_model=ReadyView,
     responses=answers(
-        ReadyView, {503: "It cannot: Redis is unusable, or the process is ending."}, "unauthorized", "invalid"
+        ReadyView, {503: "It cannot: Redis is unusable, or the process is shutting down."}, "unauthorized", "invalid"
     ),
 )
 async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
     parts = parts_of(request)
     if query.verbose:
-        auth.check(request)
+        caller = await auth.principal(request)
         limits, redis, room, storage = await asyncio.gather(
-            _limits(parts), _redis(parts), _room(parts), _storage(parts)
+            _limits(parts), _redis(parts), _room(parts, caller), _storage(parts)
         )
         circuits = limits and limits[1]
-        if storage.status == "ok":  # to us, and not to a worker
-            storage = _tried_again([one for one in circuits or [] if one.operation == STORAGE])
+        if storage.status == "ok":  # for this process; for a worker it may not be
+            storage = _retried([one for one in circuits or [] if one.operation == STORAGE])
         shown = {"redis": redis, "room": room, "storage": storage, "provider": _provider(limits)}
         shown["process"] = _process(parts)
     else:
@@ -85,7 +85,7 @@ async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = Ready
 async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = MetricsQuery()) -> Response:
     parts = parts_of(request)
     if not auth.is_local(request, parts.settings):
-        auth.check(request)
+        await auth.principal(request)
     try:
         async with asyncio.timeout(LOOK_FOR):
             text = await stats.render(parts.repository, scope=query.scope, admission=parts.admission)
@@ -98,9 +98,9 @@ async def _redis(parts: Parts) -> PartView:
     return await _look(checks.require_fit(parts.repository.redis), bad="down")
 
 
-async def _room(parts: Parts) -> PartView:
-    """Whether an edit would be taken in now. It may be so again at any moment, so a full queue is only degraded."""
-    return await _look(parts.service.require_room(None), bad="degraded")
+async def _room(parts: Parts, caller: Principal) -> PartView:
+    """Whether an edit would be accepted now. A full queue is only degraded: it may have room again at any moment."""
+    return await _look(parts.service.require_room(caller, None), bad="degraded")
 
 
 async def _limits(parts: Parts) -> Limits | None:
@@ -117,33 +117,33 @@ async def _limits(parts: Parts) -> Limits | None:
 
 
 async def _storage(parts: Parts) -> PartView:
-    # Without storage an edit with an address is still accepted, bought and followed; its copy waits.
+    # Without storage an edit by address is still accepted, bought and followed; storing its result waits.
     return await _look(parts.storage.check(), bad="degraded")
 
 
 def _provider(limits: Limits | None) -> PartView:
     if limits is None:
-        return PartView(status="degraded", detail="not known while Redis does not answer")
+        return PartView(status="degraded", detail="unknown while Redis does not answer")
     gate, circuits = limits
     if gate.reason is not Wait.PROVIDER_ACCOUNT:
         held = [one for one in circuits if one.operation != STORAGE]
         if held or gate.reason is None:
-            return _tried_again(held)
+            return _retried(held)
     return PartView(status="degraded", detail=f"{gate.reason}: {gate.message}" if gate.message else gate.reason)
 
 
-def _tried_again(circuits: list[CircuitView]) -> PartView:
+def _retried(circuits: list[CircuitView]) -> PartView:
     if not circuits:
         return PartView(status="ok")
-    told = ", ".join(f"{one.operation} since {one.since:%H:%M:%S}" for one in circuits)
-    return PartView(status="degraded", detail=f"does not work now and is tried again by itself: {told} UTC")
+    failing = ", ".join(f"{one.operation} since {one.since:%H:%M:%S}" for one in circuits)
+    return PartView(status="degraded", detail=f"failing and retried automatically: {failing} UTC")
 
 
 def _process(parts: Parts) -> PartView:
     if parts.live.draining:
-        return PartView(status="down", detail="draining: it ends once what it has begun is answered")
+        return PartView(status="down", detail="draining: ends once open requests are answered")
     if not parts.live.listening:
-        return PartView(status="degraded", detail="not told of ends: whoever waits is answered up to a second late")
+        return PartView(status="degraded", detail="completion events unavailable; waits may end 1 s late")
     return PartView(status="ok")
 
 

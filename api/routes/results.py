@@ -1,35 +1,38 @@
-"""Pictures: results and uploads with a key, and any object by a signed link without one."""
+"""Pictures: results and uploads by key, and any object by a signed link without one."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from api import auth
-from api.dependencies import Parts, parts_of
+from api.auth import Caller
+from api.dependencies import Parts, known_parameters, parts_of
 from api.openapi.document import Responses, pictures, problems
 from api.routes import downloads
 from api.routes.downloads import Picture
-from api.routing import KeyRoute, OpenRoute
-from api.schemas.bodies import AddressView
+from api.schemas.edits import AddressView
 from api.schemas.queries import ResultQuery
 from edits.errors import Gone, NotFound, Unavailable
 from edits.storage.backends import ObjectMissing, StorageError
 from edits.storage.links import LinkExpired, LinkInvalid
 
-edits = APIRouter(prefix="/v1/edits/{edit_id}", tags=["pictures"], route_class=KeyRoute)
-objects = APIRouter(prefix="/v1/objects", tags=["pictures"], route_class=OpenRoute)
+edits = APIRouter(
+    prefix="/v1/edits/{edit_id}", tags=["pictures"], dependencies=[Depends(auth.principal), Depends(known_parameters)]
+)
+objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
+"""Unknown parameters are ignored: mail programs add their own to a link, and the signature stands in the path."""
 
 _BYTES: Final[Responses] = {
-    200: pictures("The picture, or with `?redirect=false` where it is.", or_address=True),
-    206: pictures("The range asked for."),
+    200: pictures("The picture, or its address with `?redirect=false`.", or_address=True),
+    206: pictures("The requested range."),
     304: {"description": "The picture is the one named in If-None-Match."},
-    307: {"description": "A fresh signed address; never answered to X-API-Key."},
+    307: {"description": "A new signed address; never sent to X-API-Key."},
 }
 _HEADERS: Final[Responses] = {
     200: {"description": "As for GET."},
-    206: {"description": "Of the range asked for."},
+    206: {"description": "Of the requested range."},
     304: {"description": "The picture is the one named in If-None-Match."},
 }
 _WITHOUT_REDIRECT: Final[Responses] = {
@@ -54,9 +57,11 @@ _PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable"
     response_class=Response,
     responses=_BYTES | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
 )
-async def result(request: Request, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()) -> Response:
+async def result(
+    request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
+) -> Response:
     parts = parts_of(request)
-    found = await parts.service.result(edit_id)
+    found = await parts.service.result(caller, edit_id)
     picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
     return await _picture(request, parts, picture, query=query)
 
@@ -75,9 +80,11 @@ async def result(request: Request, edit_id: str, query: Annotated[ResultQuery, Q
     response_class=Response,
     responses=_BYTES | problems(*_PROBLEMS),
 )
-async def uploaded(request: Request, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()) -> Response:
+async def uploaded(
+    request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
+) -> Response:
     parts = parts_of(request)
-    picture = await _stored(parts, await parts.service.input_key(edit_id))
+    picture = await _stored(parts, await parts.service.input_key(caller, edit_id))
     return await _picture(request, parts, picture, query=query)
 
 
@@ -86,26 +93,26 @@ async def uploaded(request: Request, edit_id: str, query: Annotated[ResultQuery,
     operation_id="head_object",
     summary="The headers of a picture by its signed link",
     response_class=Response,
-    responses=_HEADERS | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
+    responses=_HEADERS | problems("not_found", "gone", "range_not_satisfiable", "unavailable"),
 )
 @objects.get(
     "/{token}/{filename}",
     operation_id="get_object",
     summary="A picture by its signed link",
     response_class=Response,
-    responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "invalid", "unavailable"),
+    responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "unavailable"),
 )
 async def linked(request: Request, token: str, filename: str) -> Response:
-    """No key is needed: the link itself says what may be read, and until when."""
+    """No key is needed: the signed link names the object and when it expires."""
     parts = parts_of(request)
     try:
         key = parts.links.verify(token, now=datetime.now(UTC))
     except LinkExpired as exc:
-        raise Gone("This link has expired; a fresh one is in the edit.") from exc
+        raise Gone("This link has expired. Get the edit for a new one.") from exc
     except LinkInvalid as exc:
-        raise NotFound("This is no link of ours.") from exc
+        raise NotFound("This link is not valid.") from exc
     if filename != key.rpartition("/")[2]:
-        raise NotFound("This is no link of ours.")
+        raise NotFound("This link is not valid.")
     return await _sent(request, parts, await _stored(parts, key))
 
 
@@ -115,7 +122,8 @@ async def _picture(request: Request, parts: Parts, picture: Picture, *, query: R
         view = AddressView(url=address.url, expires_at=address.expires_at)
         return Response(view.model_dump_json(), 200, {"Cache-Control": "private, no-store"}, "application/json")
     elsewhere = not parts.settings.storage_url.startswith("file:")
-    if elsewhere and request.method == "GET" and request.state.key_sent_in is auth.KeySentIn.AUTHORIZATION:
+    # Clients send X-API-Key again after a redirect to another host; most drop Authorization.
+    if elsewhere and request.method == "GET" and "x-api-key" not in request.headers:
         address = await parts.views.address(picture.key)
         return RedirectResponse(address.url, 307, {"Cache-Control": "private, no-store"})
     return await _sent(request, parts, picture)
@@ -127,7 +135,7 @@ async def _stored(parts: Parts, key: str) -> Picture:
     except StorageError as exc:
         raise Unavailable(str(exc)) from exc
     if info is None:
-        raise Gone("The picture is no longer kept.")
+        raise Gone("The picture has been deleted.")
     return Picture(key=key, size=info.size, content_type=info.content_type, mark=info.etag)
 
 
@@ -135,6 +143,6 @@ async def _sent(request: Request, parts: Parts, picture: Picture) -> Response:
     try:
         return await downloads.serve(request, parts.storage, picture)
     except ObjectMissing as exc:
-        raise Gone("The picture is no longer kept.") from exc
+        raise Gone("The picture has been deleted.") from exc
     except StorageError as exc:
         raise Unavailable(str(exc)) from exc

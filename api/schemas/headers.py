@@ -1,12 +1,11 @@
-"""What the headers of a request ask for: `Prefer: wait` and `Idempotency-Key`."""
+"""Request headers: `Prefer: wait` and `Idempotency-Key`."""
 
 import re
 from typing import Final
 
 from fastapi import Request
 
-from api.errors import Problem
-from api.problem import FieldProblem
+from api.errors import invalid
 
 LONGEST_WAIT: Final = 55
 """Seconds; below the 60 after which many proxies give up."""
@@ -30,7 +29,7 @@ IDEMPOTENCY_KEY: Final = {
 
 
 def wait_of(request: Request) -> int | None:
-    """Seconds to wait for the end, or None. As for any preference, what cannot be understood is passed over."""
+    """Seconds to wait for the end, or None. A preference that cannot be read is ignored (RFC 7240)."""
     for sent in request.headers.getlist("prefer"):
         for preference in sent.split(","):
             match = _WAIT.fullmatch(preference.strip())
@@ -48,7 +47,5 @@ def idempotency_key_of(request: Request) -> str | None:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if len(sent) > 1 or not _KEY.fullmatch(key):
-        message = "send one key of 1 to 255 printable ASCII characters"
-        fault = FieldProblem(pointer="header:Idempotency-Key", code="invalid", message=message)
-        raise Problem("invalid", f"Idempotency-Key: {message}", faults=[fault])
+        raise invalid("header:Idempotency-Key", "invalid", "send one key of 1 to 255 printable ASCII characters")
     return key

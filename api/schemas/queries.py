@@ -1,11 +1,12 @@
-"""The parameters of calls. An unknown one is refused, and a moment is never guessed."""
+"""Query parameters. An unknown one is refused, and a time without a zone is never guessed."""
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from edits.models import EditStatus
+from edits.models import EditStatus, read_id
 
 
 def _by_comma(value: Any) -> Any:
@@ -15,29 +16,29 @@ def _by_comma(value: Any) -> Any:
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
 
 
-def _no_number(value: Any) -> Any:
-    """A moment is never guessed: whether a number means seconds or milliseconds nobody has said."""
+def _as_written(value: Any) -> Any:
+    """Refuses plain numbers, which may be seconds or milliseconds. A `+02:00` sent unencoded arrives as ` 02:00`."""
     if isinstance(value, str) and ":" not in value:
-        raise PydanticCustomError("datetime", "write it as 2026-01-15T09:20:11Z")
-    return value
+        raise PydanticCustomError("datetime", "write the time as 2026-01-15T09:20:11Z")
+    return _UNENCODED.sub(r"\1+\2", value) if isinstance(value, str) else value
 
 
 def _named_is_true(value: Any) -> Any:
     return True if value == "" else value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_no_number)]
+_UNENCODED: Final = re.compile(r"(:\d\d\S*) (\d\d:?\d\d)$")
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 
 
 class Query(BaseModel):
-    """Parameters of a call; an unknown one is refused."""
-
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CreateQuery(Query):
     dry_run: bool = Field(
-        default=False, description="`true`: the edit is checked and its price told; nothing is kept, nothing bought."
+        default=False, description="`true`: the edit is checked and priced; nothing is stored or bought."
     )
 
 
@@ -48,8 +49,8 @@ class ListQuery(Query):
     created_after: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
     created_before: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
     external_id: str | None = Field(default=None, min_length=1, max_length=128)
-    ids: Annotated[list[str], BeforeValidator(_by_comma)] = Field(
-        default=[], max_length=200, description="Up to 200, by comma; those that are not there are left out."
+    ids: Annotated[list[Annotated[str, AfterValidator(read_id)]], BeforeValidator(_by_comma)] = Field(
+        default=[], max_length=200, description="Up to 200, by comma; unknown ids are left out."
     )
     limit: int = Field(default=20, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before.")

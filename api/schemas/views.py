@@ -1,4 +1,4 @@
-"""From the record to what is shown: every key always there, every link made from RETOUCH_PUBLIC_URL."""
+"""Turns records into what the API shows. Every link is made from RETOUCH_PUBLIC_URL."""
 
 import math
 from datetime import timedelta
@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Final
 
-from api.schemas import bodies
+from api.schemas import edits as shown
 from edits import errors
 from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult, TimelineEvent
 from edits.service import Checked
@@ -22,17 +22,17 @@ class Views:
         self._storage = storage
         self._edits = f"{public_url}/v1/edits"
 
-    async def edit(self, edit: Edit) -> bodies.EditView:
+    async def edit(self, edit: Edit) -> shown.EditView:
         """The edit with a fresh download address, if it has a result."""
         address = await self.address(edit.result.key) if edit.result else None
         return self._edit(edit, address)
 
-    def listed(self, edit: Edit) -> bodies.EditView:
+    def listed(self, edit: Edit) -> shown.EditView:
         """The same without a download address."""
         return self._edit(edit, None)
 
     async def address(self, key: str) -> Address:
-        """Where whoever has no key of ours may fetch the object for a while. Raises Unavailable."""
+        """A signed address of the object that needs no key. Raises Unavailable."""
         try:
             return await self._storage.address(key, expires_in=DOWNLOAD_FOR)
         except StorageError as exc:
@@ -41,11 +41,11 @@ class Views:
     def self_link(self, edit: Edit) -> str:
         return f"{self._edits}/{edit.id}"
 
-    def _edit(self, edit: Edit, address: Address | None) -> bodies.EditView:
+    def _edit(self, edit: Edit, address: Address | None) -> shown.EditView:
         link = self.self_link(edit)
-        waiting = edit.waiting_for and bodies.WaitingView(for_=edit.waiting_for, since=edit.waiting_since)
-        cost = bodies.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
-        return bodies.EditView(
+        waiting = edit.waiting_for and shown.WaitingView(for_=edit.waiting_for, since=edit.waiting_since)
+        cost = shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
+        return shown.EditView(
             id=edit.id,
             status=edit.status,
             livemode=edit.livemode,
@@ -60,32 +60,32 @@ class Views:
             waiting=waiting or None,
             provider=_provider(edit),
             result=_result(edit.result, link, address) if edit.result else None,
-            error=bodies.ErrorView(**edit.error.model_dump()) if edit.error else None,
+            error=shown.ErrorView(**edit.error.model_dump()) if edit.error else None,
             cost=cost,
             metadata=edit.metadata,
-            links=bodies.LinksView(
+            links=shown.LinksView(
                 self_=link, result=f"{link}/result", timeline=f"{link}/timeline", cancel=f"{link}/cancel"
             ),
         )
 
 
-def dry_run(checked: Checked, *, seed: int) -> bodies.DryRunView:
-    """`seed`: as asked for. One that is drawn is drawn anew when the edit is accepted."""
+def dry_run(checked: Checked, *, seed: int) -> shown.DryRunView:
+    """`seed`: as requested. If none was, it is drawn when the edit is accepted."""
     edit, estimate = checked.edit, checked.estimate
-    eta = estimate.eta and bodies.EtaView(p50=math.ceil(estimate.eta.p50), p90=math.ceil(estimate.eta.p90))
-    return bodies.DryRunView(
+    eta = estimate.eta and shown.EtaView(p50=math.ceil(estimate.eta.p50), p90=math.ceil(estimate.eta.p90))
+    return shown.DryRunView(
         livemode=edit.livemode,
         external_id=edit.external_id,
         priority=edit.priority,
-        input=bodies.DryInputView(**edit.input.model_dump(exclude={"upload", "seed"}), seed=seed),
-        queue=bodies.QueueView(position=estimate.position, eta_seconds=eta),
-        cost=bodies.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        input=shown.DryInputView(**edit.input.model_dump(exclude={"upload", "seed"}), seed=seed),
+        queue=shown.QueueView(position=estimate.position, eta_seconds=eta),
+        cost=shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
         metadata=edit.metadata,
     )
 
 
-def event(event: TimelineEvent) -> bodies.EventView:
-    return bodies.EventView(**event.model_dump())
+def event(event: TimelineEvent) -> shown.EventView:
+    return shown.EventView(**event.model_dump())
 
 
 @lru_cache(maxsize=1024)
@@ -95,8 +95,8 @@ def dollars(units: int) -> str:
     return f"{exact.quantize(_CENT) if exact == exact.quantize(_CENT) else exact.normalize():f}"
 
 
-def _input(given: EditInput, link: str) -> bodies.InputView:
-    return bodies.InputView(
+def _input(given: EditInput, link: str) -> shown.InputView:
+    return shown.InputView(
         prompt=given.prompt,
         image=given.image or f"{link}/input",
         width=given.width,
@@ -106,10 +106,10 @@ def _input(given: EditInput, link: str) -> bodies.InputView:
     )
 
 
-def _provider(edit: Edit) -> bodies.ProviderView | None:
+def _provider(edit: Edit) -> shown.ProviderView | None:
     if edit.task_id is None:
         return None
-    return bodies.ProviderView(
+    return shown.ProviderView(
         task_id=edit.task_id,
         status=edit.task_status,
         tasks_bought=edit.tasks_bought,
@@ -117,8 +117,8 @@ def _provider(edit: Edit) -> bodies.ProviderView | None:
     )
 
 
-def _result(result: EditResult, link: str, address: Address | None) -> bodies.ResultView:
-    return bodies.ResultView(
+def _result(result: EditResult, link: str, address: Address | None) -> shown.ResultView:
+    return shown.ResultView(
         url=f"{link}/result",
         download_url=address.url if address else None,
         download_expires_at=address.expires_at if address else None,

@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from api.errors import CODES
-from api.problem import ProblemView
-from api.schemas import bodies
+from api.errors import CODES, ProblemView
+from api.schemas.edits import EditView, EventView, PageView
+from api.schemas.operations import ReadyView
 from tests.integration.api.conftest import Api
 from tests.integration.api.progress import Progress, png
 
 MODELS = {
-    "edit": bodies.EditView, "page": bodies.PageView, "event": bodies.EventView, "problem": ProblemView,
-    "ready": bodies.ReadyView,
+    "edit": EditView, "page": PageView, "event": EventView, "problem": ProblemView,
+    "ready": ReadyView,
 }  # fmt: skip
 
 

@@ -8,12 +8,16 @@ import httpx
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from api.errors import CODES, MEDIA_TYPE
-from api.problem import ProblemView
-from api.schemas import bodies as schemas
+from api.errors import CODES, MEDIA_TYPE, ProblemView
+from api.schemas import edits, operations, requests
 from qubico.schemas import parse_task
 from tests.integration.api.conftest import Api
 
+MODELS: dict[str, type[BaseModel]] = {
+    **{name: found for module in (edits, operations, requests) for name, found in vars(module).items()},
+    "EditForm": requests.EditFields,
+    "ProblemView": ProblemView,
+}
 REFERENCE = "#/components/schemas/"
 HTTP_METHODS = {"get", "head", "post"}
 
@@ -67,14 +71,12 @@ def fits(schema: dict[str, Any], value: Any) -> bool:
 
 
 def _fits_model(name: str, value: Any) -> bool:
-    elsewhere = {"EditForm": schemas.EditFields, "ProblemView": ProblemView}
-    model: type[BaseModel] = elsewhere.get(name) or getattr(schemas, name)
     try:
-        read = model.model_validate_json(json.dumps(value))
+        read = MODELS[name].model_validate_json(json.dumps(value))
     except ValidationError:
         return False
     # What goes out has every member, and no other; of what comes in, most may be left out.
-    return not isinstance(read, schemas.View) or read.model_dump(mode="json") == value
+    return not isinstance(read, edits.View) or read.model_dump(mode="json") == value
 
 
 def test_every_call_says_what_it_does(described: dict[str, Any]) -> None:

@@ -190,3 +190,18 @@ def test_an_upload_goes_to_s3_and_back(on_s3: tuple[Api, str]) -> None:
     edit = api.accept(image=data_uri(DATA))
     answer = api.client.get(edit["input"]["image"], follow_redirects=True)  # type: ignore[index]  # JSON of the answer
     assert answer.content == DATA
+
+
+async def test_a_link_to_which_a_mail_program_added_its_parameters_still_opens(
+    api: Api, client: httpx.AsyncClient, progress: Progress
+) -> None:
+    api.accept()
+    data = png()
+    edit_id = await progress.succeeded(data)
+    link = (await client.get(f"/v1/edits/{edit_id}")).json()["result"]["download_url"]
+    async with httpx.AsyncClient(timeout=90, trust_env=False) as stranger:
+        for added in ("?utm_source=mail&utm_medium=e%20mail", "?fbclid=IwAR0", "?redirect=false", "?x", "?%ff", "#x"):
+            assert (await stranger.get(link + added)).content == data
+            assert (await stranger.head(link + added)).status_code == 200
+        spoilt = await stranger.get(f"{link[:-5]}?utm_source=mail")
+    assert (spoilt.status_code, spoilt.json()["code"]) == (404, "not_found")

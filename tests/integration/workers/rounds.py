@@ -88,6 +88,7 @@ class Rounds:
         now = datetime.now(UTC)
         edit = Edit(
             id=edit_id,
+            tenant="default",
             livemode=False,
             input=EditInput(prompt=prompt, **given),
             created_at=now,

@@ -2,8 +2,7 @@ import inspect
 
 import pytest
 
-from api.errors import CODES, DOMAIN, SHOWN, Problem, answer, of_domain
-from api.problem import FieldProblem, ProblemView
+from api.errors import CODES, DOMAIN, SHOWN, FieldProblem, Problem, ProblemView, answer, of_domain
 from edits import errors
 
 CONTRACT = {
