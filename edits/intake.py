@@ -1,4 +1,4 @@
-"""From what was asked for to an edit that may be accepted: its picture is read, or refused. Nothing is kept here."""
+"""Turns a checked request into an edit that can be accepted: reads its picture or refuses it. Stores nothing."""
 
 import hashlib
 import json
@@ -21,24 +21,24 @@ from edits.storage.uploads import Upload, Uploads
 SEEDS_BELOW: Final = 2**31
 
 FETCHED_WITHIN: Final = timedelta(seconds=10)
-"""A signed address must work for so long after the submission: the provider fetches the picture a little later."""
+"""How long a signed address must work after the submission: the provider fetches the picture a little later."""
 
 LOOK_AHEAD: Final = timedelta(days=7)
-"""An address that works for longer is as good as one that never ends: `expires_in` cannot ask for more either."""
+"""An address that works for longer counts as unlimited: `expires_in` is at most this long, too."""
 
 _POINTER: Final = "/image"
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewEdit:
-    """An edit as it was asked for, its fields checked one by one already."""
+    """A requested edit; its fields are already checked one by one."""
 
-    prompt: str = field(repr=False)  # neither it nor the picture is to be found in a log
+    prompt: str = field(repr=False)  # neither prompt nor picture may reach a log
     image: str | bytes = field(repr=False)
     """An address, a data URI, or a file's bytes."""
 
     copy: bool = False
-    """The picture at the address is fetched and kept at once, instead of leaving that to the provider."""
+    """We fetch and store the picture at once; otherwise the provider fetches it."""
 
     width: int | None = None
     height: int | None = None
@@ -55,19 +55,16 @@ class NewEdit:
 
     @property
     def is_passed_on(self) -> bool:
-        """Whether the provider fetches the picture, and we never see it."""
+        """Whether the provider fetches the picture by its address."""
         return self.address is not None and not self.copy
 
     @property
     def is_fleeting(self) -> bool:
-        """Whether the same words may mean nothing any more when they are sent again."""
+        """Whether the same request may fail when it is repeated: its address may have stopped working."""
         return self.address is not None and (self.copy or signatures.expires_at(self.address) is not None)
 
     def fingerprint(self, upload: Upload | None = None) -> str:
-        """Two requests with one fingerprint ask for the same edit, however they were written.
-
-        A file or data URI is in it by its hash, and an address as it is written, also where we fetch it.
-        """
+        """Equal for two requests for the same edit. A file or data URI counts by its hash, an address by its text."""
         body: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         copied = body.pop("copy")
         if self.address is None:
@@ -80,7 +77,7 @@ class NewEdit:
 class Prepared(NamedTuple):
     edit: Edit
     upload: Upload | None
-    """What is to be kept before the edit is accepted."""
+    """To be stored before the edit is accepted."""
 
 
 class Intake:
@@ -143,14 +140,14 @@ class Intake:
 
 
 def _expiry(now: datetime, expires_in: int | None, address_ends: datetime | None) -> datetime | None:
-    """Until when the edit may be submitted: as asked, and while the provider can still fetch the picture."""
-    asked = now + timedelta(seconds=expires_in) if expires_in else None
+    """The latest time of submission: by `expires_in`, and while the provider can still fetch the picture."""
+    requested = now + timedelta(seconds=expires_in) if expires_in else None
     works = address_ends - FETCHED_WITHIN if address_ends and address_ends < now + LOOK_AHEAD else None
-    return min((moment for moment in (asked, works) if moment), default=None)
+    return min((moment for moment in (requested, works) if moment), default=None)
 
 
 def _named(settings: Settings) -> set[tuple[str, int]]:
-    """Hosts and ports that the settings name as the provider's: pictures may be fetched there, private or not."""
+    """Hosts and ports of the provider in the settings: pictures may be fetched there even if they are private."""
     hosts = (values.split_host(host) for host in settings.qubico.result_hosts)
     named = {(name, port or 443) for name, port in hosts}
     return named | ({addresses.place(settings.qubico.base_url)} if settings.qubico.base_url else set())

@@ -34,7 +34,7 @@ class Download:
 class ResultHosts:
     """The allow-list. `host` stands for https on port 443; `host:port` for that very port, with or without TLS.
 
-    So plain http is possible only where somebody wrote the port down on purpose (the sandbox, a local mirror).
+    So plain http works only where the port is listed (the sandbox, a local mirror).
     """
 
     def __init__(self, entries: Collection[str]) -> None:
@@ -65,7 +65,10 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
 async def opened(
     wire: Wire, address: str, *, hosts: ResultHosts, max_bytes: int, within: float
 ) -> AsyncGenerator[Download]:
-    """The file at `address`; all of it has to be read within so many seconds."""
+    """The file at `address`, which must be read whole within `within` seconds.
+
+    Raises ResultGone, ResultHostRefused, ResultTooLarge or Unavailable.
+    """
     deadline = asyncio.get_running_loop().time() + within
     response = await _followed(wire, address, hosts=hosts, deadline=deadline, within=within)
     try:
@@ -96,7 +99,7 @@ async def _followed(wire: Wire, address: str, *, hosts: ResultHosts, deadline: f
 
 def _parsed(address: str, *, base: httpx.URL | None = None) -> httpx.URL:
     try:
-        return base.join(address) if base else httpx.URL(address)
+        return base.join(address) if base else httpx.URL(address.strip())
     except (httpx.InvalidURL, ValueError):
         raise ResultHostRefused(_NO_ADDRESS) from None
 

@@ -1,7 +1,7 @@
-"""httpx over aiohttp for the provider: a gate holds a create back to its first byte, and given up it sends no more.
+"""httpx over aiohttp for the provider: a gate can stop a create until its first byte; a canceled call sends no more.
 
-Requests go to the transport directly. httpx's client merges headers, cookies, auth and redirects for each, none of
-which is used here, and that costs as much CPU as all the rest (docs/performance.md).
+Requests go to the transport directly: httpx's client would merge headers, cookies, auth and redirects, which are not
+used here, at the CPU cost of all the rest (docs/performance.md).
 """
 
 import logging
@@ -40,12 +40,12 @@ _NOTHING = httpx.ByteStream(b"")
 _Gate = tuple[Callable[[], bool], Callable[[], Awaitable[None]]]
 _gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
 
-# httpx logs every address it asks, and addresses of pictures are nobody's business.
+# httpx logs the address of every request, and addresses of pictures must not be logged.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 class Wire:
-    """Sends requests that are whole as they are given: follows nothing, keeps no cookies, reads no environment."""
+    """Sends requests unchanged: follows no redirect, keeps no cookies, reads no environment."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *, user_agent: str) -> None:
         self._transport = transport
@@ -63,9 +63,9 @@ class Wire:
     async def send(
         self, method: str, address: httpx.URL, *, headers: httpx.Headers, within: float, body: bytes | None = None
     ) -> httpx.Response:
-        """The answer's head; whoever gets it closes it. `within`: seconds that the caller waits for all of the call."""
+        """The response's head; the caller closes it. `within`: seconds that the caller waits for the whole call."""
         extensions = {"timeout": _timeout(within)}
-        if body is None:  # with a stream of its own nothing is worked out anew for a request that has no body
+        if body is None:  # a ready stream saves httpx from building one
             request = httpx.Request(method, address, headers=headers, stream=_NOTHING, extensions=extensions)
         else:
             request = httpx.Request(method, address, headers=headers, content=body, extensions=extensions)
@@ -84,9 +84,9 @@ class Whole(httpx.AsyncByteStream):
 
 @lru_cache(maxsize=64)
 def _timeout(seconds: float) -> Mapping[str, float]:
-    """Under aiohttp `pool` is waiting and connecting together; that ends before the whole does, to be told apart.
+    """In aiohttp `pool` covers waiting and connecting. It is shorter than the whole, so that the two errors differ.
 
-    For the whole, reading included, there is a clock already: the caller's.
+    The caller's own clock bounds the whole call.
     """
     connecting = min(_LONGEST_CONNECT, seconds / 2)
     return {"connect": connecting, "pool": connecting}
@@ -102,14 +102,14 @@ def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = No
 
 
 class _OverAiohttp(httpx.AsyncBaseTransport):
-    """As `httpx_aiohttp` does it, in its words for what fails, and without what costs a read the most."""
+    """Like `httpx_aiohttp`, with its errors, and without its most expensive steps."""
 
     def __init__(self, *, max_connections: int, resolver: AbstractResolver | None) -> None:
         self._max_connections = max_connections
         self._resolver = resolver
         self._ssl = httpx.create_ssl_context()
         self._plain: aiohttp.ClientSession | None = None
-        self._asking: aiohttp.ClientSession | None = None
+        self._gated: aiohttp.ClientSession | None = None
         self._tolerant: httpx.AsyncHTTPTransport | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -147,15 +147,15 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
         return await self._tolerant.handle_async_request(request)
 
     async def aclose(self) -> None:
-        for session in (self._asking, self._plain):
+        for session in (self._gated, self._plain):
             if session is not None:
                 await session.close()
         if self._tolerant is not None:
             await self._tolerant.aclose()
 
     def _session(self, *, gated: bool) -> aiohttp.ClientSession:
-        """Both use the same connections. Only where a body is sent is anything to be held back, and asking costs."""
-        if self._plain is None or self._asking is None:
+        """Both sessions share their connections. Only a request with a body is gated, because the trace costs CPU."""
+        if self._plain is None or self._gated is None:
             connector = aiohttp.TCPConnector(
                 ssl=self._ssl,
                 resolver=self._resolver,
@@ -166,10 +166,10 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
                 socket_factory=_socket,
             )
             trace = aiohttp.TraceConfig()
-            # Called, against its name, before the chunk is written, and with it the headers, which wait for it. The
-            # signal of the headers comes earlier: the body is then left to a task of its own, and others run before it.
-            trace.on_request_chunk_sent.append(_ask_again)
-            self._plain, self._asking = (
+            # Called, despite its name, before the first chunk and the headers are written. The signal for headers comes
+            # too early: a task of its own then writes the body, and other tasks run before it.
+            trace.on_request_chunk_sent.append(_check_gate)
+            self._plain, self._gated = (
                 aiohttp.ClientSession(
                     connector=connector,
                     connector_owner=not traces,
@@ -183,7 +183,7 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
                 )
                 for traces in ([], [trace])
             )
-        return self._asking if gated else self._plain
+        return self._gated if gated else self._plain
 
 
 def _is_short(answer: aiohttp.ClientResponse) -> bool:
@@ -212,9 +212,9 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
 
 
 class _Response(aiohttp.ClientResponse):
-    """Given up before its end, it cuts the connection: closed politely that would send what is left, minutes later.
+    """Canceled early, it aborts the connection: a graceful close could send the rest minutes later.
 
-    So long a network may stand still, and a create that it brings then was taken for absent before.
+    By then the create would have been proved absent.
     """
 
     def close(self) -> None:
@@ -226,12 +226,12 @@ class _Response(aiohttp.ClientResponse):
 
 @contextmanager
 def gated(may_send: Callable[[], bool], connected: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """Requests inside leave only while `may_send` says so: asked now, and again right before the first byte.
+    """Requests inside are sent only while `may_send` returns true: checked now and right before the first byte.
 
-    With the connection in hand `connected` is waited for first.
+    Once connected, `connected` is awaited before the second check. Raises NotSent.
     """
     if not may_send():
-        raise NotSent("the time to send had passed before a connection was asked for")
+        raise NotSent("the send window ended before a connection was requested")
     token = _gate.set((may_send, connected))
     try:
         yield
@@ -240,17 +240,17 @@ def gated(may_send: Callable[[], bool], connected: Callable[[], Awaitable[None]]
 
 
 async def closed(response: httpx.Response) -> None:
-    """Give the connection back; there is nothing more to learn from one that fails at that."""
+    """Gives the connection back; errors in that do not matter."""
     with suppress(*TROUBLE):
         await response.aclose()
 
 
-async def _ask_again(_session: aiohttp.ClientSession, request: SimpleNamespace, _params: object) -> None:
-    """Before the first chunk alone: after it, something has left."""
+async def _check_gate(_session: aiohttp.ClientSession, request: SimpleNamespace, _params: object) -> None:
+    """Checks before the first chunk only: after it, bytes have been sent."""
     gate, first = _gate.get(), not vars(request).get("begun")
     request.begun = True
     if first and gate is not None:
         may_send, connected = gate
         await connected()
         if not may_send():
-            raise NotSent("the time to send had passed when the connection was there")
+            raise NotSent("the send window ended before the connection was open")

@@ -29,7 +29,7 @@ WITHIN: Final = timedelta(seconds=15)
 MOST_HEADER_BYTES: Final = 64 * 1024
 """Of one answer. h11 stops reading a little later, at 100 KiB."""
 
-_TURN_WITHIN: Final = 5  # seconds
+_SLOT_WITHIN: Final = 5  # seconds
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _HEADERS: Final = ((b"Accept", b"image/*,*/*;q=0.1"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"Retouch"))
 _TIMEOUT: Final = {"timeout": {"connect": CONNECT_WITHIN}}
@@ -53,11 +53,11 @@ class Fetcher:
         self._within = within.total_seconds()
         self._network = GuardedNetwork(trusted=self._trusted, resolver=resolver)
         self._ssl = httpx.create_ssl_context()  # with its own list of authorities: slim images have none
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def fetch(self, address: str) -> bytes:
         """The bytes at `address`, unpacked. Raises InputRefused, or Unavailable when too many fetches are running."""
-        async with self._turn():
+        async with self._slot():
             try:
                 async with asyncio.timeout(self._within):
                     return await self._followed(address)
@@ -65,15 +65,15 @@ class Fetcher:
                 raise _unreachable(f"the picture did not come within {self._within:g} s") from None
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _slot(self) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._turns.acquire(), _TURN_WITHIN)
+            await asyncio.wait_for(self._slots.acquire(), _SLOT_WITHIN)
         except TimeoutError:
-            raise Unavailable("Too many pictures are being fetched now; ask again.") from None
+            raise Unavailable("Too many pictures are being fetched now; try again.") from None
         try:
             yield
         finally:
-            self._turns.release()
+            self._slots.release()
 
     async def _followed(self, address: str) -> bytes:
         for _ in range(1 + MOST_REDIRECTS):
@@ -136,7 +136,7 @@ def _target(address: str) -> tuple[httpcore.URL, bytes]:
     An address in ASCII goes out as it came: quoted otherwise, its signature might no longer fit.
     """
     read = URL(address, encoded=address.isascii())
-    host = (read.raw_host or "").rstrip(".")
+    host = (read.raw_host or "").rstrip(".").lower()
     target = read.raw_path_qs.encode("ascii")
     url = httpcore.URL(scheme=read.scheme, host=host, port=read.explicit_port, target=target)
     return url, read.raw_authority.encode("ascii")

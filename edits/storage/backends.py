@@ -1,12 +1,11 @@
-"""The places where objects may be kept, opened by their address, and what goes wrong there in our words.
+"""Opens a store by its address and translates its errors. No error contains text of a provider: it may hold secrets.
 
-Folders, S3 and Azure are checked on real servers; for Google there is none to be had: its client speaks for itself.
-An error's text never holds what a provider wrote: its answers carry access keys and signatures.
+Folders, S3 and Azure are tested on real servers. Google Cloud Storage has no server to test on.
 
 StorageError
-├── StorageUnavailable   the place does not answer or is full: try again later
-│   └── NoETag           it answered a write without `ETag`: see writing.py
-├── StorageRefused       the place, its keys or its rights are wrong: an operator must act, then try again
+├── StorageUnavailable   the store does not answer or is full: try again later
+│   └── NoETag           the server answered a write without `ETag`: see writing.py
+├── StorageRefused       address, keys or rights are wrong: an operator must act first
 ├── ObjectMissing        there is nothing under this key
 ├── RangeInvalid         the object has no such range of bytes
 └── TooLarge             more bytes than are allowed
@@ -34,23 +33,23 @@ CLOUDS: Final = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
 """Schemes, and the names in the environment that hold their endpoint and keys."""
 
 _CLIENT: "Final[ClientConfig]" = {"connect_timeout": "2s", "read_timeout": "10s", "timeout": "60s"}
-"""`timeout` is for a whole body, which a slow reader of ours may draw out; `read_timeout` finds the hung server."""
+"""`timeout` is for a whole body, which a slow reader may prolong; `read_timeout` detects a hung server."""
 
 _RETRY: "Final[RetryConfig]" = {
     "max_retries": 2,
     "retry_timeout": timedelta(seconds=3),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=1), "base": 2},
 }
-"""The default of 10 tries holds a caller for 9 s when the server is down; these hold him for 0.3 s."""
+"""With the server down a call ends after 0.3 s; the default of 10 tries takes 9 s."""
 
 _NO_BUCKET: Final = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
 
 _CREDENTIALS_HOST: Final = "169.254.169.254"
-"""Where clouds' machines are asked for keys when the environment holds none."""
+"""The client requests keys here when the environment holds none."""
 
 
 class StorageError(Exception):
-    """`str()` of it may be logged and shown: it holds no secret."""
+    """Its text may be logged and shown: it holds no secret."""
 
 
 class StorageUnavailable(StorageError):
@@ -78,7 +77,7 @@ class TooLarge(StorageError):
 
 
 def open_store(url: str) -> Store:
-    """The store at `url`; raises StorageRefused when the address makes no sense. Clouds are not contacted yet."""
+    """The store at `url`; raises StorageRefused for an unusable address. Clouds are not contacted yet."""
     parts = urlsplit(url)
     if parts.scheme == "file":
         return _open_folder(parts.netloc, unquote(parts.path))
@@ -90,7 +89,7 @@ def open_store(url: str) -> Store:
         return _open_cloud(parts.scheme, url)
     except (BaseError, ValueError):
         raise StorageRefused(
-            f"RETOUCH_STORAGE_URL ({parts.scheme}://) cannot be opened: look at it and at {CLOUDS[parts.scheme]}"
+            f"RETOUCH_STORAGE_URL ({parts.scheme}://) cannot be opened: check it and {CLOUDS[parts.scheme]}"
         ) from None
 
 
@@ -102,11 +101,11 @@ def _open_folder(host: str, path: str) -> Store:
     try:
         return LocalStore(Path(path), mkdir=True, automatic_cleanup=True)
     except (BaseError, OSError, ValueError):
-        raise StorageRefused(f"RETOUCH_STORAGE_URL: the folder {path} is not there and cannot be made") from None
+        raise StorageRefused(f"RETOUCH_STORAGE_URL: the folder {path} does not exist and cannot be created") from None
 
 
 def _open_cloud(scheme: str, url: str) -> Store:
-    """Keys, region and the rest are read from the environment by the client itself."""
+    """The client reads keys, region and other settings from the environment."""
     if scheme == "gs":
         return GCSStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
     if scheme == "az":
@@ -120,7 +119,7 @@ def _open_cloud(scheme: str, url: str) -> Store:
 
 
 def _client_for(endpoint: str | None) -> "ClientConfig":
-    """An endpoint of one's own may do without TLS, as a server on the same host or network."""
+    """A configured endpoint may use plain http."""
     return {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
 
 
@@ -146,7 +145,7 @@ def _translated(error: BaseError | OSError, *, operation: str, key: str) -> Stor
     if "InvalidRange" in text:
         return RangeInvalid(f"{key} has no such range of bytes")
     if code in _NO_BUCKET:
-        return StorageRefused(f"storage refused {operation}: RETOUCH_STORAGE_URL names no bucket of yours ({because})")
+        return StorageRefused(f"storage refused {operation}: no such bucket as in RETOUCH_STORAGE_URL ({because})")
     if isinstance(error, FileNotFoundError):
         return ObjectMissing(f"{key} is not in storage")
     if _CREDENTIALS_HOST in text:
@@ -162,7 +161,7 @@ def _is_refusal(error: BaseError | OSError, text: str, status: int) -> bool:
         return True
     if re.search(r"os error (1|13|30)\)", text):  # not permitted, permission denied, read-only file system
         return True
-    return 300 <= status < 500 and status not in {404, 408, 409, 429}  # these ask for patience, not for rights
+    return 300 <= status < 500 and status not in {404, 408, 409, 429}  # not found, or try again later
 
 
 def _trouble(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Under which keys an edit's objects are kept: the bucket alone tells whose they are and of which day."""
+"""The keys of an edit's objects: each contains the day and the id of its edit."""
 
 import re
 from datetime import date
@@ -7,17 +7,17 @@ from typing import Final
 from ulid import ULID
 
 CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "json": "application/json"}
-"""By the key's extension: a folder keeps no content types."""
+"""By extension: a folder stores no content types."""
 
 LONGEST_KEY: Final = 512
 
 _SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]*"
 _KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
-"""No empty, hidden or climbing segment, nothing that a shell, a URL or a file system reads otherwise."""
+"""No empty, hidden or `..` segments, and only characters without meaning in a shell, a URL or a file system."""
 
 
 def edit_folder(edit_id: str) -> str:
-    """Where all objects of an edit are; the day is that of its id, in UTC."""
+    """The folder of all objects of an edit; the day is that of its id, in UTC."""
     prefix, _, ulid = edit_id.partition("_")
     if prefix != "edit" or len(ulid) != 26:
         raise ValueError("an edit's id is edit_ and a ULID")
@@ -25,7 +25,7 @@ def edit_folder(edit_id: str) -> str:
 
 
 def result_key(edit_id: str, attempt: int, extension: str) -> str:
-    """Each attempt has a place of its own: a late copy of an old one cannot replace the result of the new."""
+    """Each attempt has its own key: a late copy of an old attempt cannot replace a newer result."""
     folder = edit_folder(edit_id)
     return f"{folder}/result.{extension}" if attempt == 1 else f"{folder}/{attempt}/result.{extension}"
 
@@ -39,12 +39,12 @@ def manifest_key(edit_id: str) -> str:
 
 
 def day_folder(day: date) -> str:
-    """Where all objects of a day's edits are."""
+    """The folder of all edits of a day."""
     return f"edits/{day:%Y/%m/%d}"
 
 
 def edit_of(key: str) -> str | None:
-    """The id of the edit that an object belongs to; None for a key that no function here would make."""
+    """The id of the edit that an object belongs to; None for a key that no function here makes."""
     parts = key.split("/")
     try:
         edit_id = parts[4]
@@ -55,7 +55,7 @@ def edit_of(key: str) -> str | None:
 
 
 def checked(key: str) -> str:
-    """The key itself; raises ValueError for one that no function here would make."""
+    """The key itself; raises ValueError for one that no function here makes."""
     if len(key) > LONGEST_KEY or not _KEY.fullmatch(key):
         raise ValueError("an object's key is made of plain names between single slashes")
     return key

@@ -1,7 +1,4 @@
-"""Sealed texts: what we hand out and believe when it comes back, such as links to files and marks of a list's page.
-
-A text sealed for one purpose is worth nothing for another, and nothing is believed before its seal is verified.
-"""
+"""Signed tokens, such as links to files and cursors of lists. Each is valid for one purpose only."""
 
 import base64
 import binascii
@@ -14,21 +11,21 @@ _MAC_BYTES = 18
 """144 bits, and no padding in base64."""
 
 _LONGEST = 4096
-"""Nothing that we seal comes near: what is longer is not ours and is not looked at."""
+"""Characters. Longer tokens are refused unread: none of ours comes near."""
 
 _OBJECT = "object link"
 
 
 class LinkInvalid(Exception):
-    """We did not make this, or not for this purpose."""
+    """The token was not signed here, or for another purpose."""
 
 
 class LinkExpired(Exception):
-    """We made it, its time is over: ask for a fresh one."""
+    """The token is genuine and has expired."""
 
 
 class Links:
-    """Seals with `secret`; believes it and `previous`, the secret before the last rotation."""
+    """Signs with `secret`; verifies with it and with `previous`, the secret before the last rotation."""
 
     def __init__(self, secret: str, previous: str | None = None) -> None:
         self._secrets = [text.encode() for text in (secret, previous) if text]
@@ -36,7 +33,7 @@ class Links:
             raise ValueError("links need a secret: set RETOUCH_SECRET_KEY")
 
     def sign(self, key: str, *, expires_at: datetime) -> str:
-        """A token that stands for the object `key` until `expires_at`, rounded up to the second."""
+        """A token for the object `key`, valid until `expires_at`, rounded up to the second."""
         if expires_at.tzinfo is None:
             raise ValueError("expires_at needs a time zone")
         return self.seal(_OBJECT, f"{math.ceil(expires_at.timestamp())}:{key}")
@@ -49,12 +46,12 @@ class Links:
         return key
 
     def seal(self, purpose: str, payload: str) -> str:
-        """`payload` may be read by whoever holds the token, but not changed. The token is safe in a URL."""
+        """A token that is safe in a URL. Its holder can read `payload`, but not change it."""
         body = payload.encode()
         return base64.urlsafe_b64encode(_mac(self._secrets[0], purpose, body) + body).rstrip(b"=").decode()
 
     def unseal(self, purpose: str, token: str) -> str:
-        """What was sealed for `purpose`; raises LinkInvalid."""
+        """The payload that was sealed for `purpose`; raises LinkInvalid."""
         raw = _decoded(token)
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         genuine = [hmac.compare_digest(_mac(secret, purpose, body), mac) for secret in self._secrets]
@@ -65,7 +62,7 @@ class Links:
 
 def _mac(secret: bytes, purpose: str, body: bytes) -> bytes:
     name = purpose.encode()
-    # The length keeps purpose and body apart, and the first words keep seals apart from all else that the secret signs.
+    # The length separates purpose and body; the prefix separates these signatures from others by the same secret.
     message = b"retouch sealed\0" + len(name).to_bytes(2) + name + body
     return hmac.digest(secret, message, hashlib.sha256)[:_MAC_BYTES]
 
@@ -77,7 +74,7 @@ def _decoded(token: str) -> bytes:
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except binascii.Error:
         raise LinkInvalid("this link was not made here") from None
-    # Python's decoder skips what is not base64 and ignores loose bits: only the one form that we write is ours.
+    # Python's decoder skips other characters and ignores loose bits: only the canonical form is accepted.
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != token:
         raise LinkInvalid("this link was not made here")
     return raw

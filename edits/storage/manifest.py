@@ -1,6 +1,6 @@
-"""The manifest: the whole edit with its timeline, beside its result, so that the storage alone tells what was done.
+"""The manifest: the whole edit with its timeline, stored beside its result.
 
-Whoever reads one passes over the fields it does not know: a later release may have added them.
+Readers ignore unknown fields: a later release may have added them.
 """
 
 import json

@@ -40,7 +40,7 @@ DELETE_AT_ONCE: Final = 1000
 """S3's own limit for one request."""
 
 DELETES_AT_ONCE: Final = 16
-"""Where each object takes a request of its own."""
+"""For stores that delete one object a request."""
 
 LONGEST_LINK: Final = timedelta(days=7)
 """S3's own limit."""
@@ -71,9 +71,9 @@ class Address(NamedTuple):
 
 
 def open_storage(url: str, *, links: Links, public_url: str, patience: timedelta = timedelta(seconds=15)) -> "Storage":
-    """Storage at `url`. Its clouds' endpoint and keys come from the usual names in the environment.
+    """Storage at `url`; endpoint and keys of a cloud come from its usual environment variables.
 
-    `patience` bounds each call of the store; a stream's parts are calls of their own.
+    `patience` bounds each call of the store; each part of a stream is one call.
     """
     return Storage(open_store(url), links=links, public_url=public_url, patience=patience)
 
@@ -130,15 +130,15 @@ class Storage:
         return self._info(key, result.meta, result.attributes)
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """What is not there is deleted already."""
-        wanted = [layout.checked(key) for key in keys]
+        """Missing objects are ignored."""
+        checked = [layout.checked(key) for key in keys]
         if isinstance(self._store, S3Store):
-            for at in range(0, len(wanted), DELETE_AT_ONCE):
+            for at in range(0, len(checked), DELETE_AT_ONCE):
                 async with bounded("a delete", "", within=self._patience):
-                    await obstore.delete_async(self._store, wanted[at : at + DELETE_AT_ONCE])
+                    await obstore.delete_async(self._store, checked[at : at + DELETE_AT_ONCE])
             return
-        for at in range(0, len(wanted), DELETES_AT_ONCE):
-            deletes = [self._delete(key) for key in wanted[at : at + DELETES_AT_ONCE]]
+        for at in range(0, len(checked), DELETES_AT_ONCE):
+            deletes = [self._delete(key) for key in checked[at : at + DELETES_AT_ONCE]]
             faults = [fault for fault in await asyncio.gather(*deletes, return_exceptions=True) if fault is not None]
             if faults:
                 raise faults[0]
@@ -155,15 +155,15 @@ class Storage:
                 yield self._info(meta["path"], meta, {})
 
     async def folders(self, prefix: str) -> Sequence[str]:
-        """The names of the folders that are directly in the folder `prefix`, sorted."""
+        """The names of the folders directly in the folder `prefix`, sorted."""
         async with self._call("a listing", prefix):
             found = await obstore.list_with_delimiter_async(self._store, layout.checked(prefix))
         return sorted(path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"])
 
     async def address(self, key: str, *, expires_in: timedelta) -> Address:
-        """A link to the object for whoever has no key of ours. The object need not exist."""
+        """A link to the object that needs no API key. The object need not exist."""
         if not timedelta() < expires_in <= LONGEST_LINK:
-            raise ValueError("a link lasts between a moment and seven days")
+            raise ValueError("a link lasts more than 0 s and at most seven days")
         expires_at = datetime.now(UTC).replace(microsecond=0) + expires_in
         if isinstance(self._store, LocalStore):
             token = self._links.sign(layout.checked(key), expires_at=expires_at)
@@ -172,7 +172,7 @@ class Storage:
             return Address(await obstore.sign_async(self._store, "GET", key, expires_in), expires_at)
 
     async def check(self) -> None:
-        """Writes, reads back and deletes a small object: raises what stands in the way of real ones."""
+        """Writes, reads back and deletes a small object. Raises StorageError."""
         key, data = f"checks/{secrets.token_hex(8)}", secrets.token_bytes(32)
         await self.put(key, data, content_type="application/octet-stream")
         try:

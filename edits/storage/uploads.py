@@ -1,4 +1,4 @@
-"""Pictures that we keep: looked through, put in their edit's folder before it is accepted, removed if it is not."""
+"""Uploaded pictures: checked, normalised, stored before their edit is accepted, removed if it is not."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from edits.storage.backends import StorageError
 from edits.storage.store import Storage
 
 OPENED_AT_ONCE: Final = 2
-"""Pictures that one process decodes at a time. Written anew, the largest take 170 MiB (JPEG) to 620 (WebP)."""
+"""Pictures that one process decodes at a time. Re-encoding the largest takes 170 MiB (JPEG) to 620 MiB (WebP)."""
 
 _POINTER: Final = "/image"
 _A_MOMENT: Final = timedelta(minutes=1)
@@ -25,10 +25,10 @@ class Upload:
     key: str
     content_type: str
     sha256: str
-    """Of the bytes as they were sent. What is kept may differ: see cleaning.py."""
+    """Of the bytes as sent; the stored bytes may differ (cleaning.py)."""
 
     size: tuple[int, int]
-    """The allowed output size nearest to its own shape."""
+    """Width and height: the allowed output size nearest to its own shape."""
 
     data: bytes = field(repr=False)
 
@@ -44,7 +44,7 @@ class Uploads:
         self._opening = asyncio.Semaphore(OPENED_AT_ONCE)
 
     async def read(self, edit_id: str, picture: str | bytes) -> Upload:
-        """The picture in a data URI or a file, opened once and whole, and cleaned. Raises InputRefused."""
+        """The picture in a data URI or a file, decoded once and normalised. Raises InputRefused."""
         try:
             async with self._opening:
                 return await asyncio.to_thread(_read, edit_id, picture, self._max_bytes)
@@ -52,7 +52,7 @@ class Uploads:
             raise InputRefused(str(exc), code=exc.code, pointer=_POINTER) from exc
 
     async def address(self, upload: Upload) -> str:
-        """An address such as the provider will be given. Raises Unavailable."""
+        """An address like the one that the provider will get. Raises Unavailable."""
         try:
             return (await self._storage.address(upload.key, expires_in=_A_MOMENT)).url
         except StorageError as exc:
@@ -66,7 +66,7 @@ class Uploads:
             raise Unavailable(str(exc)) from exc
 
     async def remove(self, upload: Upload) -> None:
-        """Its edit was not accepted. Left behind, it would only take room until its day's retention is over."""
+        """Deletes it, as its edit was not accepted. If that fails, retention deletes it later."""
         with contextlib.suppress(StorageError):
             await self._storage.delete([upload.key])
 

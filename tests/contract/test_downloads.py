@@ -40,6 +40,12 @@ async def test_a_result_is_streamed_whole_with_its_type(client_of):
         assert len(chunks) > 1
 
 
+async def test_spaces_and_line_ends_around_an_address_are_removed(client_of):
+    sent = answer("200 OK", PICTURE, PNG)
+    async with provider(says(sent)) as host, client_of(host.base_url, result_hosts=[host.host]) as client:
+        assert await fetched(client, f" {host.base_url}/temp/a.png\r\n") == PICTURE
+
+
 async def test_a_file_host_never_sees_the_key(client_of):
     sent = answer("200 OK", PICTURE, PNG)
     async with provider(says(sent)) as host, client_of(host.base_url, result_hosts=[host.host]) as client:

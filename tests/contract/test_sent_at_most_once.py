@@ -77,7 +77,7 @@ async def test_a_gate_that_shuts_while_connecting_lets_no_byte_out(client_of, re
             await client.create(request_to_buy)
         before = qubico.received
         allowed = iter([True, False])
-        with pytest.raises(NotSent, match="when the connection was there"):
+        with pytest.raises(NotSent, match="before the connection was open"):
             await client.create(request_to_buy, may_send=lambda: next(allowed))
         await asyncio.wait_for(qubico.connected.wait(), 90)
         assert next(allowed, "asked twice") == "asked twice"

@@ -62,7 +62,7 @@ def _before_connect() -> None:
 
 
 def _connection_in_hand() -> None:
-    _before(transport, "_ask_again")
+    _before(transport, "_check_gate")
 
 
 def _post_left() -> None:

@@ -124,7 +124,7 @@ async def test_a_connection_that_breaks_off_gives_no_half_picture(site: Site) ->
 
 async def test_no_more_than_so_many_are_fetched_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "AT_ONCE", 1)
-    monkeypatch.setattr(fetching, "_TURN_WITHIN", 0.05)
+    monkeypatch.setattr(fetching, "_SLOT_WITHIN", 0.05)
     asked, held = asyncio.Event(), asyncio.Event()
 
     async def wait(_: web.Request) -> web.Response:

@@ -1,14 +1,19 @@
 """Answers as real file hosts send them, byte by byte on a socket: what a browser takes is taken, under caps."""
 
+import asyncio
 import gzip
+import shutil
+import ssl
+import subprocess
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import pytest
 
 from edits.network.fetching import MOST_HEADER_BYTES, Fetcher
 from tests.contract.wire import Provider, answer, provider, then_closes
-from tests.integration.edits.sites import CAP, refused
+from tests.integration.edits.sites import CAP, Names, refused
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -165,3 +170,39 @@ async def test_each_request_names_its_host() -> None:
         await fetcher_of(host).fetch(f"{host.base_url}/a.png?x=1")
     (request,) = host.requests
     assert (request.target, request.headers["host"]) == ("/a.png?x=1", host.host)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's certificate for files.example, trusted by this process."""
+    key, made = tmp_path / "key.pem", tmp_path / "cert.pem"
+    kind = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]
+    name = ["-subj", "/CN=files.example", "-addext", "subjectAltName=DNS:files.example"]
+    subprocess.run([*kind, *name, "-keyout", str(key), "-out", str(made)], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made, key)
+    return context
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed: it makes the certificate")
+async def test_https_is_verified_by_name_and_the_next_ip_address_is_tried(certificate: ssl.SSLContext) -> None:
+    hosts: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hosts.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[1])
+        writer.write(OK + LENGTH + b"\r\n" + PICTURE)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=certificate)
+    port = server.sockets[0].getsockname()[1]
+    names = Names(files_example=["::1", "127.0.0.1"], other_example=["127.0.0.1"])
+    trusted = [("files.example", port), ("other.example", port)]
+    fetcher = Fetcher(max_bytes=CAP, trusted=trusted, resolver=names)
+    async with server:
+        for host in ("files.example", "FILES.example", "files.example."):
+            assert await fetcher.fetch(f"https://{host}:{port}/a.png") == PICTURE
+            assert hosts.pop() == f"Host: {host}:{port}".encode()
+        assert "nothing answers" in (await refused(fetcher, f"https://other.example:{port}/a.png"))[1]
+    assert hosts == []

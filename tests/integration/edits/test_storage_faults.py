@@ -161,7 +161,7 @@ def xml(status: str, code: str) -> bytes:
         pytest.param(xml("429 Too Many", "TooMany"), StorageUnavailable, "status 429", id="throttled"),
         pytest.param(xml("403 Forbidden", "AccessDenied"), StorageRefused, "status 403 AccessDenied", id="no rights"),
         pytest.param(xml("400 Bad", "AuthorizationHeaderMalformed"), StorageRefused, "status 400", id="wrong region"),
-        pytest.param(xml("404 Not Found", "NoSuchBucket"), StorageRefused, "names no bucket", id="no bucket"),
+        pytest.param(xml("404 Not Found", "NoSuchBucket"), StorageRefused, "no such bucket", id="no bucket"),
         pytest.param(xml("404 Not Found", "NoSuchKey"), ObjectMissing, KEY, id="no object"),
         pytest.param(
             b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", StorageUnavailable, "failed|now", id="half an answer"
