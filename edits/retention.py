@@ -10,11 +10,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import uuid4
 
 import structlog
 
+from edits.db.scripts import Script, nothing
 from edits.db.sender import Scripts
 from edits.models import from_ms
 from edits.storage import layout
@@ -30,6 +31,24 @@ LONGEST_SLICE: Final = 10.0  # seconds, when the storage hangs
 NEXT_ROUND: Final = timedelta(minutes=30)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
 ONE_DAY: Final = timedelta(days=1)
+
+
+class Turn(NamedTuple):
+    """This process deletes old objects now, from this day on ("": from the first)."""
+
+    now: int  # ms, by the clock of Redis
+    day: str
+
+
+def _turn(reply: str) -> Turn | None:
+    found = json.loads(reply)
+    return Turn(**found) if found else None
+
+
+_EVICT: Final = Script("evict", int)
+_CLAIM: Final = Script("purge", _turn, op="claim")
+_KEPT: Final[Script[list[str]]] = Script("purge", list, op="kept")
+_LEAVE: Final = Script("purge", nothing, op="leave")
 
 
 def _local_time() -> datetime:
@@ -54,28 +73,28 @@ class Retention:
         """Some ended edits leave Redis. Each call is one script, so that any number of processes may do it at once."""
         # A worker that wrote an outdated manifest says so within its lease, and the edit is due to be written again.
         hot = max(self.hot, self.lease)
-        looked_at: int = await self.scripts.run("evict", k=EVICTED_AT_ONCE, hot=_ms(hot), later=_ms(LOOK_AGAIN))
+        looked_at = await self.scripts.run(_EVICT, k=EVICTED_AT_ONCE, hot=_ms(hot), later=_ms(LOOK_AGAIN))
         return looked_at == EVICTED_AT_ONCE
 
     async def purge(self) -> bool:
         """Some objects whose retention is over are deleted, by the one process whose turn it is."""
         nonce = uuid4().hex
-        turn = json.loads(await self.scripts.run("purge", op="claim", nonce=nonce, lease=_ms(self.lease)))
-        if not turn:
+        turn = await self.scripts.run(_CLAIM, nonce=nonce, lease=_ms(self.lease))
+        if turn is None:
             return False
         # What is deleted does not come back, so both clocks must say that its time is over.
-        now = min(from_ms(turn["now"]), self.clock())
+        now = min(from_ms(turn.now), self.clock())
         last = (now - self.retention).date() - ONE_DAY
         day: date | None = None
         again = NEXT_ROUND
         try:
             async with asyncio.timeout(LONGEST_SLICE):
-                day = await self._delete_days(turn["day"], last)
+                day = await self._delete_days(turn.day, last)
         except (StorageError, TimeoutError) as exc:
             log.warning("retention.not_purged", cause=type(exc).__name__)
             again = AFTER_TROUBLE
         leave = {"again": _ms(again)} if day is None else {"day": day.isoformat()}
-        await self.scripts.run("purge", op="leave", nonce=nonce, **leave)
+        await self.scripts.run(_LEAVE, nonce=nonce, **leave)
         return day is not None
 
     async def _delete_days(self, first: str, last: date) -> date | None:
@@ -126,7 +145,7 @@ class Retention:
         owners = {key: edit_id for key in keys if (edit_id := layout.edit_of(key)) is not None}
         if not owners:
             return []
-        kept = set(await self.scripts.run("purge", op="kept", ids=sorted(set(owners.values()))))
+        kept = await self.scripts.run(_KEPT, ids=sorted(set(owners.values())))
         return [key for key, edit_id in owners.items() if edit_id not in kept]
 
 

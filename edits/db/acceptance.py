@@ -8,11 +8,12 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from edits import errors, fairness
 from edits.db import admission, records
-from edits.db.admission import Caps, Drain
+from edits.db.admission import Caps, Drain, Verdict
+from edits.db.scripts import Argument, Script, T
 from edits.db.sender import NoMemory
 from edits.models import Edit, Frozen, Priority, Wait, from_ms, to_ms
 
@@ -42,10 +43,21 @@ class LeftRedis(Exception):
 
 Asked = tuple[Edit, Idempotency | None]
 Taken = Accepted | errors.EditsError | LeftRedis
-Answer = dict[str, Any] | errors.EditsError
 
 _KNOWN: Final = frozenset({"same", "replayed"})
-_NONE: Final[Answer] = {"now": 0, "edits": []}
+
+
+class Judged(NamedTuple):
+    now: int  # ms
+    edits: list[Verdict]
+
+
+def _judged(reply: str) -> Judged:
+    return Judged(**json.loads(reply))
+
+
+_ACCEPT: Final = Script("accept", _judged)
+Answer = Judged | errors.EditsError
 
 
 class Alike(NamedTuple):
@@ -59,11 +71,17 @@ class Alike(NamedTuple):
     expires_in: int | None
 
 
+class Asking(Protocol):
+    async def __call__(
+        self, script: Script[T], *, lost: errors.EditsError | None = None, **arguments: Argument
+    ) -> T: ...
+
+
 @dataclass(slots=True)
 class Acceptance:
     """`ask` runs a script as the repository does, `read` gives the edits that are there."""
 
-    ask: Callable[..., Awaitable[Any]]
+    ask: Asking
     read: Callable[[Sequence[str]], Awaitable[list[Edit]]]
     drain: Drain = field(default_factory=Drain)
 
@@ -78,7 +96,7 @@ class Acceptance:
         async with asyncio.TaskGroup() as group:
             for chunk, following in pairwise([(), *chunks, ()]):
                 told = await _told(following)
-                answer = await sent if sent else _NONE
+                answer = await sent if sent else Judged(0, [])
                 if isinstance(answer, errors.EditsError):
                     rest = len(asked) - len(taken) - len(chunk)
                     return [*taken, *[answer] * len(chunk), *[_of_the_rest(answer)] * rest]
@@ -89,26 +107,25 @@ class Acceptance:
 
     async def _answer(self, told: dict[str, Any], caps: Caps) -> Answer:
         try:
-            answer: dict[str, Any] = json.loads(await self.ask("accept", lost=unknown(), **told, **caps.arguments))
+            return await self.ask(_ACCEPT, lost=unknown(), **told, **caps.arguments)
         except errors.EditsError as exc:
             return admission.no_memory() if isinstance(exc.__cause__, NoMemory) else exc
-        return answer
 
     async def _meant(self, asked: Sequence[Asked], answer: Answer, caps: Caps) -> list[Taken]:
         if isinstance(answer, errors.EditsError):
             return [answer] * len(asked)
-        known = [given["id"] for given in answer["edits"] if given["outcome"] in _KNOWN]
+        known = [given["id"] for given in answer.edits if given["outcome"] in _KNOWN]
         there = await self._there(known) if known else {}
-        now = from_ms(answer["now"])
+        now = from_ms(answer.now)
         fresh = {"created_at": now, "updated_at": now, "waiting_for": Wait.FAIR_SHARE, "waiting_since": now}
         return [
             Accepted(edit=edit.model_copy(update=fresh), replayed=False)
             if given["outcome"] == "new"
             else self._not_new(given, there, caps)
-            for (edit, _), given in zip(asked, answer["edits"], strict=True)
+            for (edit, _), given in zip(asked, answer.edits, strict=True)
         ]
 
-    def _not_new(self, given: dict[str, Any], there: dict[str, Edit] | errors.EditsError, caps: Caps) -> Taken:
+    def _not_new(self, given: Verdict, there: dict[str, Edit] | errors.EditsError, caps: Caps) -> Taken:
         outcome = given["outcome"]
         if outcome == "reused":
             return errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")

@@ -6,10 +6,10 @@ Depth is judged by the scripts (`crowded` in `_limits.lua`), memory by what Redi
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 from redis.asyncio import Redis
 
@@ -28,6 +28,17 @@ REMEMBERED: Final = 30.0  # seconds: how fast the queue drains is measured over 
 PART: Final = 100  # whoever is refused comes back when a hundredth of the cap has become free
 
 
+class Verdict(TypedDict):
+    """What a script says of one edit. The outcome of an edit that may be taken in stands alone."""
+
+    outcome: str
+    id: NotRequired[str]
+    now: NotRequired[int]  # ms
+    submitted: NotRequired[int]
+    waiting: NotRequired[int]
+    tenants: NotRequired[int]
+
+
 class Drain:
     """How fast edits leave the queue, by the counts that refusals bring with them."""
 
@@ -35,7 +46,7 @@ class Drain:
         self._older: tuple[float, int] | None = None  # seconds by the clock of Redis, edits submitted until then
         self._newer: tuple[float, int] | None = None
 
-    def wait(self, refusal: Mapping[str, Any], *, cap: int) -> float:
+    def wait(self, refusal: Verdict, *, cap: int) -> float:
         """Seconds until there is room, for whoever was refused just now."""
         per_second = self._rate(refusal["now"] / 1000, refusal["submitted"])
         if per_second is None:
@@ -136,7 +147,7 @@ def no_memory() -> errors.QueueFull:
     return errors.QueueFull("Redis has no room for more edits; try again later.", retry_after=MEMORY_FREED_AFTER)
 
 
-def refusal(answer: Mapping[str, Any], caps: Caps, drain: Drain) -> errors.QueueFull:
+def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
     """What `crowded` said, in words."""
     if answer["outcome"] == "no_memory":
         return no_memory()

@@ -9,6 +9,7 @@ from edits import errors
 from edits.db import records
 from edits.db.connection import LOST
 from edits.db.keys import Key
+from edits.db.scripts import Argument, Script, nothing
 from edits.db.sender import ScriptError, Scripts
 from edits.models import Frozen, Wait, from_ms
 
@@ -56,6 +57,19 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
     }
 
 
+def _gate(reply: tuple[list[str], str | None]) -> Gate:
+    flat, until = reply
+    state = records.pairs(flat)
+    if "blocked" in state:
+        since = from_ms(int(state["blocked"]))
+        return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
+    why = state.get("why")
+    return Gate(reason=Wait(str(why)) if why else None, until=from_ms(int(until)) if until else None)
+
+
+_GATE: Final = Script("gate_state", _gate)
+
+
 class Limiter:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
@@ -76,9 +90,8 @@ class Limiter:
         Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
         `most`: where the time stops growing. `cause`: what happened, for people.
         """
-        await self._scripts.run(
-            "gate",
-            op="close",
+        await self._change(
+            "close",
             name=operation,
             age=None if age is None else int(age * 1000),
             ago=int(ago * 1000),
@@ -91,28 +104,25 @@ class Limiter:
 
     async def open(self, operation: Operation) -> None:
         """A probe got through: the rate climbs back."""
-        await self._scripts.run("gate", op="open", name=operation)
+        await self._change("open", name=operation)
 
     async def probe_again(self, operation: Operation) -> None:
         """A probe met other trouble first and told nothing: another may go at once."""
-        await self._scripts.run("gate", op="again", name=operation)
+        await self._change("again", name=operation)
 
     async def block(self, message: str) -> None:
         """The account was refused: nothing is bought until it answers again."""
-        await self._scripts.run("gate", op="block", message=message[:200])
+        await self._change("block", message=message[:200])
 
     async def unblock(self) -> None:
-        await self._scripts.run("gate", op="unblock")
+        await self._change("unblock")
+
+    async def _change(self, op: str, **arguments: Argument) -> None:
+        await self._scripts.run(Script("gate", nothing, op=op), **arguments)
 
     async def gate(self) -> Gate:
         """Raises Unavailable."""
         try:
-            flat, until = await self._scripts.run("gate_state")
+            return await self._scripts.run(_GATE)
         except ScriptError as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
-        state = records.pairs(flat)
-        if "blocked" in state:
-            since = from_ms(int(state["blocked"]))
-            return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
-        why = state.get("why")
-        return Gate(reason=Wait(str(why)) if why else None, until=from_ms(int(until)) if until else None)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from edits.db.scripts import Script
 from edits.db.sender import Scripts
 
 REMEMBERED: Final = timedelta(hours=1)
@@ -46,18 +47,33 @@ class Completeness:
         return self.lag is not None and moment < begun - CAUTION * self.lag
 
 
+def _known(reply: str) -> Known:
+    answer = json.loads(reply)
+    return Known(now=answer["now"], tasks=dict(answer["tasks"] or []))
+
+
+def _lags(reply: list[int]) -> tuple[int, int]:
+    """The least and the most, ms; -1: none."""
+    least, most = reply
+    return least, most
+
+
+_KNOWN: Final = Script("known", _known)
+_OWNERS: Final[Script[list[str]]] = Script("owners", list)
+_SCANNED: Final = Script("scanned", _lags)
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     scripts: Scripts
 
     async def known(self) -> Known:
         """Call it before the first page is asked for."""
-        answer = json.loads(await self.scripts.run("known", life=_LIFE, most=MOST_OF_EACH))
-        return Known(now=answer["now"], tasks=dict(answer["tasks"] or []))
+        return await self.scripts.run(_KNOWN, life=_LIFE, most=MOST_OF_EACH)
 
     async def without_edit(self, tasks: Sequence[str]) -> list[str]:
         """Those of the tasks that no edit of ours is known to have."""
-        owners = await self.scripts.run("owners", tasks=list(tasks))
+        owners = await self.scripts.run(_OWNERS, tasks=list(tasks))
         return [task for task, owner in zip(tasks, owners, strict=True) if not owner]
 
     async def judge(self, known: Known, listed: Collection[str], *, since: int) -> Completeness:
@@ -70,7 +86,7 @@ class Freshness:
         there = {task: claimed for task, claimed in known.tasks.items() if task in listed}
         holes = {task: at for task, at in known.tasks.items() if task not in listed and at >= since}
         least, most = await self.scripts.run(
-            "scanned",
+            _SCANNED,
             began=known.now,
             shown=known.now - max(there.values()) if there else None,
             missing=known.now - min(holes.values()) if holes else None,

@@ -15,18 +15,18 @@ _COMMENT: Final = re.compile(r"^ *--.*\n?", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class Composed:
     name: str
     text: str
     sha: str
 
 
-def compose(folder: Path, name: str) -> Script:
+def compose(folder: Path, name: str) -> Composed:
     """The script `{name}.lua` of a folder. Raises FileNotFoundError for an included prelude that is not there."""
     shebang, _, body = (folder / f"{name}.lua").read_text().partition("\n")
     parts = [(folder / f"{prelude}.lua").read_text() for prelude in dict.fromkeys(includes(folder, body))]
     text = shebang + "\n" + "".join(_COMMENT.sub("", part) for part in [*parts, body])
-    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return Composed(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def includes(folder: Path, text: str) -> Iterator[str]:

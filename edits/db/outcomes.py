@@ -9,11 +9,15 @@ from typing import Final
 
 from edits import fairness
 from edits.db.claims import Claim
+from edits.db.scripts import Argument, Script, is_ok, nothing
 from edits.db.sender import Scripts
 from edits.models import PRICE_UNITS, CostState, EditError, EditResult, Priority, Wait, to_ms
 from edits.pacing.pace import Took
 
 MESSAGE_LENGTH: Final = 500
+
+_BOUGHT: Final = Script("bought", str)
+_RECORDED: Final = Script("recorded", nothing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,8 @@ class Outcomes:
         One that was found is looked at next, and until then costs what tasks cost.
         Returns taken_over, same, late, extra, other or missing (see bought.lua).
         """
-        answer: str = await self.scripts.run(
-            "bought",
+        return await self.scripts.run(
+            _BOUGHT,
             id=edit_id,
             attempt=attempt,
             task=task_id,
@@ -52,7 +56,6 @@ class Outcomes:
             due=round(first_look * 1000),
             how=how,
         )
-        return answer
 
     async def release(self, claim: Claim, *, why: str, wait: Wait) -> bool:
         """Provably not bought: back into the queue at its old place, its attempt not spent."""
@@ -86,7 +89,7 @@ class Outcomes:
             tries=tries,
             looked=int(looked) or None,
             task_status=task_status,
-            started=started_at and to_ms(started_at),
+            started=_ms(started_at),
             wait=wait,
             event=event,
         )
@@ -106,16 +109,16 @@ class Outcomes:
             "completed",
             claim,
             address=address,
-            started=started_at and to_ms(started_at),
-            ended=ended_at and to_ms(ended_at),
+            started=_ms(started_at),
+            ended=_ms(ended_at),
             units=units,
-            took=took and {"wait": round(took.wait * 1000), "run": round(took.run * 1000)},
+            took={"wait": round(took.wait * 1000), "run": round(took.run * 1000)} if took else None,
         )
 
     async def succeed(self, claim: Claim, result: EditResult, *, at: int, extension: str) -> bool:
         """The result and its manifest are in storage. `at`: milliseconds, as the manifest says."""
-        kept = {"ext": extension, "bytes": result.bytes, "sha": result.sha256, "w": result.width, "h": result.height}
-        return await self._decide("succeed", claim, at=at, result=kept)
+        size = {"bytes": result.bytes, "w": result.width, "h": result.height}
+        return await self._decide("succeed", claim, at=at, result={"ext": extension, "sha": result.sha256, **size})
 
     async def fail(
         self, claim: Claim, error: EditError, *, cost: CostState, task_status: str | None = None, abandon: bool = False
@@ -140,8 +143,11 @@ class Outcomes:
 
     async def recorded(self, claim: Claim) -> None:
         """The manifest of an edit that ended without a result is written."""
-        await self.scripts.run("recorded", id=claim.id, fence=claim.fence)
+        await self.scripts.run(_RECORDED, id=claim.id, fence=claim.fence)
 
-    async def _decide(self, script: str, claim: Claim, **arguments: object) -> bool:
-        answer = await self.scripts.run(script, id=claim.id, fence=claim.fence, **arguments)
-        return bool(answer == "ok")
+    async def _decide(self, script: str, claim: Claim, **arguments: Argument) -> bool:
+        return await self.scripts.run(Script(script, is_ok), id=claim.id, fence=claim.fence, **arguments)
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return to_ms(moment) if moment else None

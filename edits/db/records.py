@@ -17,8 +17,9 @@ extra other paid tasks · task:{id} units and fate of such a task · idem idempo
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
+from edits.db.scripts import Script
 from edits.errors import NewerFormat
 from edits.models import Edit, EditError, EditInput, EditResult, TimelineEvent, Wait, from_ms
 from edits.pacing.pace import Took
@@ -84,6 +85,38 @@ def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
         cost_units=int(e["cu"]),
         cost_state=e["cs"],
     )
+
+
+class Row(NamedTuple):
+    """What the script `read` says of one edit: its record, and what holds it where it is, with the ms since when."""
+
+    fields: list[str]
+    text: str
+    texts: list[str]
+    timeline: str
+    now: int  # ms, by the clock of Redis
+    held: str | Literal[False]
+    since: int | None = None
+
+    def edit(self, edit_id: str) -> Edit:
+        """An edit that is held waits for what holds it; its timeline will say the same."""
+        edit = read(edit_id, pairs(self.fields), self.text, pairs(self.texts))
+        if not self.held or edit.waiting_for is Wait.PAUSED:
+            return edit
+        since = edit.waiting_since
+        if self.since is not None:
+            since = max(from_ms(self.since), since or from_ms(0))
+        return edit.model_copy(update={"waiting_for": Wait(self.held), "waiting_since": since})
+
+    def events(self) -> list[TimelineEvent]:
+        return list(read_timeline(self.timeline))
+
+
+def _rows(reply: list[str | None]) -> list[Row | None]:
+    return [Row(*json.loads(row)) if row else None for row in reply]
+
+
+READ: Final = Script("read", _rows)
 
 
 def _result(edit_id: str, e: dict[str, str]) -> EditResult | None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -14,11 +14,19 @@ from edits.db.admission import Caps
 from edits.db.coalescing import Together
 from edits.db.connection import LOST
 from edits.db.keys import Key
+from edits.db.records import READ
+from edits.db.scripts import Argument, Script, T, nothing, parsed
 from edits.db.sender import NewerRecord, ReplyLost, ScriptError, Scripts
-from edits.models import Edit, Priority, TimelineEvent, Wait, from_ms
+from edits.models import Edit, Priority, TimelineEvent
 from edits.pacing.pace import Took
 
 CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
+
+_CANCEL: Final = Script("cancel", str)
+_NUDGE: Final = Script("nudge", nothing)
+_PAGE: Final[Script[list[str]]] = Script("page", list)
+_RETRY: Final = Script("retry", str)
+_ROOM: Final[Script[admission.Verdict]] = Script("room", parsed)
 
 
 class EditRepository:
@@ -60,10 +68,9 @@ class EditRepository:
 
         Where the idempotency key is known there is always room: for the edit that is there.
         """
-        answer = await self._ask("room", tenant=tenant, idem=key, **caps.arguments)
-        given = json.loads(answer)
-        if given["outcome"] != "room":
-            raise admission.refusal(given, caps, self._acceptance.drain)
+        verdict = await self._ask(_ROOM, tenant=tenant, idem=key, **caps.arguments)
+        if verdict["outcome"] != "room":
+            raise admission.refusal(verdict, caps, self._acceptance.drain)
 
     async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
@@ -87,31 +94,29 @@ class EditRepository:
         """Those that are there, in the order asked."""
         if not edit_ids:
             return []
-        rows = await self._ask("read", ids=list(edit_ids))
-        return [_read(edit_id, row) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
+        rows = await self._ask(READ, ids=list(edit_ids))
+        return [row.edit(edit_id) for edit_id, row in zip(edit_ids, rows, strict=True) if row]
 
     async def timeline(self, edit_id: str) -> list[TimelineEvent] | None:
-        rows = await self._ask("read", ids=[edit_id], timeline=True)
-        return list(records.read_timeline(json.loads(rows[0])[3])) if rows[0] else None
+        (row,) = await self._ask(READ, ids=[edit_id], timeline=True)
+        return row.events() if row else None
 
     async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
         """Ids, newest first, older than `before`."""
-        found: list[str] = await self._ask("page", tenant=tenant, before=before, limit=limit)
-        return found
+        return await self._ask(_PAGE, tenant=tenant, before=before, limit=limit)
 
     async def by_external_id(self, tenant: str, external_id: str) -> list[str]:
-        found: list[str] = await self._ask("page", tenant=tenant, external_id=external_id, limit=1000)
-        return found
+        return await self._ask(_PAGE, tenant=tenant, external_id=external_id, limit=1000)
 
     async def cancel(self, edit_id: str) -> Edit:
-        outcome = await self._ask("cancel", id=edit_id)
+        outcome = await self._ask(_CANCEL, id=edit_id)
         if outcome == "too_late":
             raise errors.TooLate(f"{edit_id} is past the queue; the provider has no cancel.")
         return await self._changed(edit_id, outcome)
 
     async def retry(self, edit_id: str) -> Edit:
-        shifts = {priority: fairness.arrival_shift(priority) for priority in Priority}
-        outcome = await self._ask("retry", id=edit_id, shifts=shifts)
+        shifts = {str(priority): fairness.arrival_shift(priority) for priority in Priority}
+        outcome = await self._ask(_RETRY, id=edit_id, shifts=shifts)
         if outcome == "unfinished":
             raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be tried again.")
         if outcome == "ended":
@@ -120,7 +125,7 @@ class EditRepository:
 
     async def nudge(self, edit_id: str, *, attempt: int, task_id: str, ended: bool = True) -> None:
         """A callback named `task_id`: look at this edit now."""
-        await self._ask("nudge", id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
+        await self._ask(_NUDGE, id=edit_id, attempt=attempt, task=task_id, ended=int(ended))
 
     async def took(self, steps: int) -> list[Took]:
         """What the latest tasks of so many steps took, the latest first. Raises RedisError."""
@@ -164,7 +169,7 @@ class EditRepository:
             raise errors.NotFound(f"There is no edit {edit_id}.")
         return edit
 
-    async def _ask(self, script: str, *, lost: errors.EditsError | None = None, **arguments: Any) -> Any:
+    async def _ask(self, script: Script[T], *, lost: errors.EditsError | None = None, **arguments: Argument) -> T:
         try:
             return await self.scripts.run(script, **arguments)
         except ReplyLost as exc:
@@ -173,13 +178,3 @@ class EditRepository:
             raise errors.NewerFormat(str(arguments.get("id"))) from exc
         except ScriptError as exc:
             raise errors.Unavailable("Redis cannot be used now.") from exc
-
-
-def _read(edit_id: str, row: str) -> Edit:
-    """What holds the queue, or keeps a step from working, holds each edit in it; its timeline will say the same."""
-    flat, text, texts, _, _, held, *down = json.loads(row)
-    edit = records.read(edit_id, records.pairs(flat), text, records.pairs(texts))
-    if not held or edit.waiting_for is Wait.PAUSED:
-        return edit
-    since = max(from_ms(down[0]), edit.waiting_since or from_ms(0)) if down else edit.waiting_since
-    return edit.model_copy(update={"waiting_for": Wait(held), "waiting_since": since})

@@ -12,6 +12,7 @@ from edits.db import records
 from edits.db.circuits import Operation
 from edits.db.claims import Claim, Claims, claims_of
 from edits.db.clock import boot_time
+from edits.db.scripts import Argument, Script
 from edits.db.sender import ReplyLost, Scripts, Unsent
 from edits.models import EditInput, Step, TimelineEvent
 from edits.pacing.slots import SlotClock
@@ -112,7 +113,7 @@ class Schedule:
 
     async def timeline_until_now(self, edit_id: str) -> tuple[list[TimelineEvent], int]:
         """With the moment of the reading: ms, by the clock of Redis."""
-        rows = await self.scripts.run("read", ids=[edit_id], timeline=True)
+        rows = await self.scripts.run(_raw("read"), ids=[edit_id], timeline=True)
         if not rows[0]:
             return [], 0
         text, now = json.loads(rows[0])[3:5]
@@ -120,12 +121,12 @@ class Schedule:
 
     async def renew(self, claim: Claim, step: Step, *, lease: timedelta) -> bool:
         """Keeps the claim for another lease; False if it is no longer ours."""
-        answer = await self.scripts.run("renew", id=claim.id, fence=claim.fence, step=step, lease=_ms(lease))
+        answer = await self.scripts.run(_raw("renew"), id=claim.id, fence=claim.fence, step=step, lease=_ms(lease))
         return bool(answer == "ok")
 
     async def unanswered(self) -> list[Unanswered] | None:
         """All edits whose create has no answer (yet); None if they are too many to be told apart."""
-        answer = json.loads(await self.scripts.run("unknown", most=MOST_UNANSWERED))
+        answer = json.loads(await self.scripts.run(_raw("unknown"), most=MOST_UNANSWERED))
         if answer["more"]:
             return None
         return [
@@ -133,16 +134,16 @@ class Schedule:
             for row in answer["edits"] or []
         ]
 
-    def _need(self, operation: Operation) -> dict[str, object]:
+    def _need(self, operation: Operation) -> dict[str, Argument]:
         """What has no rate of its own climbs back by that of the reads."""
-        paced = {"ceiling": "reads_per_second"} if operation == "read" else {}
+        paced: dict[str, Argument] = {"ceiling": "reads_per_second"} if operation == "read" else {}
         return {"name": operation, "rate": self.reads_per_second, **paced}
 
     async def read_token(self, operation: Operation = "read") -> bool:
         """Waits until one read that belongs to no claim may go out; whether it is the probe. Raises Shut."""
         while True:
             answer, delay, _ = await self.scripts.run(
-                "tokens",
+                _raw("tokens"),
                 name="read",
                 operation=operation,
                 ceiling="reads_per_second",
@@ -159,7 +160,7 @@ class Schedule:
         """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe. Raises Shut."""
         sent = boot_time()
         answer, delay, now = await self.scripts.run(
-            "tokens",
+            _raw("tokens"),
             name="create",
             operation="create",
             ceiling="creates_per_second",
@@ -176,20 +177,25 @@ class Schedule:
 
     async def claim_abandoned(self, most: int, *, lease: timedelta) -> list[tuple[str, str]]:
         """(task, edit) of paid tasks that nobody waits for and that are due to be read."""
-        text = await self.scripts.run("abandoned", op="claim", k=most, lease=_ms(lease), nonce=uuid4().hex)
+        text = await self.scripts.run(_raw("abandoned"), op="claim", k=most, lease=_ms(lease), nonce=uuid4().hex)
         return [(row["task"], row["id"]) for row in json.loads(text)["claims"] or []]
 
     async def abandoned_later(self, task_id: str, *, delay: float) -> None:
-        await self.scripts.run("abandoned", op="later", task=task_id, due=round(delay * 1000))
+        await self.scripts.run(_raw("abandoned"), op="later", task=task_id, due=round(delay * 1000))
 
     async def settle_abandoned(self, task_id: str, *, status: str, units: int | None = None) -> None:
         """It has ended (`completed`, `failed`, or `gone`: not known any more), and says that it cost so much."""
-        await self.scripts.run("abandoned", op="settle", task=task_id, status=status, units=units)
+        await self.scripts.run(_raw("abandoned"), op="settle", task=task_id, status=status, units=units)
 
     async def link(self, link: Link) -> bool:
         """Whether this link is the chain's next one; False for a doubled message, or a chain too many."""
         answer = await self.scripts.run(
-            "link", step=link.step, slot=link.slot, number=link.number, grace=_ms(LIVES), nonce=uuid4().hex
+            _raw("link"),
+            step=link.step,
+            slot=link.slot,
+            number=link.number,
+            grace=_ms(LIVES),
+            nonce=uuid4().hex,
         )
         return bool(answer == "ok")
 
@@ -211,7 +217,7 @@ class Schedule:
             self.beats += 1
             self.untold = +counts  # without those that are zero
         text = await self.scripts.run(
-            "heartbeat",
+            _raw("heartbeat"),
             process=self.process,
             steps=steps,
             running=[{"step": link.step, "slot": link.slot, "number": link.number} for link in running],
@@ -240,12 +246,14 @@ class Schedule:
         before = [pair for pair in self.told if pair["run"] != answer["run"]][: SERVERS - 1]
         self.told = [{"run": answer["run"], "n": answer["n"]}, *before]
 
-    async def _claim(self, script: str, **arguments: object) -> dict[str, Any]:
+    async def _claim(self, script: str, **arguments: Argument) -> dict[str, Any]:
         """A claim whose reply was lost is asked for again by its nonce, else what it took waits for its lease."""
         nonce, asked_again_until = uuid4().hex, None
         while True:
             try:
-                text = await self.scripts.run(script, nonce=nonce, chain=self.process, idle=_ms(IDLE), **arguments)
+                text = await self.scripts.run(
+                    _raw(script), nonce=nonce, chain=self.process, idle=_ms(IDLE), **arguments
+                )
             except (ReplyLost, Unsent) as exc:
                 now = asyncio.get_running_loop().time()
                 if asked_again_until is None and isinstance(exc, ReplyLost):
@@ -260,3 +268,7 @@ class Schedule:
 
 def _ms(delta: timedelta) -> int:
     return round(delta.total_seconds() * 1000)
+
+
+def _raw(name: str) -> Script[Any]:
+    return Script(name, lambda reply: reply)

@@ -23,7 +23,8 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, Res
 from edits.db.clock import Watch, boot_time
 from edits.db.connection import LOST
 from edits.db.keys import Key
-from edits.db.loader import Script, compose
+from edits.db.loader import Composed, compose
+from edits.db.scripts import Argument, Script, T
 
 log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ SCRIPTS: Final = {path.stem: compose(FOLDER, path.stem) for path in FOLDER.glob(
 
 @dataclass(slots=True)
 class _Call:
-    script: Script
+    script: Composed
     argument: bytes
     answer: "asyncio.Future[Any]"
     tries: int = 0
@@ -95,16 +96,18 @@ class Scripts:
         self._sender: asyncio.Task[None] | None = None
         self._clock = Watch()
 
-    async def run(self, name: str, /, **arguments: object) -> Any:
-        """The script's answer. Raises Unsent, ReplyLost, NotNow, ScriptRefused or BatchFailed."""
+    async def run(self, script: Script[T], /, **arguments: Argument) -> T:
+        """What `script.read` makes of the reply. Raises Unsent, ReplyLost, NotNow, ScriptRefused or BatchFailed."""
         given = {key: value for key, value in arguments.items() if value is not None}
+        if script.op is not None:
+            given["op"] = script.op
         # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
         argument = _WRITTEN(given).encode("utf-8", "replace")
-        call = _Call(SCRIPTS[name], argument, asyncio.get_running_loop().create_future())
+        call = _Call(SCRIPTS[script.name], argument, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all())
-        return await call.answer
+        return script.read(await call.answer)
 
     async def _send_all(self) -> None:
         while self._waiting:
@@ -236,7 +239,7 @@ def _head(sha: str, namespace: str) -> bytes:
     return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
-def _refused(script: Script, exc: ResponseError) -> ScriptError:
+def _refused(script: Composed, exc: ResponseError) -> ScriptError:
     """Redis begins with OOM; within a script's own error it may come later."""
     if isinstance(exc, ReadOnlyError) or any(word in str(exc)[:100] for word in PASSING):
         return NotNow(f"{script.name}: {str(exc)[:300]}")

@@ -13,6 +13,7 @@ from edits.db import records
 from edits.db.connection import LOST
 from edits.db.keys import Key
 from edits.db.repository import CALL_TIMEOUT
+from edits.db.scripts import Script, is_ok
 from edits.db.sender import Scripts
 from edits.errors import Unavailable
 from edits.models import EditInput, from_ms
@@ -35,6 +36,22 @@ class Doubt:
     newest: str
 
 
+def _doubt(reply: str) -> Doubt | None:
+    found = json.loads(reply)
+    return Doubt(**found) if found else None
+
+
+def _is_new(reply: str) -> bool:
+    return reply == "new"
+
+
+_CLAIM: Final = Script("restored", _doubt, op="claim")
+_UNKNOWN: Final = Script("restored", _is_new, op="unknown")
+_GIVE_UP: Final = Script("restored", is_ok, op="give_up")
+_SETTLE: Final = Script("restored", is_ok, op="settle")
+_OPEN: Final = Script("restored", is_ok, op="open")
+
+
 @dataclass(frozen=True, slots=True)
 class Restoring:
     redis: Redis
@@ -44,35 +61,26 @@ class Restoring:
 
     async def claim(self, *, lease: timedelta) -> Doubt | None:
         """The doubt to be settled by this process; None if there is none, or another process works on it."""
-        text = await self.scripts.run(
-            "restored", op="claim", process=self.process, lease=round(lease.total_seconds() * 1000)
-        )
-        found = json.loads(text)
-        return Doubt(**found) if found else None
+        return await self.scripts.run(_CLAIM, process=self.process, lease=round(lease.total_seconds() * 1000))
 
     async def unknown(self, task_id: str, edit_id: str) -> bool:
         """Keeps a paid task of an edit that is not here; whether it was not known before."""
-        return bool(await self.scripts.run("restored", op="unknown", task=task_id, id=edit_id) == "new")
+        return await self.scripts.run(_UNKNOWN, task=task_id, id=edit_id)
 
     async def give_up(self, edit_id: str, message: str) -> bool:
         """A queued edit that may have been bought is not bought again. False if it is not queued."""
-        return bool(await self.scripts.run("restored", op="give_up", id=edit_id, message=message) == "ok")
+        return await self.scripts.run(_GIVE_UP, id=edit_id, message=message)
 
     async def settle(self, doubt: Doubt, upto: int) -> bool:
         """All that was bought before is found and taken: whoever goes on begins there. False as for `open`."""
-        return bool(
-            await self.scripts.run("restored", op="settle", process=self.process, shut=doubt.shut, upto=upto) == "ok"
-        )
+        return await self.scripts.run(_SETTLE, process=self.process, shut=doubt.shut, upto=upto)
 
     async def open(self, doubt: Doubt, *, only_if_idle: bool = False) -> bool:
         """Submitting goes on. `only_if_idle`: unless something that was here may be bought, or bought again.
 
         False also if there is another doubt by now, or another process that settles it.
         """
-        opened = await self.scripts.run(
-            "restored", op="open", process=self.process, shut=doubt.shut, idle=int(only_if_idle)
-        )
-        return bool(opened == "ok")
+        return await self.scripts.run(_OPEN, process=self.process, shut=doubt.shut, idle=int(only_if_idle))
 
     async def unfinished(self, doubt: Doubt) -> AsyncIterator[tuple[str, EditInput]]:
         """The edits that were here when the doubt arose and may be bought, or bought again. Raises Unavailable."""

@@ -19,6 +19,7 @@ from edits.models import CostState, EditError, EditResult, ErrorKind, Step, to_m
 from edits.storage import layout, manifest
 from edits.storage.links import Links
 from edits.storage.store import Storage, open_storage
+from tests.integration.edits.core import raw
 
 LEASE = timedelta(seconds=40)
 
@@ -90,7 +91,7 @@ class Progress:
             content = manifest.compose(edit, events)
             await self.storage.put(layout.manifest_key(edit_id), content, content_type="application/json")
             await self.repository.redis.zrem(f"{self.repository.namespace}:due:manifest", edit_id)
-        await self.repository.scripts.run("evict", k=1000, hot=0, later=1000)
+        await self.repository.scripts.run(raw("evict"), k=1000, hot=0, later=1000)
         assert await self.repository.get_many(edit_ids) == []
 
 

@@ -10,7 +10,7 @@ import redis as redis_sync
 from edits.db.connection import connect
 from edits.db.sender import Scripts
 from edits.storage.store import Storage
-from tests.integration.edits.core import QUICK, Core, connected
+from tests.integration.edits.core import QUICK, Core, connected, raw
 from tests.integration.edits.objects import open_at
 from tests.integration.edits.sites import Site, run_site
 from tests.parts.proxy import Proxy, run_proxy
@@ -86,5 +86,5 @@ async def hasty(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
 
 
 async def _known(scripts: Scripts) -> Scripts:
-    await scripts.run("read", ids=["edit_none"])
+    await scripts.run(raw("read"), ids=["edit_none"])
     return scripts

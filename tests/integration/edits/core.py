@@ -24,6 +24,7 @@ from edits.db.connection import connect
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
 from edits.db.schedule import Schedule
+from edits.db.scripts import Argument, Script, T
 from edits.db.sender import Scripts
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
@@ -54,6 +55,11 @@ async def connected(port: int, *, socket_timeout: float = LONG) -> AsyncIterator
         await redis.aclose(close_connection_pool=True)
 
 
+def raw(name: str) -> Script[Any]:
+    """A script whose reply stays as it comes, for what no method of the product asks."""
+    return Script(name, lambda reply: reply)
+
+
 class WatchedScripts(Scripts):
     """The scripts, with every invariant checked after each answer."""
 
@@ -64,9 +70,9 @@ class WatchedScripts(Scripts):
         self.seen: invariants.Dump = {}
         self._keys = (redis, namespace)
 
-    async def run(self, name: str, /, **arguments: object) -> Any:
-        answer = await super().run(name, **arguments)
-        await self.look(name)
+    async def run(self, script: Script[T], /, **arguments: Argument) -> T:
+        answer = await super().run(script, **arguments)
+        await self.look(script.name)
         return answer
 
     async def look(self, name: str) -> None:

@@ -11,7 +11,7 @@ from edits.db.acceptance import Idempotency, LeftRedis
 from edits.models import Priority, Step
 from edits.recovery.restoring import Restoring
 from tests.factories import MOMENT
-from tests.integration.edits.core import LEASE, moment
+from tests.integration.edits.core import LEASE, moment, raw
 from tests.integration.edits.world import World
 
 chances = st.booleans()
@@ -102,9 +102,9 @@ class Outside(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([20.0, -20.0, 3600.0, -3600.0]))
     def the_servers_clock_jumps(self, seconds: float) -> None:
-        before = self.do(self.core.scripts.run("purge", op="claim", nonce="clock", lease=0))
+        before = self.do(self.core.scripts.run(raw("purge"), op="claim", nonce="clock", lease=0))
         self.world.jump(seconds)
-        assert self.do(self.core.scripts.run("purge", op="claim", nonce="clock", lease=0)) == before
+        assert self.do(self.core.scripts.run(raw("purge"), op="claim", nonce="clock", lease=0)) == before
 
     @rule()
     def valkey_restarts(self) -> None:
@@ -129,7 +129,7 @@ class Outside(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 3))
     def what_has_ended_leaves(self, most: int) -> None:
-        self.do(self.core.scripts.run("evict", k=most, hot=0, later=60_000))
+        self.do(self.core.scripts.run(raw("evict"), k=most, hot=0, later=60_000))
 
     @rule(blocked=chances)
     def refused_for_a_while(self, blocked: bool) -> None:

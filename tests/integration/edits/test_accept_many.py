@@ -12,7 +12,7 @@ from edits.db.repository import EditRepository
 from edits.db.sender import Scripts
 from edits.models import Edit, EditInput, from_ms
 from tests.factories import make_edit
-from tests.integration.edits.core import ADDRESS, ON_ONE_ENGINE, Core
+from tests.integration.edits.core import ADDRESS, ON_ONE_ENGINE, Core, raw
 from tests.parts.proxy import Proxy
 from tests.parts.valkey import free_port
 
@@ -177,7 +177,7 @@ async def test_whoever_leaves_half_way_has_nothing_more_taken_for_him(core: Core
     with pytest.raises(asyncio.CancelledError):
         await taking
     proxy.flow()
-    await far.run("read", ids=["edit_none"])  # goes after what was on its way
+    await far.run(raw("read"), ids=["edit_none"])  # goes after what was on its way
     kept = await core.repository.get_many([edit.id for edit in edits])
     assert [edit.id for edit in kept] == [edit.id for edit in edits[: 2 * CHUNK]]
 

@@ -7,7 +7,7 @@ from redis.asyncio.client import PubSub
 
 from edits.db.schedule import HEARTBEAT, IDLE, LIVES, Link, Schedule
 from edits.models import Step
-from tests.integration.edits.core import LEASE, Core
+from tests.integration.edits.core import LEASE, Core, raw
 
 STEPS = [Step.SUBMIT, Step.POLL]
 
@@ -263,9 +263,9 @@ async def test_a_callback_wakes_the_reader(core: Core):
 async def test_a_link_whose_answer_was_lost_may_be_repeated(core: Core):
     _, (link, _) = await _start(core)
     asked = {"step": link.step, "slot": link.slot, "number": link.number, "grace": 7000}
-    assert await core.scripts.run("link", **asked, nonce="mine") == "ok"
-    assert await core.scripts.run("link", **asked, nonce="mine") == "ok"
-    assert await core.scripts.run("link", **asked, nonce="another's") == "stale"
+    assert await core.scripts.run(raw("link"), **asked, nonce="mine") == "ok"
+    assert await core.scripts.run(raw("link"), **asked, nonce="mine") == "ok"
+    assert await core.scripts.run(raw("link"), **asked, nonce="another's") == "stale"
 
 
 @pytest.mark.parametrize("how", ["completed", "failed", "settled"])

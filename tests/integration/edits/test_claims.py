@@ -9,7 +9,7 @@ import pytest
 
 from edits.db.schedule import IDLE
 from edits.models import CostState, Step, Wait
-from tests.integration.edits.core import LEASE, Core
+from tests.integration.edits.core import LEASE, Core, raw
 
 FAR = 86_400
 """Seconds, further than any snooze."""
@@ -155,12 +155,12 @@ async def test_no_more_is_claimed_than_asked_for(core: Core):
 @pytest.mark.parametrize("script", ["claim_submit", "claim_due", "abandoned"])
 async def test_a_claim_repeated_with_its_nonce_gets_the_same_answer(core: Core, script: str):
     arguments = await _something_to_claim(core, script)
-    first = await core.scripts.run(script, **arguments)
+    first = await core.scripts.run(raw(script), **arguments)
     assert json.loads(first)["claims"]
     before = await core.dump()
-    assert await core.scripts.run(script, **arguments) == first
+    assert await core.scripts.run(raw(script), **arguments) == first
     assert await core.dump() == before
-    assert not json.loads(await core.scripts.run(script, **arguments | {"nonce": "another"}))["claims"]
+    assert not json.loads(await core.scripts.run(raw(script), **arguments | {"nonce": "another"}))["claims"]
 
 
 async def _something_to_claim(core: Core, script: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from edits.db import clock
 from edits.db.sender import Scripts
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import Core, raw
 
 HOUR = 3600.0
 NEARLY = 4.0  # seconds; so far apart may honest clocks be
@@ -25,7 +25,7 @@ async def edit_id(core: Core, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def gone_wrong(core: Core, edit_id: str, scripts: Scripts) -> float:
     """Seconds by which the time of edits is ahead of what it would be without any jump."""
-    rows = await scripts.run("read", ids=[edit_id])
+    rows = await scripts.run(raw("read"), ids=[edit_id])
     return (int(json.loads(rows[0])[4]) - await core.now()) / 1000
 
 
@@ -43,12 +43,12 @@ async def test_a_jump_is_undone_by_who_looked_before_it(core: Core, edit_id: str
     assert due is not None
     assert 30 < due <= 40
     assert (await core.claims("adopt")).claims == []  # its lease goes on
-    assert (await core.scripts.run("tick"))[1:] == [pytest.approx(0, abs=1000), 0]
+    assert (await core.scripts.run(raw("tick")))[1:] == [pytest.approx(0, abs=1000), 0]
 
 
 @pytest.mark.parametrize("seconds", JUMPS)
 async def test_until_somebody_looks_a_jump_counts_for_a_few_seconds_at_most(core: Core, edit_id: str, seconds: float):
-    await core.scripts.run("read", ids=[edit_id])
+    await core.scripts.run(raw("read"), ids=[edit_id])
     await core.jump(seconds)
     assert -NEARLY < await gone_wrong(core, edit_id, core.scripts) < UNSEEN + NEARLY
 
@@ -56,7 +56,7 @@ async def test_until_somebody_looks_a_jump_counts_for_a_few_seconds_at_most(core
 @pytest.mark.parametrize("seconds", JUMPS)
 async def test_two_who_saw_the_same_jump_undo_it_once(core: Core, edit_id: str, seconds: float):
     other = Scripts(core.redis, core.namespace)
-    await other.run("read", ids=[edit_id])
+    await other.run(raw("read"), ids=[edit_id])
     await core.jump(seconds)
     for scripts in (core.scripts, other, core.scripts):
         assert abs(await gone_wrong(core, edit_id, look(scripts))) < NEARLY
@@ -88,18 +88,18 @@ async def test_who_begins_after_a_gap_takes_the_clock_as_it_stands_but_never_bac
 
 async def test_a_verdict_counts_only_for_the_gap_it_was_made_for(core: Core, edit_id: str):
     await core.jump(HOUR)
-    raw, stepped, seen = await core.scripts.run("tick")
-    verdict = {"seen": seen, "raw": raw, "jump": round(HOUR * 1000)}
+    server, stepped, seen = await core.scripts.run(raw("tick"))
+    verdict = {"seen": seen, "raw": server, "jump": round(HOUR * 1000)}
     assert stepped == verdict["jump"]
     for _ in range(2):
-        assert (await core.scripts.run("tick", judged=verdict))[1:] == [0, 0]  # ms undone; no gap
+        assert (await core.scripts.run(raw("tick"), judged=verdict))[1:] == [0, 0]  # ms undone; no gap
     late = {**verdict, "seen": seen - 1}
-    assert (await core.scripts.run("tick", judged=late))[1:] == [0, 0]
+    assert (await core.scripts.run(raw("tick"), judged=late))[1:] == [0, 0]
 
 
 async def test_a_look_that_took_long_judges_nothing(core: Core, edit_id: str, monkeypatch: pytest.MonkeyPatch):
     slow = Scripts(core.redis, core.namespace)
-    await slow.run("read", ids=[edit_id])
+    await slow.run(raw("read"), ids=[edit_id])
     await core.jump(HOUR)
     monkeypatch.setattr(clock, "SURE_WITHIN", 0.0)
     assert UNSEEN - NEARLY < await gone_wrong(core, edit_id, look(slow)) < UNSEEN + NEARLY

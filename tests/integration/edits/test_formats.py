@@ -9,7 +9,7 @@ from edits import errors
 from edits.db import records
 from edits.db.sender import FOLDER
 from edits.storage import manifest
-from tests.integration.edits.core import LEASE, Core
+from tests.integration.edits.core import LEASE, Core, raw
 
 TOMORROW: Final = "2"
 """A format that this release does not know."""
@@ -73,7 +73,7 @@ async def test_it_is_not_evicted(core: Core) -> None:
     await core.outcomes.recorded(written)
     before = await of_tomorrow(core, edit_id)
     await core.pass_time(1000)
-    await core.scripts.run("evict", k=100, hot=0, later=1000)
+    await core.scripts.run(raw("evict"), k=100, hot=0, later=1000)
     assert await core.record(edit_id) == before
 
 

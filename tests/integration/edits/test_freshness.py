@@ -2,7 +2,7 @@
 
 from edits.db.freshness import Completeness, Freshness, Known
 from edits.models import ErrorKind
-from tests.integration.edits.core import ON_ONE_ENGINE, Core
+from tests.integration.edits.core import ON_ONE_ENGINE, Core, raw
 
 SECOND = 1000
 
@@ -60,11 +60,11 @@ async def test_a_reading_told_twice_counts_once_and_no_more_than_some_are_kept(c
     core.scripts.watching = False
     given = {"life": 3600 * SECOND, "shown": 5}
     now = await core.now()
-    assert await core.scripts.run("scanned", began=now, **given) == [5, -1]
-    assert await core.scripts.run("scanned", began=now, **given) == [5, -1]
+    assert await core.scripts.run(raw("scanned"), began=now, **given) == [5, -1]
+    assert await core.scripts.run(raw("scanned"), began=now, **given) == [5, -1]
     assert await core.redis.zcard(core.key("lags")) == 1
     for n in range(510):
-        await core.scripts.run("scanned", began=now + n, **given)
+        await core.scripts.run(raw("scanned"), began=now + n, **given)
     assert await core.redis.zcard(core.key("lags")) == 500
 
 

@@ -12,7 +12,7 @@ from edits import retention
 from edits.retention import DELETED_AT_ONCE, NEXT_ROUND, Retention
 from edits.storage import layout
 from edits.storage.store import Storage
-from tests.integration.edits.core import ON_ONE_ENGINE, Core
+from tests.integration.edits.core import ON_ONE_ENGINE, Core, raw
 from tests.integration.edits.objects import everything, open_at
 from tests.integration.edits.test_storage_faults import answering
 
@@ -131,14 +131,14 @@ async def test_many_objects_go_in_slices_and_the_next_process_goes_on(
 async def test_one_process_at_a_time_and_after_a_round_nobody_for_a_while(core: Core, storage: Storage, purging: Purge):
     claim = {"op": "claim", "lease": 30_000}
     for _ in range(2):  # the first answer was lost
-        assert "now" in await core.scripts.run("purge", nonce="first", **claim)
+        assert "now" in await core.scripts.run(raw("purge"), nonce="first", **claim)
     await edit_at(storage, id_of(timedelta(days=40)))
     assert not await purging().purge()
     assert await everything(storage) != {}
     await core.pass_time(31)  # it died
     assert not await purging().purge()
     assert await everything(storage) == {}
-    assert await core.scripts.run("purge", op="leave", nonce="first", day="2020-01-01") == "stale"
+    assert await core.scripts.run(raw("purge"), op="leave", nonce="first", day="2020-01-01") == "stale"
     await edit_at(storage, id_of(timedelta(days=40)))
     assert not await purging().purge()
     assert await everything(storage) != {}

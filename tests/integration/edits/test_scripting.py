@@ -13,7 +13,7 @@ from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
 from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import LEASE, PRICE, Core, connected
+from tests.integration.edits.core import LEASE, PRICE, Core, connected, raw
 from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy
 
@@ -25,7 +25,7 @@ async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
     ids = [f"edit_{n}" for n in range(3 * BATCH + 7)]
     for edit_id in ids[::2]:
         await core.redis.hset(core.key("e", edit_id), "st", edit_id)
-    answers = await asyncio.gather(*[core.scripts.run("read", ids=[edit_id]) for edit_id in ids])
+    answers = await asyncio.gather(*[core.scripts.run(raw("read"), ids=[edit_id]) for edit_id in ids])
     assert [row and json.loads(row)[0][1] for (row,) in answers] == [
         edit_id if n % 2 == 0 else None for n, edit_id in enumerate(ids)
     ]
@@ -34,14 +34,14 @@ async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
 async def test_calls_made_while_a_batch_is_on_its_way_share_the_next_one(core: Core, proxy: Proxy):
     async with connected(proxy.port) as redis:
         scripts = Scripts(redis, core.namespace)
-        await scripts.run("read", ids=["edit_none"])
+        await scripts.run(raw("read"), ids=["edit_none"])
         sent: list[int] = []
         proxy.before_forwarding = lambda data: sent.append(data.count(b"EVALSHA"))
         proxy.hold()
-        first = asyncio.create_task(scripts.run("read", ids=["edit_0"]))
+        first = asyncio.create_task(scripts.run(raw("read"), ids=["edit_0"]))
         while not sent:  # noqa: ASYNC110 - the proxy tells it by a number
             await asyncio.sleep(0.005)
-        others = [asyncio.create_task(scripts.run("read", ids=[f"edit_{n}"])) for n in range(20)]
+        others = [asyncio.create_task(scripts.run(raw("read"), ids=[f"edit_{n}"])) for n in range(20)]
         await asyncio.sleep(0)
         proxy.flow()
         await asyncio.gather(first, *others)
@@ -53,9 +53,9 @@ async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
     broken = await core.queued()
     await core.redis.hset(core.key("e", broken), "at", "no number")
     calls = [
-        core.scripts.run("read", ids=["edit_none"]),
-        core.scripts.run("cancel", id=broken),
-        core.scripts.run("cancel", id="x"),
+        core.scripts.run(raw("read"), ids=["edit_none"]),
+        core.scripts.run(raw("cancel"), id=broken),
+        core.scripts.run(raw("cancel"), id="x"),
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert answers[0] == [None]
@@ -65,8 +65,8 @@ async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
 
 async def test_whoever_stops_waiting_leaves_the_others_be(core: Core, far: Scripts, proxy: Proxy):
     proxy.hold()
-    gone = asyncio.create_task(far.run("read", ids=["edit_1"]))
-    left = asyncio.create_task(far.run("read", ids=["edit_2"]))
+    gone = asyncio.create_task(far.run(raw("read"), ids=["edit_1"]))
+    left = asyncio.create_task(far.run(raw("read"), ids=["edit_2"]))
     await asyncio.sleep(0)
     gone.cancel()
     proxy.flow()
@@ -100,7 +100,7 @@ async def test_a_script_that_the_server_never_knows_is_refused(core: Core, monke
     monkeypatch.setitem(SCRIPTS, "cancel", replace(SCRIPTS["cancel"], sha="0" * 40))
     async with asyncio.timeout(90):
         with pytest.raises(ScriptRefused, match="forgot"):
-            await core.scripts.run("cancel", id="x")
+            await core.scripts.run(raw("cancel"), id="x")
 
 
 def test_every_script_says_what_it_includes_and_what_it_is():
@@ -173,7 +173,7 @@ async def test_a_reply_that_stays_away_is_in_doubt(core: Core, far: Scripts, pro
     claim = await core.submitting()
     proxy.lose = 100
     with pytest.raises(ReplyLost):
-        await far.run("lost", id=claim.id, fence=claim.fence, cause="AnswerLost", due=0)
+        await far.run(raw("lost"), id=claim.id, fence=claim.fence, cause="AnswerLost", due=0)
     assert proxy.lost == 2
     assert (await core.record(claim.id))["pl"] == "adopt"
 
@@ -183,7 +183,7 @@ async def test_a_silent_server_leaves_the_call_in_doubt_in_time(core: Core, hast
     proxy.hold()
     before = proxy.connections
     with pytest.raises(ReplyLost):
-        await asyncio.wait_for(hasty.run("cancel", id=edit_id), LONG)
+        await asyncio.wait_for(hasty.run(raw("cancel"), id=edit_id), LONG)
     assert proxy.connections - before <= 2  # each is given up after QUICK, and nobody asks a third time
 
 
@@ -202,5 +202,5 @@ async def test_an_accept_in_doubt_says_so_and_the_same_key_tells_the_truth(core:
 async def test_after_a_cut_the_next_call_goes_over_a_new_connection(core: Core, far: Scripts, proxy: Proxy):
     before = proxy.connections
     proxy.cut()
-    assert await far.run("read", ids=["edit_none"]) == [None]
+    assert await far.run(raw("read"), ids=["edit_none"]) == [None]
     assert proxy.connections == before + 1

@@ -12,7 +12,7 @@ from edits import errors
 from edits.db.repository import EditRepository
 from edits.db.sender import BatchFailed, ReplyLost, ScriptError, Scripts, Unsent
 from tests.factories import make_edit
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import Core, raw
 from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy
 
@@ -29,15 +29,15 @@ def tasks_of(name: str) -> list["asyncio.Task[object]"]:
 async def test_a_reply_that_cannot_be_decoded_fails_its_batch_and_the_next_calls_get_their_own_answers(
     core: Core, far: Scripts, engine_port: int
 ):
-    with redis_sync.Redis(port=engine_port) as raw:
-        raw.hset(core.key("e", "edit_odd"), "st", b"\xff\xfe")
+    with redis_sync.Redis(port=engine_port) as client:
+        client.hset(core.key("e", "edit_odd"), "st", b"\xff\xfe")
     for edit_id in ("edit_1", "edit_2"):
         await core.redis.hset(core.key("e", edit_id), "st", edit_id)
-    answers = await outcomes(*[far.run("read", ids=[edit_id]) for edit_id in ("edit_1", "edit_odd", "edit_none")])
+    answers = await outcomes(*[far.run(raw("read"), ids=[edit_id]) for edit_id in ("edit_1", "edit_odd", "edit_none")])
     assert isinstance(answers[1], BatchFailed)
     assert isinstance(answers[1].__cause__, UnicodeDecodeError)
     assert isinstance(answers[2], BatchFailed)
-    (row,) = await far.run("read", ids=["edit_2"])
+    (row,) = await far.run(raw("read"), ids=["edit_2"])
     assert json.loads(row)[0] == ["st", "edit_2"]
 
 
@@ -54,22 +54,22 @@ async def test_an_unexpected_error_is_told_to_the_whole_batch_and_is_not_called_
         answers = await outcomes(repository.get("edit_1"), repository.get("edit_2"), repository.gate())
     assert [type(answer) for answer in answers] == [BatchFailed] * 3
     assert not isinstance(answers[0], ScriptError | errors.EditsError)
-    assert await far.run("read", ids=["edit_none"]) == [None]
+    assert await far.run(raw("read"), ids=["edit_none"]) == [None]
 
 
 async def test_a_sender_that_is_cancelled_leaves_its_batch_in_doubt(core: Core, far: Scripts, proxy: Proxy):
     sent = asyncio.Event()
     proxy.before_forwarding = lambda _: sent.set()
     proxy.hold()
-    calls = [asyncio.create_task(far.run("read", ids=[f"edit_{n}"])) for n in range(3)]
+    calls = [asyncio.create_task(far.run(raw("read"), ids=[f"edit_{n}"])) for n in range(3)]
     await sent.wait()
-    late = asyncio.create_task(far.run("read", ids=["edit_late"]))
+    late = asyncio.create_task(far.run(raw("read"), ids=["edit_late"]))
     await asyncio.sleep(0)
     (sender,) = tasks_of("Scripts._send_all")
     sender.cancel()
     assert [type(answer) for answer in await outcomes(*calls, late)] == [ReplyLost] * 3 + [Unsent]
     proxy.flow()
-    assert await far.run("read", ids=["edit_none"]) == [None]
+    assert await far.run(raw("read"), ids=["edit_none"]) == [None]
 
 
 async def test_accepts_that_share_a_call_are_all_answered_when_it_is_cancelled(core: Core, far: Scripts, proxy: Proxy):

@@ -12,11 +12,12 @@ from ulid import ULID
 
 from edits.db.claims import Claim
 from edits.db.connection import connect
+from edits.db.scripts import Argument, Script, T
 from edits.db.sender import Scripts
 from edits.models import to_ms
 from tests.factories import MOMENT
 from tests.integration.edits import invariants
-from tests.integration.edits.core import LEASE, Core, WatchedScripts
+from tests.integration.edits.core import LEASE, Core, WatchedScripts, raw
 
 CAP: Final = 4
 BEGINNING: Final = 4_102_444_800_000
@@ -35,13 +36,13 @@ _runs = itertools.count(1)
 class RepeatedScripts(WatchedScripts):
     """The second of two equal calls changes nothing."""
 
-    async def run(self, name: str, /, **arguments: object) -> Any:
-        answer = await super().run(name, **arguments)
+    async def run(self, script: Script[T], /, **arguments: Argument) -> T:
+        answer = await super().run(script, **arguments)
         before = lasting(self.seen)
-        await Scripts.run(self, name, **arguments)
-        await self.look(name)
+        await Scripts.run(self, script, **arguments)
+        await self.look(script.name)
         changed = differences(before, lasting(self.seen))
-        assert not changed or name in COUNT_AGAIN, f"{name} {arguments} came twice and changed {changed}"
+        assert not changed or script.name in COUNT_AGAIN, f"{script.name} {arguments} came twice and changed {changed}"
         return answer
 
 
@@ -100,7 +101,7 @@ class World:
         """The server's clock jumps, and whoever looks at it knows how long it really was."""
         seen = int(str(self.do(self.core.redis.get(self.core.key("tick")))).split()[0])
         by = round(seconds * 1000)
-        self.do(self.core.scripts.run("tick", judged={"seen": seen, "raw": seen + by, "jump": by}))
+        self.do(self.core.scripts.run(raw("tick"), judged={"seen": seen, "raw": seen + by, "jump": by}))
 
     # Looking
 
@@ -150,7 +151,7 @@ class World:
             await self.core.schedule.settle_abandoned(task, status="failed")
         for claim in (await self.core.claims("manifest", 1000)).claims:
             await self.core.outcomes.recorded(claim)
-        await self.core.scripts.run("evict", k=1000, hot=0, later=1000)
+        await self.core.scripts.run(raw("evict"), k=1000, hot=0, later=1000)
 
 
 def lasting(keys: invariants.Dump) -> invariants.Dump:

@@ -9,6 +9,7 @@ from edits.invariants import Report
 from edits.models import EditStatus
 from edits.storage import layout
 from qubico.schemas import KontextRequest
+from tests.integration.edits.core import raw
 from tests.integration.invariants.conftest import System
 from tests.integration.workers.rounds import IMAGE
 
@@ -84,7 +85,7 @@ async def test_a_purchase_that_is_still_looked_for_is_no_fault(system: System) -
 
 
 async def test_an_edit_that_left_redis_is_told_of_by_its_manifest(system: System) -> None:
-    await system.rounds.clients.repository.scripts.run("evict", k=100, hot=0, later=1000)
+    await system.rounds.clients.repository.scripts.run(raw("evict"), k=100, hot=0, later=1000)
     assert await system.rounds.clients.repository.get(system.succeeded) is None
     report = await system.check()
     assert report.holds, str(report)
