@@ -5,9 +5,6 @@
 # PYTHON=python3.12 make setup  chooses the Python;  ARGS="-k limiter" make test  goes to pytest.
 export PYTHON
 ARGS ?=
-# Another queue to measure beside; the benchmark leaves out what is not there.
-BENCH_PARTS = .venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes \
-	-r requirements-bench.lock || echo "bench: taskiq could not be installed, and is left out" >&2
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
@@ -30,12 +27,10 @@ test: ## every check and every test, against real parts (ARGS goes to pytest)
 
 bench: ## measure beside baselines, a quarter of an hour: tables, pictures, docs/performance.md (ARGS: the questions)
 	@scripts/setup dev
-	@$(BENCH_PARTS)
 	@.venv/bin/python -m benchmarks $(ARGS)
 
 bench-full: ## the same with more rounds, more cells and longer windows, for 40 minutes or so
 	@scripts/setup dev
-	@$(BENCH_PARTS)
 	@.venv/bin/python -m benchmarks --full $(ARGS)
 
 soak: ## every fault on real processes for long, with a thousand kills; a table at the end (ARGS goes to pytest)

@@ -1,8 +1,7 @@
-"""`make bench`: each question is measured beside its baselines, shown as tables and a picture, and kept as JSON.
+"""`make bench`: measures each question beside its baselines, shows tables, and writes JSON, pictures and the page.
 
 `python -m benchmarks [QUESTION …] [--full] [--tables]`: all questions by default; `--full` takes more and longer
-rounds; `--tables` measures nothing, draws what is kept and writes its tables into `docs/performance.md`; `--only CELL`
-measures one part of one question (`limits --only "8@300 half restarted"`), shows it, and keeps nothing.
+rounds; `--tables` measures nothing, draws the stored results and writes their tables into `docs/performance.md`.
 """
 
 import argparse
@@ -10,7 +9,6 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +16,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from benchmarks import machine, page
-from benchmarks.questions import QUESTIONS
+from benchmarks.page import QUESTIONS
 from benchmarks.rounds import say
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -29,13 +27,10 @@ def main() -> None:
     asked.add_argument("questions", nargs="*", help=f"of {', '.join(QUESTIONS)}; all by default")
     asked.add_argument("--full", action="store_true", help="more and longer rounds")
     asked.add_argument("--tables", action="store_true", help="only draw what is kept and write docs/performance.md")
-    asked.add_argument("--only", metavar="CELL", help="one cell of one question (limits), shown and not kept")
     given = asked.parse_args()
     names = given.questions or list(QUESTIONS)
     if unknown := set(names) - set(QUESTIONS):
         sys.exit(f"bench: no question {', '.join(sorted(unknown))}; there are {', '.join(QUESTIONS)}")
-    if given.only:
-        sys.exit(_show_only(names, given.only))
     began = time.monotonic()
     broken = [] if given.tables else [name for name in names if not _answered(name, full=given.full)]
     page.draw_all(RESULTS)
@@ -44,23 +39,6 @@ def main() -> None:
         say(f"all of it: {time.monotonic() - began:.0f} s")
     if broken:
         sys.exit(f"bench: could not be measured: {', '.join(broken)}")
-
-
-def _show_only(names: list[str], cell: str) -> str | None:
-    """Why it cannot be."""
-    if len(names) != 1 or not hasattr(question := QUESTIONS[names[0]](), "measure_only"):
-        return "bench: --only takes one question that has cells: limits"
-    try:
-        found = question.measure_only(cell)
-    except LookupError as exc:
-        return f"bench: {exc.args[0]}"
-    _show(question.tables(found))
-    return None
-
-
-def _show(tables: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
-    for title, rows in tables:
-        Console(soft_wrap=True).print(page.on_screen(title, rows))
 
 
 def _answered(name: str, *, full: bool) -> bool:
@@ -79,7 +57,8 @@ def _answered(name: str, *, full: bool) -> bool:
         }
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-        _show(question.tables(kept))
+        for title, rows in question.tables(kept):
+            Console(soft_wrap=True).print(page.on_screen(title, rows))
     except Exception:  # noqa: BLE001 - the questions after it are asked all the same
         traceback.print_exc()
         return False

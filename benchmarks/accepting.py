@@ -6,14 +6,18 @@ process that answers; requests a second also say how many cores were left for Re
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
-from benchmarks.colours import BESIDE, GOAL, OURS
-from benchmarks.load import Seen, load, request
+import uvloop
+
 from benchmarks.parts import bare_environ
 from benchmarks.provider import Provider
-from benchmarks.rounds import goal, say, spread
+from benchmarks.rounds import goal, say, summed
 from benchmarks.system import IMAGE, PROMPT, System, running
 from benchmarks.used import used_by
 from cli.local import probes
@@ -21,6 +25,98 @@ from cli.local.ports import unclaimed
 from cli.local.programs import ROOT, api
 from cli.local.supervisor import Part
 from config.settings import Settings
+
+_LENGTH: Final = b"content-length: "
+_END: Final = b"\r\n\r\n"
+
+PATIENCE: Final = 10.0  # seconds for the last answers
+
+Next = Callable[[], bytes]
+"""The next request, whole."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What came back. `took`: seconds from a request to the last byte of its answer."""
+
+    seconds: float = 0.0
+    statuses: Counter[int] = field(default_factory=Counter)
+    took: list[float] = field(default_factory=list)
+
+    @property
+    def answers(self) -> int:
+        return self.statuses.total()
+
+
+def request(method: str, path: str, *, host: str, key: str, body: bytes = b"") -> bytes:
+    """One request on the wire, with the key and a JSON body."""
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {key}\r\n"
+    if body:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"\r\n" + body
+
+
+def answer_in(data: bytes) -> tuple[int, bytes] | None:
+    """Status and body of the answer at the start of `data`; None while it is not whole."""
+    head, end, body = data.partition(_END)
+    at = head.lower().find(_LENGTH)
+    if not end or at < 0:
+        return None
+    if len(body) < int(head[at + len(_LENGTH) :].partition(b"\r")[0]):
+        return None
+    return int(head[9:12]), body
+
+
+class _Client(asyncio.Protocol):
+    """One connection: a request leaves when the answer to the one before has come."""
+
+    def __init__(self, give: Next, seen: Seen, until: float, done: "asyncio.Future[None]") -> None:
+        self._give, self._seen, self._until, self._done = give, seen, until, done
+        self._data = b""
+        self._sent = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as a TCP server's
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        found = answer_in(self._data)
+        if found is None:
+            return
+        now = time.perf_counter()
+        self._data = b""
+        self._seen.statuses[found[0]] += 1
+        self._seen.took.append(now - self._sent)
+        if now < self._until:
+            self._send()
+        else:
+            self._transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._give())
+
+
+async def _load(port: int, give: Next, connections: int, seconds: float) -> Seen:
+    loop = asyncio.get_running_loop()
+    seen, began = Seen(), time.perf_counter()
+    ends: list[asyncio.Future[None]] = [loop.create_future() for _ in range(connections)]
+    for done in ends:
+        await loop.create_connection(partial(_Client, give, seen, began + seconds, done), "127.0.0.1", port)
+    await asyncio.wait(ends, timeout=seconds + PATIENCE)
+    seen.seconds = time.perf_counter() - began
+    return seen
+
+
+def load(port: int, give: Next, *, connections: int, seconds: float) -> Seen:
+    """Keeps `connections` busy for so long."""
+    return uvloop.run(_load(port, give, connections, seconds))
+
 
 CONNECTIONS: Final = 64
 BODY: Final = json.dumps({"prompt": PROMPT, "image": IMAGE, "width": 1024, "height": 1024, "seed": 7}).encode()
@@ -46,28 +142,13 @@ async def _measure(*, rounds: int, seconds: float) -> dict[str, Any]:
                     if number:
                         found.setdefault(f"{server} {name}", []).append(figures)
             say(f"round {number} of {rounds}")
-    spreads = {
-        name: {figure: spread([one[figure] for one in rounds_of]) for figure in rounds_of[0]}
-        for name, rounds_of in found.items()
-    }
-    ratios = {
-        name: {
-            figure: spread(
-                [
-                    _ratio(mine, bare, figure)
-                    for mine, bare in zip(found[f"api {name}"], found[f"bare {name}"], strict=True)
-                ]
-            )
-            for figure in ("rate", "cpu_us")
-        }
-        for name in asked
-    }
-    return {"connections": CONNECTIONS, "rounds": rounds, "ratios": ratios, "figures": spreads, "goals": _goals(ratios)}
+    spreads = {name: summed(rounds_of) for name, rounds_of in found.items()}
+    return {"connections": CONNECTIONS, "rounds": rounds, "figures": spreads, "goals": _goals(spreads)}
 
 
-def _ratio(mine: Mapping[str, float], bare: Mapping[str, float], figure: str) -> float:
-    """How much of the bare route's speed is kept: at the same CPU, or in requests a second."""
-    return mine["rate"] / bare["rate"] if figure == "rate" else bare["cpu_us"] / mine["cpu_us"]
+def _share(figures: Mapping[str, Any], what: str) -> float:
+    """How much of the bare route's speed is kept at the same CPU."""
+    return float(figures[f"bare {what}"]["cpu_us"]["median"] / figures[f"api {what}"]["cpu_us"]["median"])
 
 
 async def _asked(system: System, server: str, port: int, sent: bytes, *, seconds: float) -> dict[str, float]:
@@ -79,12 +160,9 @@ async def _asked(system: System, server: str, port: int, sent: bytes, *, seconds
     spent, spent_redis = used_by(pid)[0] - before, used_by(redis)[0] - before_redis
     late = sorted(seen.took)
     return {
-        "rate": seen.answers / seen.seconds,
-        "cpu_us": spent / seen.answers * 1e6,
-        "redis_us": spent_redis / seen.answers * 1e6,
-        "p50_ms": late[len(late) // 2] * 1e3,
-        "p99_ms": late[len(late) * 99 // 100] * 1e3,
-    }
+        "rate": seen.answers / seen.seconds, "cpu_us": spent / seen.answers * 1e6,
+        "redis_us": spent_redis / seen.answers * 1e6, "p99_ms": late[len(late) * 99 // 100] * 1e3,
+    }  # fmt: skip
 
 
 def _require(seen: Seen) -> None:
@@ -96,7 +174,7 @@ def _require(seen: Seen) -> None:
 
 def _bare(settings: Settings, port: int) -> Part:
     """The product's own command line with another app on another port."""
-    other = {"api.app:app": "benchmarks.bare:app", str(settings.api.port): str(port)}
+    other = {"api.app:app": "benchmarks.route:app", str(settings.api.port): str(port)}
     return Part(
         name="bare",
         command=tuple(other.get(word, word) for word in api(settings)),
@@ -107,13 +185,9 @@ def _bare(settings: Settings, port: int) -> Part:
     )
 
 
-def _goals(ratios: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _goals(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        goal(
-            f"{what}: share of the bare route's speed, at the same CPU, at least",
-            ratios[name]["cpu_us"]["median"],
-            least=LEAST,
-        )
+        goal(f"{what}: share of the bare route's speed, at the same CPU, at least", _share(figures, name), least=LEAST)
         for name, what in (("accept", "POST /v1/edits"), ("read", "GET /v1/edits/{id}"))
     ]
 
@@ -123,35 +197,10 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
     rows = []
     for name, figures in found["figures"].items():
         server, _, what = name.partition(" ")
-        ratio = found["ratios"][what] if server == "api" else None
-        rows.append(
-            {
-                "what": what,
-                "by": "Retouch" if server == "api" else "a bare route",
-                "speed at the same CPU": ratio["cpu_us"]["median"] if ratio else 1.0,
-                "requests a second, share": ratio["rate"]["median"] if ratio else 1.0,
-                "CPU a request, µs": round(figures["cpu_us"]["median"]),
-                "Redis, µs": round(figures["redis_us"]["median"]),
-                "requests a second": round(figures["rate"]["median"]),
-                "p99, ms": round(figures["p99_ms"]["median"], 1),
-            }
-        )
+        rows.append({
+            "what": what, "by": "Retouch" if server == "api" else "a bare route",
+            "speed at the same CPU": _share(found["figures"], what) if server == "api" else 1.0,
+            "CPU a request, µs": round(figures["cpu_us"]["median"]), "Redis, µs": round(figures["redis_us"]["median"]),
+            "requests a second": round(figures["rate"]["median"]), "p99, ms": round(figures["p99_ms"]["median"], 1),
+        })  # fmt: skip
     yield f"Accepting and reading over {found['connections']} connections, one process", rows
-
-
-def picture(found: Mapping[str, Any], figure: Any) -> None:
-    axes = figure.add_subplot()
-    names = {
-        "bare accept": "accept, a bare route",
-        "api accept": "accept, Retouch",
-        "bare read": "read, a bare route",
-        "api read": "read, Retouch",
-    }
-    took = [found["figures"][name]["cpu_us"]["median"] for name in names]
-    bars = axes.barh(list(names.values()), took, color=[OURS if name.startswith("api") else BESIDE for name in names])
-    axes.bar_label(bars, fmt="%.0f", padding=4)
-    for place in range(1, len(took), 2):
-        most = took[place - 1] / LEAST
-        axes.plot([most, most], [place - 0.48, place + 0.48], **GOAL)
-    axes.invert_yaxis()
-    axes.set_xlabel(f"CPU of the server, µs a request; dashed: the goal, {1 / LEAST:g} x the bare route")

@@ -1,6 +1,6 @@
-"""The floor: a bare asyncio script that buys, reads and keeps pictures with the product's own client and storage.
+"""The floor: buys, polls and stores with the product's own client and storage, without queue, records or limits.
 
-No queue, no records, no limits: killed, it has lost everything. What it is to do comes as JSON on stdin.
+Beside `bare` it shows what the client costs, and beside the product what the rest costs. Its order is JSON on stdin.
 """
 
 import asyncio
@@ -25,43 +25,39 @@ MOST: Final = 20 * 1024 * 1024  # bytes of a picture
 class Floor:
     client: QubicoClient
     storage: Storage
-    gap: float
-    """Seconds between reads."""
+    order: dict[str, Any]
 
-    async def edit(self, edit_id: str, asked: dict[str, Any]) -> None:
-        task = await self.client.create(KontextRequest(**asked))
+    async def edit(self, edit_id: str) -> None:
+        task = await self.client.create(KontextRequest(**json.loads(self.order["body"])["input"]))
         while task.status is not TaskStatus.COMPLETED:
-            await asyncio.sleep(self.gap)
+            await asyncio.sleep(self.order["gap"])
             task = await self.client.get(task.task_id)
-        await self.keep(edit_id, task.task_id, task.image_url or "")
-
-    async def keep(self, edit_id: str, task_id: str, address: str) -> None:
-        async with self.client.download(address, max_bytes=MOST) as file:
-            kept = await self.storage.put_stream(
+        async with self.client.download(task.image_url or "", max_bytes=MOST) as file:
+            stored = await self.storage.put_stream(
                 result_key(edit_id, 1, "png"), file.chunks, content_type="image/png", max_bytes=MOST
             )
-        told = json.dumps({"id": edit_id, "task": task_id, "sha256": kept.sha256, "bytes": kept.bytes})
-        await self.storage.put(manifest_key(edit_id), told.encode(), content_type="application/json")
+        manifest = json.dumps({"id": edit_id, "task": task.task_id, "sha256": stored.sha256, "bytes": stored.bytes})
+        await self.storage.put(manifest_key(edit_id), manifest.encode(), content_type="application/json")
+
+    async def evenly(self, ids: list[str]) -> None:
+        loop = asyncio.get_running_loop()
+        began, running = loop.time(), []
+        for i, edit_id in enumerate(ids):
+            await asyncio.sleep(began + i / self.order["rate"] - loop.time())
+            running.append(asyncio.create_task(self.edit(edit_id)))
+        await asyncio.gather(*running)
 
 
-async def run(told: dict[str, Any]) -> float:
-    """Seconds of CPU that the edits took, those that warm it up not counted."""
-    storage = open_storage(told["storage"], links=Links("0" * 32), public_url=told["url"])
-    async with QubicoClient(base_url=told["url"], api_key="bench", result_hosts=told["hosts"]) as client:
-        floor = Floor(client, storage, told["gap"])
-        await _evenly(floor, told["ids"][: told["warm"]], told)
+async def run(order: dict[str, Any]) -> float:
+    """Seconds of CPU that the edits took after the warm-up."""
+    storage = open_storage(f"file://{order['folder']}", links=Links("0" * 32), public_url=order["url"])
+    host = order["url"].rpartition("/")[2]
+    async with QubicoClient(base_url=order["url"], api_key="bench", result_hosts=[host]) as client:
+        floor = Floor(client, storage, order)
+        await floor.evenly(order["ids"][: order["warm"]])
         before = time.process_time()
-        await _evenly(floor, told["ids"][told["warm"] :], told)
+        await floor.evenly(order["ids"][order["warm"] :])
         return time.process_time() - before
-
-
-async def _evenly(floor: Floor, ids: list[str], told: dict[str, Any]) -> None:
-    loop = asyncio.get_running_loop()
-    began, running = loop.time(), []
-    for i, edit_id in enumerate(ids):
-        await asyncio.sleep(began + i / told["rate"] - loop.time())
-        running.append(asyncio.create_task(floor.edit(edit_id, told["asked"])))
-    await asyncio.gather(*running)
 
 
 if __name__ == "__main__":

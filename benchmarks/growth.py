@@ -1,33 +1,149 @@
-"""Question: what do more worker processes bring? And what binds first, on one host, on two, with a Redis that is slow.
+"""Question: what do more worker processes bring? And what binds first.
 
-A load is held (`steady`): so many edits are unfinished at any moment that there is always more to do than is done. Each
-needs two reads and one picture of 256 KiB. What cannot be had on a machine is left out by name.
+A load is held: so many edits are unfinished at any moment that there is always more to do than is done. Each needs two
+reads and one picture of 256 KiB. All is counted over a window after the load has settled; a share of 1 is used up.
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from statistics import fmean, median
 from typing import Any, Final
 
-from benchmarks import hosts
-from benchmarks.colours import OURS
-from benchmarks.hosts import Impossible
+import psutil
+from redis.asyncio import Redis
+
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, summed
-from benchmarks.steady import STEPS, Figures, Held
-from benchmarks.system import running
+from benchmarks.spent import spent
+from benchmarks.system import NAMESPACE, System, running
+from benchmarks.used import Running, busiest, threads_of, used_by
+from edits.db.sender import BATCH
+from edits.models import Step
 from workers.permits import PERMITS
+
+TENANT: Final = "default"
+FED_EVERY: Final = 0.05  # seconds
+LOOK_EVERY: Final = 0.2  # seconds
+CLAIMED: Final = 10_000  # ms ahead: a step looks at nothing so late, but each lease ends later
+CONNECTIONS: Final = 100  # to the provider, of a process
+STEPS: Final = (Step.SUBMIT, Step.POLL, Step.STORE)
+
+Figures = dict[str, float]
+
+
+@dataclass
+class Held:
+    """Edits that are kept unfinished in a system."""
+
+    system: System
+    accepted: int = 0
+
+    @asynccontextmanager
+    async def unfinished(self, number: int) -> AsyncIterator[None]:
+        feeding = asyncio.create_task(self._feed(number))
+        try:
+            yield
+        finally:
+            feeding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await feeding
+
+    async def _feed(self, number: int) -> None:
+        while True:
+            if missing := number + await self.system.ended() - self.accepted:
+                await self.system.accept(missing)
+                self.accepted += missing
+            await asyncio.sleep(FED_EVERY)
+
+    async def over(self, seconds: float) -> Figures:
+        """What the window shows."""
+        seen = _Seen()
+        threads = {pid: threads_of(pid) for pid in self.system.pids()}
+        before, began = await self._counted(), time.monotonic()
+        while (left := began + seconds - time.monotonic()) > 0:
+            await seen.look(self.system.redis)
+            await asyncio.sleep(min(LOOK_EVERY, left))
+        passed, after = time.monotonic() - began, await self._counted()
+        busy = [busiest(earlier, threads_of(pid)) for pid, earlier in threads.items()]
+        return self._figures({name: after[name] - before[name] for name in after}, busy, seen, passed)
+
+    async def _counted(self) -> Figures:
+        """All that only grows. What Redis took is of its main thread; seconds but for the counts."""
+        counts, loop = await spent(self.system.redis), await self.system.redis.info("debug")
+        return {
+            "ended": await self.system.ended(),
+            "workers": sum(used_by(pid)[0] for pid in self.system.pids()),
+            "machine": _busy(),
+            "ours": sum(used_by(pid)[0] for pid in self.system.supervisor.pids().values()) + time.process_time(),
+            "redis": counts["cpu"] / 1e6,
+            "disk": loop["eventloop_duration_aof_sum"] / 1e6,
+            "trips": counts["trips"],
+            "calls": counts["calls"],
+        }
+
+    def _figures(self, of: Mapping[str, float], busy: Sequence[Running], seen: "_Seen", seconds: float) -> Figures:
+        if not of["ended"]:
+            raise RuntimeError("no edit has ended in the window")
+        processes, cores = len(busy), os.cpu_count() or 1
+        claimed = {step: fmean(numbers) for step, numbers in seen.claimed.items()}
+        return {
+            "processes": processes,
+            "rate": of["ended"] / seconds,
+            "worker_ms": of["workers"] / of["ended"] * 1000,
+            "redis_ms": of["redis"] / of["ended"] * 1000,
+            "call_ms": median(seen.calls) * 1000,
+            "workers": fmean(thread.ran for thread in busy) / seconds,
+            "in line": fmean(thread.waited for thread in busy) / seconds,
+            "machine": of["machine"] / seconds / cores,
+            "others": max(0.0, of["machine"] - of["ours"]) / seconds / cores,
+            "redis": of["redis"] / seconds,
+            "disk": of["disk"] / seconds,
+            "batch": of["calls"] / of["trips"] / BATCH,
+            "connections": sum(claimed.values()) / CONNECTIONS / processes,
+            **{f"permits: {step}": claimed[step] / PERMITS[step] / processes for step in STEPS},
+            **{f"waiting: {step}": fmean(seen.waiting[step]) for step in STEPS},
+            **{f"held_ms: {step}": claimed[step] / of["ended"] * seconds * 1000 for step in STEPS},
+        }
+
+
+@dataclass
+class _Seen:
+    """What is looked at again and again."""
+
+    calls: list[float] = field(default_factory=list)
+    claimed: dict[Step, list[int]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    waiting: dict[Step, list[int]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    """Due by now, and claimed by nobody."""
+
+    async def look(self, redis: Redis) -> None:
+        began = time.perf_counter()
+        await redis.set("bench:write", "1", px=1000)
+        self.calls.append(time.perf_counter() - began)
+        now = time.time() * 1000
+        for step in STEPS:
+            due = f"{NAMESPACE}:due:{step}"
+            self.claimed[step].append(int(await redis.zcount(due, now + CLAIMED, "+inf")))
+            queue = step is Step.SUBMIT  # what has not been claimed yet is in the fair queue
+            waits = await redis.zcard(f"{NAMESPACE}:q:{TENANT}") if queue else await redis.zcount(due, "-inf", now)
+            self.waiting[step].append(int(waits))
+
+
+def _busy() -> float:
+    """Seconds of CPU that the machine has worked, whoever for."""
+    times: Any = psutil.cpu_times()
+    return float(times.user + times.system + times.nice + getattr(times, "softirq", 0.0) + getattr(times, "irq", 0.0))
+
 
 PROCESSES: Final = (1, 2, 4, 8)
 UNFINISHED: Final = 300  # edits, and as many more for each process that has a core
 SETTLED: Final = 6.0  # seconds, in which the pace is learned and every step has come to work
 FULL: Final = 0.9  # of what there is: that is what binds
 OTHERS: Final = 0.1  # of the machine: so much of it is worth telling
-DELAY_MS: Final = 2.0
-FSYNC_MS: Final = 3.0
 PROVIDER: Final = Provider(reads=2, speed=60.0)
 ORDER: Final = {
     "machine": "the machine: all its cores",
@@ -38,69 +154,35 @@ ORDER: Final = {
     **{f"permits: {step}": f"permits to {step}" for step in STEPS},
     "connections": "connections to the provider",
 }
-"""What may be used up, the cause before what follows from it: whoever waits for a core holds a permit meanwhile."""
+"""What may be used up, the cause before what follows from it: a call that waits for a core holds a permit meanwhile."""
 
-
-SLOW: Final[dict[str, Callable[[], Any]]] = {
-    f"Redis {DELAY_MS:g} ms away": partial(hosts.far_redis, delay_ms=DELAY_MS),
-    f"an fsync takes {FSYNC_MS:g} ms": partial(hosts.slow_disk, fsync_ms=FSYNC_MS),
-}
-TWO_HOSTS: Final = "on two hosts"
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    processes: int
-    slow: str = ""
-
-    @property
-    def name(self) -> str:
-        return ", ".join(filter(None, (f"{self.processes} process{'es' if self.processes > 1 else ''}", self.slow)))
-
-    async def held(self, seconds: float) -> Figures:
-        """Raises Impossible."""
-        settings, beside = {}, []
-        async with AsyncExitStack() as ends:
-            if self.slow in SLOW:
-                settings["RETOUCH_REDIS_URL"], redis = await ends.enter_async_context(SLOW[self.slow]())
-                beside.append(redis)
-            here = self.processes - (self.slow == TWO_HOSTS)
-            system = await ends.enter_async_context(running(PROVIDER, workers=here, settings=settings))
-            if self.slow == TWO_HOSTS:
-                beside.append(await ends.enter_async_context(hosts.second_host(system)))
-            held = Held(system, beside)
-            async with held.unfinished(UNFINISHED * (1 + min(self.processes, os.cpu_count() or 1))):
-                await asyncio.sleep(SETTLED)
-                return await held.over(seconds)
-
-
-SHORT: Final = (*map(Case, PROCESSES), *(Case(1, slow) for slow in SLOW), Case(2, TWO_HOSTS))
-WHOLE: Final = (*SHORT, *(Case(8, slow) for slow in SLOW))
+SHARES: Final = {
+    "a worker's core": "workers", "waits for a core": "in line", "all cores": "machine", "by others": "others",
+    "Redis' core": "redis", "its disk": "disk", "a batch to it": "batch", "connections": "connections",
+    **{f"permits to {step}": f"permits: {step}" for step in STEPS},
+}  # fmt: skip
 
 
 def measure(*, full: bool) -> dict[str, Any]:
-    cases, seconds, rounds = (WHOLE, 12.0, 1) if full else (SHORT, 6.0, 1)
-    found: dict[str, list[Figures]] = {}
-    left_out: dict[str, str] = {}
-    for number, case in ((number, case) for number in range(1, rounds + 1) for case in cases):
-        if case.name in left_out:
-            continue
-        try:
-            seen = asyncio.run(case.held(seconds))
-        except Impossible as exc:
-            left_out[case.name] = str(exc)
-            say(f"left out: {case.name}: {exc}")
-        else:
-            found.setdefault(case.name, []).append(seen)
-            say(f"round {number} of {rounds}: {case.name}: {seen['rate']:.0f} edits a second, {binds(seen)}")
-    figures = {name: summed(of) for name, of in found.items()}
-    return {
-        "seconds_each": seconds,
-        "rounds": rounds,
-        "figures": figures,
-        "left_out": left_out,
-        "goals": _goals(figures),
-    }
+    seconds = 12.0 if full else 6.0
+    figures = {}
+    for processes in PROCESSES:
+        seen = asyncio.run(_held(processes, seconds))
+        figures[_case(processes)] = summed([seen])
+        say(f"{_case(processes)}: {seen['rate']:.0f} edits a second, {binds(seen)}")
+    return {"seconds_each": seconds, "figures": figures, "goals": _goals(figures)}
+
+
+def _case(processes: int) -> str:
+    return f"{processes} process{'es' if processes > 1 else ''}"
+
+
+async def _held(processes: int, seconds: float) -> Figures:
+    async with running(PROVIDER, workers=processes) as system:
+        held = Held(system)
+        async with held.unfinished(UNFINISHED * (1 + min(processes, os.cpu_count() or 1))):
+            await asyncio.sleep(SETTLED)
+            return await held.over(seconds)
 
 
 def binds(figures: Mapping[str, float]) -> str:
@@ -133,7 +215,7 @@ def _medians(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def _goals(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    one, most = figures[Case(1).name], figures[Case(PROCESSES[-1]).name]
+    one, most = figures[_case(1)], figures[_case(PROCESSES[-1])]
     flat = most["worker_ms"]["median"] / one["worker_ms"]["median"]
     return [
         goal(f"CPU an edit of the workers with {PROCESSES[-1]} processes, times that with one, at most", flat, most=1.3)
@@ -143,53 +225,22 @@ def _goals(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     yield "Growth: goals", found["goals"]
     medians = {name: _medians(figures) for name, figures in found["figures"].items()}
-    one = medians[Case(1).name]["rate"]
+    one = medians[_case(1)]["rate"]
     yield (
         "Growth under a load that is held, all parts and the provider on one machine",
         [
             {
-                "workers": name,
-                "times one": of["rate"] / one,
-                "edits a second": round(of["rate"]),
-                "workers, CPU ms an edit": of["worker_ms"],
-                "Redis, CPU ms an edit": of["redis_ms"],
-                "a call of Redis, ms": of["call_ms"],
-                "binds first": binds(of),
+                "workers": name, "times one": of["rate"] / one, "edits a second": round(of["rate"]),
+                "workers, CPU ms an edit": of["worker_ms"], "Redis, CPU ms an edit": of["redis_ms"],
+                "a call of Redis, ms": of["call_ms"], "binds first": binds(of),
             }
             for name, of in medians.items()
         ],
+    )  # fmt: skip
+    yield (
+        "Growth: what is used, of what there is",
+        [
+            {"workers": name} | {heading: f"{of[share]:.0%}" for heading, share in SHARES.items()}
+            for name, of in medians.items()
+        ],
     )
-    yield "Growth: what is used, of what there is", [_used(name, of) for name, of in medians.items()]
-    if found["left_out"]:
-        yield "Growth: left out", [{"case": name, "why": why} for name, why in found["left_out"].items()]
-
-
-def _used(name: str, of: Mapping[str, float]) -> dict[str, Any]:
-    shares = {
-        "a worker's core": "workers",
-        "waits for a core": "in line",
-        "all cores": "machine",
-        "by others": "others",
-        "Redis' core": "redis",
-        "its disk": "disk",
-        "a batch to it": "batch",
-        **{f"permits to {step}": f"permits: {step}" for step in STEPS},
-        "connections": "connections",
-    }
-    return {"workers": name} | {heading: f"{of[share]:.0%}" for heading, share in shares.items()}
-
-
-def picture(found: Mapping[str, Any], figure: Any) -> None:
-    names = list(found["figures"])
-    figure.get_layout_engine().set(wspace=0.08)
-    for place, (figure_name, label) in enumerate(
-        (("rate", "edits a second"), ("worker_ms", "CPU of the workers, ms an edit"))
-    ):
-        axes = figure.add_subplot(1, 2, place + 1)
-        axes.barh(names, [found["figures"][name][figure_name]["median"] for name in names], color=OURS)
-        axes.bar_label(axes.containers[-1], fmt="%.0f" if place == 0 else "%.1f", padding=3)
-        axes.invert_yaxis()
-        axes.margins(x=0.12)
-        axes.set_xlabel(label)
-        if place:
-            axes.set_yticklabels([])

@@ -6,25 +6,68 @@ One edit: what its life took beside the task at the provider and the lag of the 
 """
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
 import aiohttp
+from redis.asyncio import Redis
 
-from benchmarks.colours import GOAL, OURS
-from benchmarks.overheard import overhear
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say, spread
 from benchmarks.system import NAMESPACE, System, running
+from edits.db.sender import SCRIPTS
+
+CELERY: Final = "Celery and connections"
+ASKERS: Final = {
+    "heartbeat": "heartbeats",
+    "tick": "looks at the clock",
+    "link": "links of chains",
+    **dict.fromkeys(("claim_submit", "claim_due", "abandoned", "evict", "purge"), "claims and sweeps"),
+}
+"""By the name of their script; what calls none of ours is Celery's, or keeps a connection."""
+
+_NAMES: Final = {script.sha: script.name for script in SCRIPTS.values()}
+
+
+@dataclass(slots=True)
+class Overheard:
+    calls: int = 0
+    """By clients, without what their scripts call."""
+
+    by: Counter[str] = field(default_factory=Counter)
+    """All commands, those that scripts call included, by who asked."""
+
+    _asker: str = CELERY
+
+    def note(self, client: str, command: str) -> None:
+        """One line. A script is named just before what it calls, as nothing else runs meanwhile."""
+        if client != "lua":
+            words = command.split(maxsplit=2)
+            script = _NAMES.get(words[1]) if words[0].upper() == "EVALSHA" and len(words) > 1 else None
+            self._asker = CELERY if script is None else ASKERS.get(script, script)
+            self.calls += 1
+        self.by[self._asker] += 1
+
+
+async def overhear(redis: Redis, *, seconds: float) -> Overheard:
+    heard = Overheard()
+    async with redis.monitor() as monitor:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for told in monitor.listen():
+                    heard.note(told["client_type"], told["command"])
+    return heard
+
 
 PROCESSES: Final = (1, 2)
 SETTLED: Final = 8.0  # seconds after the start, in which chains begin and workers look around
 SPEED: Final = 30.0  # tasks of one second
 MOST_CPU, MOST_COMMANDS, MOST_ADDED = 0.5, 20, 50  # % of a core a process, a second, ms: the goals
-SHADES: Final = ("#c0563c", "#d88a6f", "#ecc3b2", "#8a939b", "#c3c9ce")
 OWN: Final = Counter(monitor=1, info=1)  # what the question itself asks in between
 BESIDE: Final = 3.0  # seconds between two edits, so that each one finds an idle system
 
@@ -49,14 +92,12 @@ async def _idle(processes: int, *, seconds: float) -> dict[str, Any]:
         after = await _commands(system)
         used = (await system.used()).since(before)
     say(f"{processes} idle: {used.cpu['worker'] / passed:.2%} of a core")
-    rates = {name: times / passed for name, times in (after - counted - OWN).items()}
     return {
         "cpu_percent": used.cpu["worker"] / processes / passed * 100,
         "redis_percent": used.cpu["valkey"] / passed * 100,
-        "commands": sum(rates.values()),
+        "commands": (after - counted - OWN).total() / passed,
         "calls": heard.calls / passed,
         "by": {asker: number / passed for asker, number in heard.by.most_common()},
-        "most": dict(sorted(rates.items(), key=lambda pair: -pair[1])[:8]),
     }
 
 
@@ -118,47 +159,19 @@ def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]
         "Idle, all steps in each process",
         [
             {
-                "processes": number,
-                "a process, % of a core": figures["cpu_percent"],
-                "Redis, % of a core": figures["redis_percent"],
-                "calls a second": figures["calls"],
+                "processes": number, "a process, % of a core": figures["cpu_percent"],
+                "Redis, % of a core": figures["redis_percent"], "calls a second": figures["calls"],
                 "commands of Redis a second": figures["commands"],
                 "by": ", ".join(f"{asker} {rate:.1f}" for asker, rate in figures["by"].items()),
             }
             for number, figures in found["idle"].items()
         ],
-    )
+    )  # fmt: skip
     alone = found["alone"]
     yield (
         f"One edit on an idle system, {alone['edits']} times: ms beside its task and the lag of one read",
         [
-            {
-                "seen by": who,
-                "median": alone[name]["median"],
-                "least": alone[name]["least"],
-                "most": alone[name]["most"],
-            }
+            {"seen by": who, **alone[name]}
             for who, name in (("its record", "added_ms"), ("a client that waits for it", "seen_ms"))
         ],
     )
-
-
-def picture(found: Mapping[str, Any], figure: Any) -> None:
-    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    names = [f"{number} idle" for number in found["idle"]]
-    rows = list(found["idle"].values())
-    reached = [0.0] * len(rows)
-    askers = dict.fromkeys(asker for row in rows for asker in row["by"])
-    for asker, colour in zip(askers, SHADES, strict=False):
-        rates = [row["by"].get(asker, 0.0) for row in rows]
-        left.barh(names, rates, left=reached, color=colour, label=asker, height=0.5)
-        reached = [before + rate for before, rate in zip(reached, rates, strict=True)]
-    left.axvline(MOST_COMMANDS, **GOAL)
-    left.set_xlabel("commands of Redis a second, those inside scripts included")
-    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2, frameon=False)
-    bars = right.barh(names, [row["cpu_percent"] for row in rows], color=OURS, height=0.5)
-    right.bar_label(bars, fmt="%.2f", padding=4)
-    right.axvline(MOST_CPU, **GOAL)
-    right.set_xlabel("a process, % of a core; dashed: the goals")
-    for axes in (left, right):
-        axes.invert_yaxis()

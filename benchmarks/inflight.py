@@ -5,21 +5,127 @@ their tasks, so many a second however many there are; the stand-in shows each as
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID
 
-from benchmarks import allocators
-from benchmarks.colours import GOAL, OURS
-from benchmarks.filling import AT_ONCE, Filler, redis_cpu
+from redis.asyncio import Redis
+
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
-from benchmarks.system import System, running
+from benchmarks.spent import spent
+from benchmarks.system import NAMESPACE, System, running
 from benchmarks.used import used_by
 from cli.local import services
 from cli.local.ports import Ports
 from cli.local.stack import Ground
 from cli.local.supervisor import Supervisor
+from edits.db.acceptance import Accepted, Idempotency
+from edits.db.admission import Caps
+from edits.db.claims import Claim
+from edits.db.outcomes import Outcomes
+from edits.db.repository import EditRepository
+from edits.db.schedule import Schedule
+from edits.db.sender import Scripts
+from edits.errors import AcceptUnknown, Unavailable
+from edits.models import Edit
+
+AT_ONCE: Final = 500  # edits of which one script is called after the other
+ACCEPTS_AT_ONCE: Final = 50
+CLAIMED: Final = 64  # by one call: as many as a worker has permits to submit
+LEASE: Final = timedelta(hours=1)
+ROOM: Final = Caps(max_queued=10**7)
+
+
+@dataclass
+class Filler:
+    """Puts edits in flight as the API and a worker would."""
+
+    redis: Redis
+    edit: Callable[[], Edit]
+    _tasks: Iterator[int] = field(default_factory=itertools.count)
+
+    def __post_init__(self) -> None:
+        scripts = Scripts(self.redis, NAMESPACE)
+        self.repository = EditRepository(self.redis, namespace=NAMESPACE, scripts=scripts)
+        self.outcomes = Outcomes(scripts)
+        self.schedule = Schedule(scripts, 1e6, 1e6, 10**7)
+
+    async def fill(self, number: int) -> None:
+        """By the list, which is faster."""
+        for at in range(0, number, AT_ONCE):
+            some = min(AT_ONCE, number - at)
+            edits = [(self.edit(), None) for _ in range(some)]
+            if not all(isinstance(one, Accepted) for one in await self.repository.accept_many(edits, ROOM)):
+                raise RuntimeError("not every edit was taken in")
+            claims: list[Claim] = []
+            await self._claim(some, claims)
+            await self._bought(claims)
+        await self._forget_answers()
+        await self._settled()
+
+    async def put(self, number: int, *, keyed: bool = False) -> None:
+        """One by one, as the API accepts them."""
+        for at in range(0, number, AT_ONCE):
+            some = min(AT_ONCE, number - at)
+            await self._accept(some, keyed=keyed)
+            claims: list[Claim] = []
+            await self._claim(some, claims)
+            await self._bought(claims)
+        await self._forget_answers()
+
+    async def _accept(self, number: int, *, keyed: bool) -> None:
+        edits = [self.edit() for _ in range(number)]
+        for at in range(0, number, ACCEPTS_AT_ONCE):
+            await asyncio.gather(*(self._accept_one(edit, keyed=keyed) for edit in edits[at : at + ACCEPTS_AT_ONCE]))
+
+    async def _accept_one(self, edit: Edit, *, keyed: bool) -> None:
+        """As often as it takes: a busy machine may answer later than the API waits, and the id makes it one edit."""
+        key = Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64) if keyed else None
+        while True:
+            try:
+                await self.repository.accept(edit, idempotency=key, max_queued=10**7)
+            except (AcceptUnknown, Unavailable):
+                continue
+            return
+
+    async def _claim(self, number: int, claims: list[Claim]) -> None:
+        while len(claims) < number:
+            claims += (await self.schedule.claim_submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
+
+    async def _bought(self, claims: Sequence[Claim]) -> None:
+        await asyncio.gather(
+            *(
+                self.outcomes.bought(
+                    claim.id, attempt=1, task_id=str(UUID(int=next(self._tasks), version=4)), how="answer"
+                )
+                for claim in claims
+            )
+        )
+
+    async def _settled(self) -> None:
+        """Until a table that has grown has been moved into its new place: that is of the growth."""
+        while True:
+            told = await self.redis.info("memory")
+            if not told.get("mem_overhead_db_hashtable_rehashing", 0):
+                return
+            await asyncio.sleep(0.1)
+
+    async def _forget_answers(self) -> None:
+        """Answers of claims are kept for 30 s: that is of the rate, and not of what is in flight."""
+        keys = [key async for key in self.redis.scan_iter(match=f"{NAMESPACE}:claim:*", count=10_000)]
+        for at in range(0, len(keys), 1000):
+            await self.redis.unlink(*keys[at : at + 1000])
+
+
+async def redis_cpu(redis: Redis) -> float:
+    """Microseconds of CPU that Redis' main thread has spent; other programs stretch the time of a script, not that."""
+    return (await spent(redis))["cpu"]
+
 
 LEVELS: Final = (1_000, 10_000, 100_000)
 READS_PER_SECOND: Final = 100.0
@@ -54,18 +160,10 @@ async def _measure(*, seconds: float) -> dict[str, Any]:
         for level in LEVELS:
             await filler.fill(level - there)
             there = level
-            rows.append(
-                {
-                    "in flight": level,
-                    "Redis, KiB an edit": (await memory_of(system) - empty) / (level - AT_ONCE) / 1024,
-                    **await _read_for(system, seconds),
-                }
-            )
+            kib = (await memory_of(system) - empty) / (level - AT_ONCE) / 1024
+            rows.append({"in flight": level, "Redis, KiB an edit": kib, **await _read_for(system, seconds)})
             say(f"inflight: {level} in flight, {rows[-1]['Redis, KiB an edit']:.2f} KiB each")
-        servers = await allocators.beside_few(filler)
-    for binary in allocators.others():
-        servers += await allocators.on(binary)
-    return {"levels": rows, "keyed": keyed / KEYED / 1024, "servers": servers, "goals": _goals(rows, servers)}
+    return {"levels": rows, "keyed": keyed / KEYED / 1024, "goals": _goals(rows)}
 
 
 async def _grown(system: System, work: Coroutine[Any, Any, object]) -> int:
@@ -84,11 +182,9 @@ async def _read_for(system: System, seconds: float) -> Row:
         (later, resident), took = used_by(pid), await redis_cpu(system.redis) - redis
         reads = (await system.counters())["reads"]
     return {
-        "reads": reads,
-        "a read, µs in Redis": took / max(reads, 1),
-        "a read, ms of worker CPU": (later - cpu) / max(reads, 1) * 1000,
-        "worker, MiB": resident / MIB,
-    }
+        "reads": reads, "a read, µs in Redis": took / max(reads, 1),
+        "a read, ms of worker CPU": (later - cpu) / max(reads, 1) * 1000, "worker, MiB": resident / MIB,
+    }  # fmt: skip
 
 
 @asynccontextmanager
@@ -101,10 +197,9 @@ async def _worker(system: System) -> AsyncIterator[int]:
     ports.release()
 
 
-def _goals(rows: Sequence[Row], servers: Sequence[Row]) -> list[Row]:
+def _goals(rows: Sequence[Row]) -> list[Row]:
     first, last = rows[0], rows[-1]
     flat = [(name, last[name] / first[name]) for name in first if "µs" in name or "ms of" in name]
-    flat += [(f"{row['step']}, {row['server']}", row["times"]) for row in servers]
     return [
         goal("a worker's memory grows by ≤ 40 MiB", last["worker, MiB"] - first["worker, MiB"], most=40),
         goal(f"Redis ≤ 1.5 KiB an edit ({SHAPE})", last["Redis, KiB an edit"], most=1.5),
@@ -112,28 +207,6 @@ def _goals(rows: Sequence[Row], servers: Sequence[Row]) -> list[Row]:
     ]
 
 
-def picture(found: Mapping[str, Any], figure: Any) -> None:
-    """What an edit needs in Redis, what the worker needs, and how the cost of each call grows, by edits in flight."""
-    rows = found["levels"]
-    levels = [row["in flight"] for row in rows]
-    redis, worker, costs = figure.subplots(1, 3)
-    for axes, name, most in ((redis, "Redis, KiB an edit", 1.5), (worker, "worker, MiB", rows[0]["worker, MiB"] + 40)):
-        axes.plot(levels, [row[name] for row in rows], marker="o", color=OURS)
-        axes.axhline(most, **GOAL)
-        axes.set(ylabel=name, ylim=(0, most * 1.15))
-    for name in (name for name in rows[0] if "µs" in name or "ms of" in name):
-        costs.plot(levels, [row[name] / rows[0][name] for row in rows], marker="o", ms=3, label=name)
-    for row in found["servers"]:
-        ends, times = (allocators.FEW, allocators.MANY), (1, row["times"])
-        costs.plot(ends, times, marker="o", ms=3, ls=":", label=f"{row['step']}, {row['server']}")
-    costs.axhline(FLAT, **GOAL)
-    costs.set(ylabel=f"cost, times that with {levels[0]:,}", ylim=(0, None))
-    costs.legend(fontsize=7, frameon=False, loc="lower right")
-    for axes in (redis, worker, costs):
-        axes.set(xscale="log", xlabel="edits in flight; dashed: the goal")
-
-
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     yield f"Edits in flight ({SHAPE}; with a key: {found['keyed']:.2f} KiB)", found["levels"]
-    yield "Redis' CPU of an edit's steps among few and many in flight, by the server's allocator", found["servers"]
     yield "Goals", found["goals"]

@@ -1,19 +1,25 @@
-"""Question: how late is an end noticed, for how many reads? A seeded simulation over the product's own `edits.pacing`.
-
-The goals over other seeds: `python -m benchmarks.seeds`.
-"""
+"""Question: how late is an end noticed, for how many reads? A seeded simulation over our own `edits.pacing`."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from statistics import fmean
 from typing import Any, Final
 
-from benchmarks.budgets import short_of_reads
-from benchmarks.colours import OURS
-from benchmarks.looking import Cost, called_back, cost, own_cost, run, shift
+from benchmarks.page import OURS
 from benchmarks.rounds import goal
-from benchmarks.schedules import Backoff, Fixed, FixedAfterFirst, Learned, Schedule
 from benchmarks.shapes import SHAPES, STEADY, Shape
+from benchmarks.simulation import (
+    Cost,
+    Fixed,
+    FixedAfterFirst,
+    Learned,
+    Schedule,
+    called_back,
+    cost,
+    run,
+    shift,
+    short_of_reads,
+)
 
 WARM: Final = 400  # tasks that are not counted
 TASKS: Final = 2000
@@ -25,7 +31,6 @@ SCHEDULES: Final[dict[str, tuple[Callable[[float], Schedule], tuple[float, ...]]
     "learned": (lambda knob: Learned(stretch=knob), (0.5, 1.0, 2.0, 4.0)),
     "fixed": (Fixed, (0.5, 1.0, 2.0, 4.0, 8.0)),
     "fixed after a learned first wait": (FixedAfterFirst, (0.5, 1.0, 2.0, 4.0, 8.0)),
-    "back-off": (Backoff, (0.25, 0.5, 1.0, 2.0)),
 }
 
 
@@ -59,8 +64,7 @@ def measure(*, full: bool = False) -> dict[str, Any]:
     with ProcessPoolExecutor() as pool:  # pure and seeded: however many processes find the same
         rest, each = pool.submit(beside, seed=SEED), pool.map(_curves_of, range(len(SHAPES)))
         found = {"curves": {shape.name: points for shape, points in zip(SHAPES, each, strict=True)}, **rest.result()}
-    own = [{"tasks take": shape.name, **own_cost(shape, seed=SEED)} for shape in SHAPES]
-    return {**found, "own_cost": own, "goals": goals(found)}
+    return {**found, "goals": goals(found)}
 
 
 def beside(*, seed: int) -> dict[str, Any]:
@@ -73,20 +77,6 @@ def beside(*, seed: int) -> dict[str, Any]:
 
 
 def tables(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    for shape, curves_of in found["curves"].items():
-        rows = [{"schedule": name, **row} for name, points in curves_of.items() for row in points]
-        yield f"Reads an edit against lag (s), {shape}", rows
-    yield "30 s become 45 s after task 0, and 30 s again after task 400", found["shift"]
-    yield "With callbacks, some of them lost", found["callbacks"]
-    yield "With a share of the reads that would be asked for", found["budget"]
-    yield (
-        "CPU of the pace itself: learning every 5 s, the two first looks after it, and one that is looked up",
-        found["own_cost"],
-    )
-    yield "Goals", found["goals"]
-
-
-def page(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The schedules as they are first tried; the picture has the whole curves."""
     shapes = [
         {"tasks take": shape, **_beside(curves_of, "learned", "learned")}
@@ -95,7 +85,10 @@ def page(found: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]
         for shape, curves_of in found["curves"].items()
     ]
     yield "Reads an edit (times the floor of theory at the same lag), at which mean lag", shapes
-    yield from list(tables(found))[len(found["curves"]) :]
+    yield "30 s become 45 s after task 0, and 30 s again after task 400", found["shift"]
+    yield "With callbacks, some of them lost", found["callbacks"]
+    yield "With a share of the reads that would be asked for", found["budget"]
+    yield "Goals", found["goals"]
 
 
 def _beside(curves_of: Mapping[str, Any], name: str, heading: str) -> dict[str, str]:

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from rich.table import Table
 
 from benchmarks import machine
-from benchmarks.questions import QUESTIONS
 from cli.local.programs import ROOT
 
 PAGE: Final = ROOT / "docs" / "performance.md"
@@ -19,6 +20,16 @@ _REST: Final = re.compile(r"(<!-- the other questions -->\n).*?(<!-- end -->)", 
 _HEADLINE: Final = re.compile(r"(<!-- measured -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Row = Mapping[str, Any]
+
+_NAMES: Final = ("cpu", "redis", "pacing", "limits", "inflight", "accepting", "idle", "growth")
+QUESTIONS: Final[dict[str, Callable[[], Any]]] = {name: partial(import_module, f"benchmarks.{name}") for name in _NAMES}
+"""Modules that are imported on use. Each has `measure(*, full) -> dict` of JSON and `tables(found) -> (title, rows) …`,
+and may have `picture(found, figure)` for matplotlib and `headline(found)` for README. Its first line is the question.
+"""
+
+OURS: Final = "#c0563c"
+BESIDE: Final = "#8a939b"
+GOAL: Final[dict[str, Any]] = {"color": "#222", "linewidth": 1, "linestyle": "--"}
 
 
 def on_screen(title: str, rows: Iterable[Row]) -> Table:
@@ -52,13 +63,12 @@ def _asked(name: str) -> str:
 
 
 def _kept(results: Path, name: str) -> str:
-    """Its picture and tables. A question may say in `page` which of them a reader wants; on the screen are all."""
+    """Its picture and tables."""
     path = results / f"{name}.json"
     if not path.exists() or name not in QUESTIONS:
         return ""
     found, question = json.loads(path.read_text()), QUESTIONS[name]()
-    tables = getattr(question, "page", question.tables)(found)
-    parts = [_in_markdown(title, list(rows)) for title, rows in tables]
+    parts = [_in_markdown(title, list(rows)) for title, rows in question.tables(found)]
     if (results / f"{name}.svg").exists():
         parts.insert(0, f"![{_asked(name)}](../benchmarks/results/{name}.svg)\n")
     return "\n" + "\n".join(parts) + f"\n<sub>{_measured(found)}</sub>\n\n"

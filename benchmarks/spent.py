@@ -2,9 +2,10 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError
@@ -14,41 +15,38 @@ from cli.local.ports import Ports
 from cli.local.programs import valkey
 from edits.db.connection import connect
 
+OWN: Final = frozenset(
+    [
+        "evalsha",
+        "info",
+        "ping",
+        "hello",
+        "select",
+        "client|setinfo",
+        "client|setname",
+        "script|load",
+        "config|resetstat",
+    ]
+)
+"""Commands of connections and of the measurement."""
+
 
 @asynccontextmanager
 async def server(fsync: str = "always") -> AsyncIterator[Redis]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with server_on(Path(folder), fsync=fsync) as (client, _):
-            yield client
-
-
-@asynccontextmanager
-async def server_on(
-    folder: Path,
-    *,
-    fsync: str = "always",
-    under: Sequence[str] = (),
-    patience: float | None = None,
-    binary: str | None = None,
-) -> AsyncIterator[tuple[Redis, int]]:
-    """One with the data in `folder`, and its process; `under` another program, whose slowness asks for `patience`.
-
-    `binary`: another server than the embedded one.
-    """
     ports = Ports()
     port = ports.any()
-    embedded, *options = [fsync if word == "always" else word for word in valkey(port, folder)]
-    command = [binary or embedded, *options]
-    process = await asyncio.create_subprocess_exec(*under, *command, stdout=asyncio.subprocess.DEVNULL)
-    client = connect(f"redis://127.0.0.1:{port}/0", socket_timeout=patience)
-    try:
-        await _until_up(client)
-        yield client, process.pid
-    finally:
-        await client.aclose(close_connection_pool=True)
-        process.terminate()
-        await process.wait()
-        ports.release()
+    with tempfile.TemporaryDirectory() as folder:
+        command = [fsync if word == "always" else word for word in valkey(port, Path(folder))]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        client = connect(f"redis://127.0.0.1:{port}/0")
+        try:
+            await _until_up(client)
+            yield client
+        finally:
+            await client.aclose(close_connection_pool=True)
+            process.terminate()
+            await process.wait()
+            ports.release()
 
 
 async def _until_up(client: Redis) -> None:
@@ -64,23 +62,12 @@ async def _until_up(client: Redis) -> None:
 
 async def spent(client: Redis) -> dict[str, float]:
     told = await client.info("everything")
-    own = {
-        "evalsha",
-        "info",
-        "ping",
-        "hello",
-        "select",
-        "client|setinfo",
-        "client|setname",
-        "script|load",
-        "config|resetstat",
-    }
     calls = {name.removeprefix("cmdstat_"): row["calls"] for name, row in told.items() if name.startswith("cmdstat_")}
     cpu = [told.get(f"used_cpu_{kind}_main_thread", told[f"used_cpu_{kind}"]) for kind in ("user", "sys")]
     return {
         "cpu": sum(cpu) * 1e6,
         "calls": calls.get("evalsha", 0),
-        "commands": sum(n for name, n in calls.items() if name not in own),
+        "commands": sum(n for name, n in calls.items() if name not in OWN),
         "trips": told["total_reads_processed"],
         "bytes in": told["total_net_input_bytes"],
         "bytes out": told["total_net_output_bytes"],

@@ -129,14 +129,11 @@ class System:
 
     async def used(self) -> Used:
         cpu: dict[str, float] = {}
-        memory: dict[str, int] = {}
         for part, pid in self.supervisor.pids().items():
             name = part.rstrip("0123456789")
-            spent, resident = used_by(pid)
-            cpu[name] = cpu.get(name, 0.0) + spent
-            memory[name] = memory.get(name, 0) + resident
+            cpu[name] = cpu.get(name, 0.0) + used_by(pid)[0]
         told = await self.redis.info()
-        return Used(cpu, int(told["total_commands_processed"]), int(told["used_memory"]), memory)
+        return Used(cpu, int(told["total_commands_processed"]))
 
     def pids(self, name: str = "worker") -> list[int]:
         """Of the parts of this name, whatever their number."""

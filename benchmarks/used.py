@@ -14,13 +14,10 @@ class Used:
 
     cpu: Mapping[str, float]
     commands: int  # of Redis
-    redis_bytes: int
-    memory: Mapping[str, int]  # resident bytes
 
     def since(self, before: "Used") -> "Used":
-        """CPU and commands as a difference; memory as it is now."""
         cpu = {name: spent - before.cpu.get(name, 0.0) for name, spent in self.cpu.items()}
-        return Used(cpu, self.commands - before.commands, self.redis_bytes, self.memory)
+        return Used(cpu, self.commands - before.commands)
 
 
 def used_by(pid: int) -> tuple[float, int]:

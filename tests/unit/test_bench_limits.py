@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.cells import NEVER, back_after, closest, share
+from benchmarks.limits import NEVER, back_after, closest, share
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks import budgets, growth, instructions, looking, pacing, page, steady
+from benchmarks import growth, pacing, page, simulation
 from benchmarks.__main__ import RESULTS
-from benchmarks.load import answer_in, request
+from benchmarks.accepting import answer_in, request
 from benchmarks.shapes import SHAPES, STEADY
 from benchmarks.used import Running, busiest
 
@@ -13,7 +13,7 @@ from benchmarks.used import Running, busiest
 def test_no_schedule_gets_far_below_the_floor_of_theory(shape):
     tasks = shape.tasks(200, seed=3)
     for make, knobs in pacing.SCHEDULES.values():
-        cost = looking.cost(looking.run(make(knobs[1]), tasks)[100:])
+        cost = simulation.cost(simulation.run(make(knobs[1]), tasks)[100:])
         assert cost.reads > 0.85 * shape.floor(cost.lag)
         assert cost.lag > 0
 
@@ -23,7 +23,7 @@ def test_the_same_seed_draws_the_same_tasks():
 
 
 def test_a_short_budget_is_kept_and_costs_lag_evenly():
-    plenty, half = (budgets.short_of_reads(share, warm=200, seed=5, seconds=200, rate=3) for share in (2.0, 0.5))
+    plenty, half = (simulation.short_of_reads(share, warm=200, seed=5, seconds=200, rate=3) for share in (2.0, 0.5))
     assert plenty["reads"] < 0.6 * plenty["reads_allowed"]
     assert half["reads"] < 1.000001 * half["reads_allowed"]
     assert plenty["lag"] < half["lag"] < 3 * plenty["lag"]
@@ -31,14 +31,14 @@ def test_a_short_budget_is_kept_and_costs_lag_evenly():
 
 
 def test_a_shift_is_followed():
-    rows = {row["task"]: row for row in looking.shift(warm=200, seed=5)}
+    rows = {row["task"]: row for row in simulation.shift(warm=200, seed=5)}
     assert rows[0]["reads"] > 1.3 * rows[-50]["reads"]  # slower: read too early at first
     assert rows[200]["reads"] < 1.5 * rows[-50]["reads"]
 
 
 @pytest.mark.parametrize(("lost", "reads"), [(0.0, 1.2), (0.02, 1.2), (1.0, 8.0)])
 def test_callbacks_save_reads_unless_they_are_lost(lost, reads):
-    row = looking.called_back(lost, warm=200, tasks=200, seed=5)
+    row = simulation.called_back(lost, warm=200, tasks=200, seed=5)
     assert 1 <= row["reads"] < reads
     assert (row["lag_p50"] <= 0.05) == (lost < 0.5)
 
@@ -67,7 +67,7 @@ def test_a_request_tells_its_length():
     ],
 )
 def test_what_binds_first_is_what_is_used_up(used, named):
-    waiting = dict.fromkeys((f"waiting: {step}" for step in steady.STEPS), 3.0)
+    waiting = dict.fromkeys((f"waiting: {step}" for step in growth.STEPS), 3.0)
     figures = dict.fromkeys([*growth.ORDER, "others"], 0.1) | waiting | {"processes": 2, "held_ms: store": 40.0} | used
     assert growth.binds(figures).startswith(named)
 
@@ -99,16 +99,3 @@ def test_the_page_shows_what_is_kept_however_often_it_is_written(tmp_path):
     assert "\nold\n" not in "".join(first)
     page.write(RESULTS, page=written, readme=readme)
     assert (written.read_text(), readme.read_text()) == first
-
-
-@pytest.mark.parametrize("counted", [True, False], ids=["with valgrind", "without"])
-def test_without_valgrind_the_time_of_a_step_is_told_alone(counted):
-    many = {"accept": 100.0, "snooze": 130.0}
-    counts = {1_000: {"accept": 400.0, "snooze": 300.0}, 100_000: {"accept": 404.0, "snooze": 390.0}}
-    steps = instructions.told(counts if counted else {}, {"accept": 100.0, "snooze": 100.0}, many)
-    goals = instructions.goals(steps)
-    assert [row["times as long"] for row in steps] == [1.0, 1.3]
-    assert [row.get("times") for row in steps] == ([1.01, 1.3] if counted else [None, None])
-    met = [goal["met"] for goal in goals]
-    assert met == (["NO", "yes"] if counted else ["yes"])
-    assert ("snooze" in goals[0]["goal"]) is counted

@@ -1,6 +1,6 @@
 """What Redis is asked for is told by who asks: what a script calls counts for the script."""
 
-from benchmarks.overheard import CELERY, Overheard
+from benchmarks.idle import CELERY, Overheard
 from edits.db.sender import SCRIPTS
 
 

@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from benchmarks.answers import StandIn
-from benchmarks.pictures import picture
+from benchmarks.answers import StandIn, picture
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, summed
 from benchmarks.standin import Connection
