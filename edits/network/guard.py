@@ -126,11 +126,10 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         written = literal(host)
         found = await self._resolver(host, port) if written is None else [str(written)]
         allowed = [ip for ip in found if (host, port) in self._trusted or is_public(ip)]
-        if not allowed:
-            raise PrivateAddress("the host is in a private network")
-        for ip in allowed[:-1]:
+        fault: Exception = PrivateAddress("the host is in a private network")
+        for ip in allowed:
             try:
                 return await self._network.connect_tcp(ip, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._network.connect_tcp(allowed[-1], port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                fault = exc
+        raise fault

@@ -78,28 +78,13 @@ def open_storage(url: str, *, links: Links, public_url: str, patience: timedelta
     return Storage(open_store(url), links=links, public_url=public_url, patience=patience)
 
 
-class Storage:
+class Storage(Writer):
     """Every method may raise StorageUnavailable or StorageRefused, and ValueError for a key that no layout makes."""
 
     def __init__(self, store: Store, *, links: Links, public_url: str, patience: timedelta) -> None:
-        self._store = store
+        super().__init__(store, patience=patience)
         self._links = links
         self._public_url = public_url.rstrip("/")
-        self._patience = patience
-        self._writer = Writer(store, patience=patience)
-
-    async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
-        """Replaces what is there."""
-        return await self._writer.put(key, data, content_type=content_type)
-
-    async def put_stream(
-        self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int
-    ) -> StoredObject:
-        """Replaces what is there once the stream has ended well. Raises TooLarge past `max_bytes`.
-
-        Errors of `chunks` are raised unchanged. After any error the key holds what it held before.
-        """
-        return await self._writer.put_stream(key, chunks, content_type=content_type, max_bytes=max_bytes)
 
     async def get(self, key: str, *, max_bytes: int = 64 * 1024 * 1024) -> bytes:
         """The whole object; raises ObjectMissing, or TooLarge before it reads past `max_bytes`."""
@@ -194,9 +179,6 @@ class Storage:
             if chunk is None:
                 return
             yield bytes(chunk)
-
-    def _call(self, operation: str, key: str) -> contextlib.AbstractAsyncContextManager[None]:
-        return bounded(operation, layout.checked(key), within=self._patience)
 
     def _info(self, key: str, meta: "ObjectMeta", attributes: "Attributes") -> ObjectInfo:
         content_type = attributes.get("Content-Type") or layout.content_type(key)

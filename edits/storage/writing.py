@@ -61,7 +61,7 @@ class Writer:
         return StoredObject(key, measured.bytes, measured.sha256)
 
     async def _put(self, key: str, data: bytes, *, content_type: str) -> None:
-        async with self._write(key):
+        async with self._call("a write", key):
             await obstore.put_async(
                 self._store,
                 key,
@@ -78,7 +78,7 @@ class Writer:
         if len(data) > PART_BYTES:
             with contextlib.suppress(NoETag):
                 await self._put(key, data, content_type=content_type)
-        async with self._write(key):
+        async with self._call("a write", key):
             there = await obstore.head_async(self._store, key)
         if there["size"] != len(data):
             raise StorageUnavailable("storage accepted a write, but does not hold the object")
@@ -92,24 +92,24 @@ class Writer:
             max_concurrency=PARTS_AT_ONCE,
         )
         try:
-            async with self._write(key):
+            async with self._call("a write", key):
                 await writer.write(first)
             async for chunk in rest:
-                async with self._write(key):
+                async with self._call("a write", key):
                     await writer.write(chunk)
-            async with self._write(key):
+            async with self._call("a write", key):
                 await writer.close()
         except BaseException as error:
             if isinstance(error, NoETag):
                 self._takes_parts = False  # the next try sends one request
             # Given the error, the writer deletes its parts; where it cannot, they stay hidden under no key.
             with contextlib.suppress(StorageError):
-                async with self._write(key):
+                async with self._call("a write", key):
                     await writer.__aexit__(type(error), error, None)
             raise
 
-    def _write(self, key: str) -> contextlib.AbstractAsyncContextManager[None]:
-        return bounded("a write", layout.checked(key), within=self._patience)
+    def _call(self, operation: str, key: str) -> contextlib.AbstractAsyncContextManager[None]:
+        return bounded(operation, layout.checked(key), within=self._patience)
 
     def _attributes(self, content_type: str) -> "Attributes | None":
         return None if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
