@@ -267,3 +267,19 @@ def test_a_full_queue_refuses_and_says_when_to_come_back(start_api: Callable[...
         assert answer.json()["retryable"] is True
         assert int(answer.headers["retry-after"]) >= 1
     assert objects_in(api) == []
+
+
+def test_the_largest_picture_fits_in_lines_of_76(api: Api) -> None:
+    """10 MiB of no picture: a refusal of its type shows that the whole body was read."""
+    text = base64.encodebytes(bytes(10 * 1024 * 1024)).decode().replace("\n", "\r\n")
+    answer = api.client.post("/v1/edits", json=BODY | {"image": f"data:image/png;name=house.png;base64,{text}"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_type")
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["JSON", "form"])
+def test_an_address_is_shown_without_the_spaces_around_it(api: Api, form: bool) -> None:
+    sent = BODY | {"image": f"  {BODY['image']}\r\n"}
+    body = {"files": {name: (None, str(value)) for name, value in sent.items()}} if form else {"json": sent}
+    answer = api.client.post("/v1/edits", **body)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["input"]["image"] == BODY["image"]
