@@ -1,11 +1,13 @@
 """`retouch`: every command and its options; the work is done elsewhere and imported when it is asked for."""
 # ruff: noqa: PLC0415 - commands import what they need when they run, so that `retouch --help` answers at once
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli import output
+from cli import arguments, output, streams
+from cli.errors import Stop
 
 if TYPE_CHECKING:
     from cli.client import Server
@@ -19,7 +21,10 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON; lists as one object a line.")]
-EditId = Annotated[str, typer.Argument(metavar="ID", help="The edit's id, like edit_01J…", show_default=False)]
+EditId = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The edit's id, like edit_01J…", show_default=False, callback=arguments.text),
+]
 
 
 @app.command()
@@ -94,7 +99,12 @@ def edit(
             show_default=False,
         ),
     ],
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to do with the pictures.", show_default=False)],
+    prompt: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPT", help="What to do with the pictures.", show_default=False, callback=arguments.text
+        ),
+    ],
     *,
     out: Annotated[
         str | None,
@@ -140,7 +150,10 @@ def edit(
 
 @app.command()
 def status(
-    edit_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One edit's id.", show_default=False)] = None,
+    edit_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="One edit's id.", show_default=False, callback=arguments.text),
+    ] = None,
     *,
     as_json: Json = False,
 ) -> None:
@@ -222,7 +235,13 @@ def _server() -> "Server":
 
 
 def main() -> None:
-    app(prog_name="retouch")  # shells know the program by this name, also as `python -m cli`
+    sys.stdout, sys.stderr = streams.opened(sys.stdout, sys.stderr)
+    try:
+        with streams.flushed():
+            app(prog_name="retouch")  # shells know the program by this name, also as `python -m cli`
+    except Stop as error:
+        output.note(f"retouch: {error}", style="red")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

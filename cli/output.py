@@ -32,7 +32,9 @@ def data(what: RenderableType) -> None:
 
 
 def data_json(what: Any) -> None:
-    sys.stdout.write(json.dumps(what, ensure_ascii=False) + "\n")
+    """One object on one line; a stream that is not UTF-8 gets JSON's own escapes."""
+    escaped = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+    sys.stdout.write(json.dumps(what, ensure_ascii=escaped) + "\n")
     sys.stdout.flush()
 
 
@@ -62,8 +64,8 @@ def run(work: Coroutine[Any, Any, int | None], *, at_once: bool = False) -> None
     """
     with ending():
         code = asyncio.run(work) or 0
-    if at_once:
         sys.stdout.flush()
+    if at_once:
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from cli import arguments
 from cli.errors import WorkFailed, WrongUsage
 from cli.views import Result
 
@@ -23,7 +24,7 @@ def refuse_taken(out: str | None) -> None:
     """Before anything is bought: where one picture is to go must be free and possible."""
     if out is None or out == "-":
         return
-    path = Path(out).expanduser()
+    path = arguments.path(out, name="--out")
     if out.endswith(("/", os.sep)):
         make_folder(path)
     if path.exists() and not path.is_dir():
@@ -81,7 +82,7 @@ def _kept_if_whole(file: IO[bytes], path: Path) -> Iterator[None]:
 
 
 def _names(*, image: str, out: str | None, ending: str) -> Iterator[Path]:
-    path = Path(out).expanduser() if out else Path()
+    path = arguments.path(out or ".", name="--out")
     if path.is_dir():
         path /= f"{_stem(image)}-retouched.{ending}"
     yield path

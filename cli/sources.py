@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import typer
+
+from cli import arguments
 from cli.errors import WrongUsage
 
 LARGEST = 64 * 1024 * 1024  # bytes read from a local file; the server's own cap is lower and says so
@@ -61,9 +64,10 @@ def find(images: Sequence[str]) -> Found:
     folders = []
     passed_over = 0
     for image in images:
-        path = Path(image).expanduser()
+        path = arguments.path(image, name="IMAGE")
         if is_address(image):
-            sources.setdefault(image.strip(), Source(image.strip()))
+            address = _address(image)
+            sources.setdefault(address, Source(address))
         elif path.is_dir():
             folders.append(path)
             inside = _in_folder(path)
@@ -75,6 +79,13 @@ def find(images: Sequence[str]) -> Found:
     if not sources:
         raise WrongUsage(f"IMAGE: there is no PNG, JPEG or WebP picture in {', '.join(images)}")
     return Found(tuple(sources.values()), tuple(folders), passed_over)
+
+
+def _address(image: str) -> str:
+    try:
+        return arguments.text(image.strip())
+    except typer.BadParameter as error:
+        raise WrongUsage(f"IMAGE: {error}") from error
 
 
 def is_address(image: str) -> bool:

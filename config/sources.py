@@ -91,7 +91,7 @@ def _find(entry: Entry, source: str, layer: Mapping[str, str], reading: Reading)
         return None
     try:
         return Raw(_secret_file(Path(path)), f"file {path}")
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RuntimeError) as exc:
         reading.faults.append(Fault(file_name, source, f"{path}: {_reason(exc)}; write the secret into this file"))
         return None
 

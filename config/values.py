@@ -194,7 +194,10 @@ def _origins(text: str) -> tuple[str, ...]:
 
 
 def _folder(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{text!r} names a user that is not known here; write an absolute path") from None
 
 
 def _namespace(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from cli import output, pictures, sources, views
+from cli import arguments, output, pictures, sources, views
 from cli.client import Client
 from cli.commands import follow, submit
 from cli.commands.submit import Asked
@@ -33,7 +33,7 @@ def folder_for(found: Found, out: str | None) -> Path:
     if out is None and len(found.folders) == 1:
         folder = Path(f"{found.folders[0].resolve().name}-retouched")
     else:
-        folder = Path(out or ".").expanduser()
+        folder = arguments.path(out or ".", name="--out")
     if sources.same_folder(folder, found.folders):
         raise WrongUsage(f"--out: {folder} is the folder of the pictures; results there would be edited the next time")
     return pictures.make_folder(folder)

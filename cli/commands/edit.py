@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli import output, pictures, sources, views
+from cli import output, pictures, sources, streams, views
 from cli.client import Client, Server
 from cli.commands import batch, follow, pricing, submit
 from cli.commands.submit import Asked
@@ -97,7 +97,8 @@ async def _bring(client: Client, edit: views.Edit, *, source: Source, out: str |
     if out != "-":
         return await pictures.save(lambda: client.result(edit.id), result=edit.result, image=source.name, out=out)
     async with client.result(edit.id) as content:
-        await pictures.copy(content, sys.stdout.buffer, result=edit.result)
+        with streams.writing():
+            await pictures.copy(content, sys.stdout.buffer, result=edit.result)
     return None
 
 

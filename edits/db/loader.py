@@ -23,8 +23,8 @@ class Composed:
 
 def compose(folder: Path, name: str) -> Composed:
     """The script `{name}.lua` of a folder. Raises FileNotFoundError for an included prelude that is not there."""
-    shebang, _, body = (folder / f"{name}.lua").read_text().partition("\n")
-    parts = [(folder / f"{prelude}.lua").read_text() for prelude in dict.fromkeys(includes(folder, body))]
+    shebang, _, body = (folder / f"{name}.lua").read_text("utf-8").partition("\n")
+    parts = [(folder / f"{prelude}.lua").read_text("utf-8") for prelude in dict.fromkeys(includes(folder, body))]
     text = shebang + "\n" + "".join(_COMMENT.sub("", part) for part in [*parts, body])
     return Composed(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -32,5 +32,5 @@ def compose(folder: Path, name: str) -> Composed:
 def includes(folder: Path, text: str) -> Iterator[str]:
     """The preludes of a text, each after those it includes itself; some may come several times."""
     for prelude in " ".join(_INCLUDE.findall(text)).split():
-        yield from includes(folder, (folder / f"{prelude}.lua").read_text())
+        yield from includes(folder, (folder / f"{prelude}.lua").read_text("utf-8"))
         yield prelude
