@@ -3,16 +3,20 @@
 It checks signatures, so a wrong key or a changed link is refused as in production.
 """
 
+import contextlib
+import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.parts.ports import GRPC_OFFSET, free_pair
+from tests.parts.proxy import Proxy, run_proxy
 from tests.parts.starting import answers, until_ready
 
 
@@ -80,6 +84,14 @@ def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPa
     for name, value in s3_env.items():
         monkeypatch.setenv(name, value)
     return s3_url
+
+
+@contextlib.asynccontextmanager
+async def without_etag(server: S3Server) -> AsyncIterator[Proxy]:
+    """A proxy before the server that removes `ETag` from all replies."""
+    async with run_proxy(urlsplit(server.endpoint).port or 80) as proxy:
+        proxy.rewrite = lambda reply: re.sub(rb"\r\netag:", b"\r\nX-No:", reply, flags=re.IGNORECASE)
+        yield proxy
 
 
 def _is_ready(server: S3Server) -> bool:

@@ -1,28 +1,19 @@
 """A real S3 server behind a proxy that removes `ETag` from all replies: everything is stored and read as elsewhere."""
 
 import hashlib
-import re
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from edits.storage.store import Storage, StorageUnavailable
 from tests.integration.edits.objects import KEY, LARGE, PNG, SMALL, everything, open_at, pieces
-from tests.parts.proxy import Proxy, run_proxy
-from tests.parts.s3 import S3Server
-
-
-def without_etag(reply: bytes) -> bytes:
-    return re.sub(rb"\r\netag:", b"\r\nX-No:", reply, flags=re.IGNORECASE)
+from tests.parts.proxy import Proxy
+from tests.parts.s3 import S3Server, without_etag
 
 
 @pytest.fixture
 async def proxy(s3_server: S3Server, bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    port = urlsplit(s3_server.endpoint).port
-    assert port is not None
-    async with run_proxy(port) as proxy:
-        proxy.rewrite = without_etag
+    async with without_etag(s3_server) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
         yield proxy
 
