@@ -1,20 +1,20 @@
-"""What may go wrong for whoever asks something of edits: one class per decision of the caller.
+"""Errors of the use cases: one class per decision of the caller.
 
 EditsError
 ├── NotFound               no such edit
-├── Gone                   it was there, its retention is over
+├── Gone                   its retention is over and it was deleted
 ├── NotFinished            the call needs a finished edit
 ├── NotSucceeded           the call needs a result
-├── TooLate                the edit is past the point where the call has a meaning
+├── TooLate                the edit can no longer be changed in this way
 ├── InputRefused           the picture or a field cannot be used
-├── BadCursor              a page mark that we did not make
-├── IdempotencyKeyReused   the same key came with another body
-├── QueueFull              as many edits wait as may, or Redis has no room for more
-│   └── TenantQueueFull    as many of this tenant
-├── AcceptUnknown          Redis may have taken the edit, its answer was lost
-└── Unavailable            Redis or the storage cannot be used now
-    ├── NewerFormat        a newer release wrote this edit: its processes answer for it, this one must not guess
-    └── RedisUnfit         this Redis must never be used: an operator must give another one, or set it right
+├── BadCursor              a cursor that we did not make
+├── IdempotencyKeyReused   the key was used for another request
+├── QueueFull              the queue is full, or Redis has no memory for more
+│   └── TenantQueueFull    the tenant's part of the queue is full
+├── AcceptUnknown          Redis may have accepted the edit; its answer was lost
+└── Unavailable            Redis or the storage is unavailable
+    ├── NewerFormat        a newer release wrote this edit; only its processes can read it
+    └── RedisUnfit         this Redis cannot be used until an operator changes it
 """
 
 
@@ -79,7 +79,7 @@ class Unavailable(EditsError):
 
 class NewerFormat(Unavailable):
     def __init__(self, edit_id: str) -> None:
-        super().__init__(f"{edit_id} was written by a newer release, whose processes alone answer for it; ask again.")
+        super().__init__(f"{edit_id} was written by a newer release; only its processes can answer. Send it again.")
 
 
 class RedisUnfit(Unavailable):

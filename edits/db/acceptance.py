@@ -128,7 +128,7 @@ class Acceptance:
     def _not_new(self, given: Verdict, there: dict[str, Edit] | errors.EditsError, caps: Caps) -> Taken:
         outcome = given["outcome"]
         if outcome == "reused":
-            return errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+            return errors.IdempotencyKeyReused("This Idempotency-Key was used for another request. Send a new key.")
         if outcome not in _KNOWN:
             return admission.refusal(given, caps, self.drain)
         if isinstance(there, errors.EditsError):
@@ -150,13 +150,13 @@ async def _begun() -> None:
 
 
 def unknown() -> errors.AcceptUnknown:
-    return errors.AcceptUnknown("Redis may have taken the edit; ask again with the same Idempotency-Key.")
+    return errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
 
 
 def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:
     """Of what was not sent, as `answer` is what came of the chunk before it."""
     if isinstance(answer, errors.AcceptUnknown):
-        return errors.Unavailable("Not taken: Redis did not answer for what stands before it.")
+        return errors.Unavailable("Not accepted: Redis did not answer for an earlier edit of this request.")
     return answer
 
 

@@ -144,7 +144,7 @@ class Admission:
 
 
 def no_memory() -> errors.QueueFull:
-    return errors.QueueFull("Redis has no room for more edits; try again later.", retry_after=MEMORY_FREED_AFTER)
+    return errors.QueueFull("Redis has no memory for more edits. Send it again later.", retry_after=MEMORY_FREED_AFTER)
 
 
 def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
@@ -152,8 +152,8 @@ def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
     if answer["outcome"] == "no_memory":
         return no_memory()
     if answer["outcome"] == "full":
-        message = f"{caps.max_queued} edits are waiting already; try again later."
+        message = f"The queue is full: {caps.max_queued} edits are waiting. Send it again later."
         return errors.QueueFull(message, retry_after=drain.wait(answer, cap=caps.max_queued))
     cap = caps.max_of_tenant or 1
-    message = f"{cap} edits of this tenant are waiting already; try again later."
+    message = f"The queue is full: {cap} edits of this tenant are waiting. Send it again later."
     return errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))

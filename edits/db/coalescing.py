@@ -39,7 +39,10 @@ class Together:
             except BaseException:
                 _answer(waiting, [unknown()] * len(waiting))
                 for others in self._waiting.values():
-                    _answer(others, [Unavailable("Not taken: this process ends.")] * len(others))
+                    _answer(
+                        others,
+                        [Unavailable("Not accepted: this process is shutting down. Send it again.")] * len(others),
+                    )
                 self._waiting = {}
                 raise
 

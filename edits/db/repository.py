@@ -83,7 +83,7 @@ class EditRepository:
             return None
         seen = json.loads(kept)
         if seen["fp"] != idempotency.fingerprint:
-            raise errors.IdempotencyKeyReused("This Idempotency-Key was used with another request.")
+            raise errors.IdempotencyKeyReused("This Idempotency-Key was used for another request. Send a new key.")
         return Accepted(edit=await self._replayed(seen["id"]), replayed=True)
 
     async def get(self, edit_id: str) -> Edit | None:
@@ -111,16 +111,16 @@ class EditRepository:
     async def cancel(self, edit_id: str) -> Edit:
         outcome = await self._ask(_CANCEL, id=edit_id)
         if outcome == "too_late":
-            raise errors.TooLate(f"{edit_id} is past the queue; the provider has no cancel.")
+            raise errors.TooLate(f"{edit_id} has left the queue; the provider has no cancel.")
         return await self._changed(edit_id, outcome)
 
     async def retry(self, edit_id: str) -> Edit:
         shifts = {str(priority): fairness.arrival_shift(priority) for priority in Priority}
         outcome = await self._ask(_RETRY, id=edit_id, shifts=shifts)
         if outcome == "unfinished":
-            raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be tried again.")
+            raise errors.NotFinished(f"{edit_id} has not ended; only a failed edit can be retried.")
         if outcome == "ended":
-            raise errors.TooLate(f"{edit_id} did not fail; only a failed edit can be tried again.")
+            raise errors.TooLate(f"{edit_id} did not fail; only a failed edit can be retried.")
         return await self._changed(edit_id, outcome)
 
     async def nudge(self, edit_id: str, *, attempt: int, task_id: str, ended: bool = True) -> None:
