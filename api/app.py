@@ -5,7 +5,6 @@
 """
 
 import asyncio
-import re
 import signal
 import sys
 import threading
@@ -14,9 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.routing import APIRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import auth, errors
@@ -49,6 +47,10 @@ REDIS_CONNECTIONS: Final = 64
 OTHER_BYTES: Final = 1024 * 1024
 """Bytes of a body beside the picture in base64. Each route that reads a body has a cap of its own, below this one."""
 
+SENT_BY_BROWSERS: Final = (
+    "Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Idempotency-Key", "Prefer", "Request-Id",
+    "Range",
+)  # fmt: skip
 SHOWN_TO_BROWSERS: Final = (
     "Request-Id", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "ETag", "Repr-Digest",
     "Content-Range",
@@ -71,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # an included router would match each request twice
-    errors.install(app, errors.Allowed(_methods(ROUTERS)))
+    errors.install(app)
     document.install(app)
     app.add_middleware(Guard, max_body=most_characters(settings.edits.max_input_bytes) + OTHER_BYTES)
     if settings.api.cors_origins:
@@ -79,15 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware,
             allow_origins=settings.api.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=[
-                "Authorization",
-                "X-API-Key",
-                "Content-Type",
-                "Idempotency-Key",
-                "Prefer",
-                "Request-Id",
-                "Range",
-            ],
+            allow_headers=SENT_BY_BROWSERS,
             expose_headers=SHOWN_TO_BROWSERS,
         )
     app.add_middleware(Envelope, https=settings.public_url.startswith("https:"))
@@ -165,13 +159,6 @@ def _on_termination(drain: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _methods(routers: tuple[APIRouter, ...]) -> Iterator[tuple[re.Pattern[str], frozenset[str]]]:
-    for router in routers:
-        for route in router.routes:
-            if isinstance(route, APIRoute):
-                yield route.path_regex, frozenset(route.methods or ())
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,5 @@
 """Turns every error into an answer: `application/problem+json` (RFC 9457), with a code of one table."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -11,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from edits import errors
@@ -187,34 +187,30 @@ def of_parameters(exc: RequestValidationError) -> Problem:
     )
 
 
-def install(app: FastAPI, allowed: "Allowed") -> None:
+def install(app: FastAPI) -> None:
     """Makes `app` answer every error as a problem."""
 
     async def on_problem(request: Request, exc: Exception) -> Response:
-        return _answer(request, exc if isinstance(exc, Problem) else _known(exc, request, allowed))
+        return _answer(request, exc if isinstance(exc, Problem) else _known(exc, request))
 
     for kind in (Problem, errors.EditsError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, on_problem)
 
 
-class Allowed:
+def _methods(request: Request) -> str:
     """The methods of an address; the router names only those of the first route that matches."""
-
-    def __init__(self, routes: Iterable[tuple[re.Pattern[str], frozenset[str]]]) -> None:
-        self._routes = list(routes)
-
-    def at(self, path: str) -> str:
-        methods = {method for pattern, named in self._routes if pattern.match(path) for method in named}
-        return ", ".join(sorted(methods))
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
-def _known(exc: Exception, request: Request, allowed: Allowed) -> Problem:
+def _known(exc: Exception, request: Request) -> Problem:
     if isinstance(exc, errors.EditsError):
         return of_domain(exc)
     if isinstance(exc, RequestValidationError):
         return of_parameters(exc)
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        methods = allowed.at(request.url.path)
+        methods = _methods(request)
         return Problem("method_not_allowed", f"This address supports {methods}.", headers={"Allow": methods})
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.NOT_FOUND:
         return Problem("not_found", f"There is nothing at {request.url.path}. All calls are listed at /docs.")

@@ -61,7 +61,7 @@ ASKED: Final[dict[tuple[str, str], Examples]] = {
             "A task that ended",
             {
                 "timestamp": 1732070696,
-                "data": {"task_id": "5f6ff1f7-1a5e-4a94-9a27-0f0a7d0f6b62", "status": "completed"},
+                "data": {"task_id": samples.TASK_ID, "status": "completed"},
             },
         )
     },
@@ -97,9 +97,7 @@ ANSWERED: Final[dict[tuple[str, str], Examples]] = {
         "queued": _of("Queued: `waiting` says why", samples.edit()),
     },
     ("get_edit_timeline", "200"): {"began": _of("An edit that has just been submitted", samples.TIMELINE)},
-    ("cancel_edit", "200"): {
-        "canceled": _of("Canceled", samples.ended(EditStatus.CANCELED, provider=None, cost=CostState.RELEASED))
-    },
+    ("cancel_edit", "200"): {"canceled": _of("Canceled", samples.ended(EditStatus.CANCELED, cost=CostState.RELEASED))},
     ("retry_edit", "202"): {"again": _of("Queued again", samples.edit(attempt=2))},
     ("is_alive", "200"): {"alive": _of("It is alive", HealthView())},
     ("is_ready", "200"): {

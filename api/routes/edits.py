@@ -38,6 +38,9 @@ OTHER_FIELDS: Final = 256 * 1024
 SHORT: Final = 16 * 1024
 """Bytes. A body with an address is shorter; one with a picture is mostly longer."""
 
+_OF_ONE: Final = ("unauthorized", "not_found", "gone", "invalid", "unavailable")
+"""Codes of every call that concerns one edit."""
+
 TIMELINE: Final = TypeAdapter(list[EventView])
 
 _SAME: Final = EditFields.model_fields.keys() - {"image", "image_fetch"}
@@ -140,7 +143,7 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
     summary="Get an edit",
     openapi_extra={"parameters": [PREFER]},
     response_model=EditView,
-    responses=answers(EditView, {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
+    responses=answers(EditView, {}, *_OF_ONE),
 )
 async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     edit = await parts_of(request).service.get(caller, edit_id)
@@ -152,7 +155,7 @@ async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     operation_id="get_edit_timeline",
     summary="The events of an edit, and what it waited for",
     response_model=list[EventView],
-    responses=answers(list[EventView], {}, "unauthorized", "not_found", "gone", "invalid", "unavailable"),
+    responses=answers(list[EventView], {}, *_OF_ONE),
 )
 async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
@@ -165,7 +168,7 @@ async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
     operation_id="cancel_edit",
     summary="Cancel an edit that is still queued",
     response_model=EditView,
-    responses=answers(EditView, {}, "unauthorized", "not_found", "too_late", "gone", "invalid", "unavailable"),
+    responses=answers(EditView, {}, *_OF_ONE, "too_late"),
 )
 async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
@@ -183,9 +186,7 @@ async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     response_description="The edit, queued again.",
     status_code=202,
     response_model=EditView,
-    responses=answers(
-        EditView, {}, "unauthorized", "not_found", "not_finished", "too_late", "gone", "invalid", "unavailable"
-    ),
+    responses=answers(EditView, {}, *_OF_ONE, "not_finished", "too_late"),
 )
 async def retry(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)

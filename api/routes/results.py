@@ -1,7 +1,8 @@
 """Pictures: results and uploads by key, and any object by a signed link without one."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import RedirectResponse, Response
@@ -18,45 +19,44 @@ from edits.errors import Gone, NotFound, Unavailable
 from edits.storage.backends import ObjectMissing, StorageError
 from edits.storage.links import LinkExpired, LinkInvalid
 
+_T = TypeVar("_T", bound=Callable[..., Any])
+
 edits = APIRouter(
     prefix="/v1/edits/{edit_id}", tags=["pictures"], dependencies=[Depends(auth.principal), Depends(known_parameters)]
 )
 objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
 """Unknown parameters are ignored: mail programs add their own to a link, and the signature stands in the path."""
 
-_BYTES: Final[Responses] = {
-    200: pictures("The picture, or its address with `?redirect=false`.", or_address=True),
+_PARTIAL: Final[Responses] = {
     206: pictures("The requested range."),
     304: {"description": "The picture is the one named in If-None-Match."},
+}
+_BYTES: Final[Responses] = _PARTIAL | {
+    200: pictures("The picture, or its address with `?redirect=false`.", or_address=True),
     307: {"description": "A new signed address; never sent to X-API-Key."},
 }
-_HEADERS: Final[Responses] = {
-    200: {"description": "As for GET."},
-    206: {"description": "Of the requested range."},
-    304: {"description": "The picture is the one named in If-None-Match."},
-}
-_WITHOUT_REDIRECT: Final[Responses] = {
-    200: pictures("The picture."),
-    206: _BYTES[206],
-    304: _BYTES[304],
-}
-_PROBLEMS: Final = ("unauthorized", "not_found", "gone", "range_not_satisfiable", "invalid", "unavailable")
+_LINKED: Final[Responses] = _PARTIAL | {200: pictures("The picture.")}
+_HEADERS: Final[Responses] = _PARTIAL | {200: {"description": "As for GET."}}
 
 
-@edits.head(
-    "/result",
-    operation_id="head_edit_result",
-    summary="The headers of an edit's result",
-    response_class=Response,
-    responses=_HEADERS | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
-)
-@edits.get(
-    "/result",
-    operation_id="get_edit_result",
-    summary="The result of an edit",
-    response_class=Response,
-    responses=_BYTES | problems(*_PROBLEMS, "not_finished", "not_succeeded"),
-)
+def _served(router: APIRouter, path: str, name: str, what: str, answers: Responses, *codes: str) -> Callable[[_T], _T]:
+    """Declares GET and HEAD of a picture. `name` goes into the operations' names."""
+
+    def declare(endpoint: _T) -> _T:
+        faults = problems(*codes, "not_found", "gone", "range_not_satisfiable", "unavailable")
+        options: dict[str, Any] = {"response_class": Response, "summary": what}
+        router.get(path, operation_id=f"get_{name}", responses=answers | faults, **options)(endpoint)
+        options["summary"] = f"The headers of {what[0].lower()}{what[1:]}"
+        router.head(path, operation_id=f"head_{name}", responses=_HEADERS | faults, **options)(endpoint)
+        return endpoint
+
+    return declare
+
+
+@_served(
+    edits, "/result", "edit_result", "The result of an edit", _BYTES,
+    "unauthorized", "invalid", "not_finished", "not_succeeded",
+)  # fmt: skip
 async def result(
     request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
 ) -> Response:
@@ -66,20 +66,7 @@ async def result(
     return await _picture(request, parts, picture, query=query)
 
 
-@edits.head(
-    "/input",
-    operation_id="head_edit_input",
-    summary="The headers of an uploaded picture",
-    response_class=Response,
-    responses=_HEADERS | problems(*_PROBLEMS),
-)
-@edits.get(
-    "/input",
-    operation_id="get_edit_input",
-    summary="The uploaded picture",
-    response_class=Response,
-    responses=_BYTES | problems(*_PROBLEMS),
-)
+@_served(edits, "/input", "edit_input", "The uploaded picture", _BYTES, "unauthorized", "invalid")
 async def uploaded(
     request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
 ) -> Response:
@@ -88,20 +75,7 @@ async def uploaded(
     return await _picture(request, parts, picture, query=query)
 
 
-@objects.head(
-    "/{token}/{filename}",
-    operation_id="head_object",
-    summary="The headers of a picture by its signed link",
-    response_class=Response,
-    responses=_HEADERS | problems("not_found", "gone", "range_not_satisfiable", "unavailable"),
-)
-@objects.get(
-    "/{token}/{filename}",
-    operation_id="get_object",
-    summary="A picture by its signed link",
-    response_class=Response,
-    responses=_WITHOUT_REDIRECT | problems("not_found", "gone", "range_not_satisfiable", "unavailable"),
-)
+@_served(objects, "/{token}/{filename}", "object", "A picture by its signed link", _LINKED)
 async def linked(request: Request, token: str, filename: str) -> Response:
     """No key is needed: the signed link names the object and when it expires."""
     parts = parts_of(request)

@@ -19,7 +19,6 @@ from edits.errors import InputRefused
 PICTURE: Final = "image"
 INTEGERS: Final = frozenset({"width", "height", "steps", "seed", "expires_in"})
 OBJECTS: Final = frozenset({"metadata"})
-MOST_PARTS: Final = 64
 
 _CLEAR: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
@@ -41,7 +40,7 @@ async def read(request: Request, *, max_picture: int, max_text: int) -> Form:
         async for piece in body.pieces(request, max_bytes=max_picture + max_text):
             parser.write(piece)
     except FormParserError as exc:
-        raise Problem("malformed", f"The form is not valid multipart/form-data: {exc}.") from exc
+        raise Problem("malformed", "The body is not valid multipart/form-data.") from exc
     if not parts.complete:
         raise Problem("malformed", "The form ends before its last boundary.")
     return Form(json.dumps(parts.fields).encode(), parts.picture)
@@ -56,7 +55,6 @@ class _Parts:
         self.complete = False
         self._max_picture = max_picture
         self._text_left = max_text
-        self._count = 0
         self._headers: dict[bytes, bytes] = {}
         self._header, self._value = b"", b""
         self._name, self._is_file = "", False
@@ -73,9 +71,6 @@ class _Parts:
         }
 
     def _begin(self) -> None:
-        self._count += 1
-        if self._count > MOST_PARTS:
-            raise Problem("malformed", f"The form has more than {MOST_PARTS} parts.")
         self._headers, self._data = {}, bytearray()
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:

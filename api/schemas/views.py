@@ -15,6 +15,8 @@ from edits.storage.store import Address, Storage
 
 DOWNLOAD_FOR: Final = timedelta(hours=1)
 _CENT: Final = Decimal("0.01")
+_SAME: Final = (shown.EditView.model_fields.keys() & Edit.model_fields.keys()) - {"input", "result", "error"}
+"""Members that the record and its view have in common."""
 
 
 class Views:
@@ -25,11 +27,11 @@ class Views:
     async def edit(self, edit: Edit) -> shown.EditView:
         """The edit with a fresh download address, if it has a result."""
         address = await self.address(edit.result.key) if edit.result else None
-        return self._edit(edit, address)
+        return edit_view(edit, self.self_link(edit), address)
 
     def listed(self, edit: Edit) -> shown.EditView:
         """The same without a download address."""
-        return self._edit(edit, None)
+        return edit_view(edit, self.self_link(edit))
 
     async def address(self, key: str) -> Address:
         """A signed address of the object that needs no key. Raises Unavailable."""
@@ -41,32 +43,19 @@ class Views:
     def self_link(self, edit: Edit) -> str:
         return f"{self._edits}/{edit.id}"
 
-    def _edit(self, edit: Edit, address: Address | None) -> shown.EditView:
-        link = self.self_link(edit)
-        waiting = edit.waiting_for and shown.WaitingView(for_=edit.waiting_for, since=edit.waiting_since)
-        cost = shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
-        return shown.EditView(
-            id=edit.id,
-            status=edit.status,
-            livemode=edit.livemode,
-            tenant=edit.tenant,
-            external_id=edit.external_id,
-            priority=edit.priority,
-            attempt=edit.attempt,
-            created_at=edit.created_at,
-            updated_at=edit.updated_at,
-            finished_at=edit.finished_at,
-            input=_input(edit.input, link),
-            waiting=waiting or None,
-            provider=_provider(edit),
-            result=_result(edit.result, link, address) if edit.result else None,
-            error=shown.ErrorView(**edit.error.model_dump()) if edit.error else None,
-            cost=cost,
-            metadata=edit.metadata,
-            links=shown.LinksView(
-                self_=link, result=f"{link}/result", timeline=f"{link}/timeline", cancel=f"{link}/cancel"
-            ),
-        )
+
+def edit_view(edit: Edit, link: str, address: Address | None = None) -> shown.EditView:
+    """`link` is the edit's own; `address`: where its result can be fetched without a key."""
+    return shown.EditView(
+        **{name: getattr(edit, name) for name in _SAME},
+        input=_input(edit.input, link),
+        waiting=shown.WaitingView(for_=edit.waiting_for, since=edit.waiting_since) if edit.waiting_for else None,
+        provider=_provider(edit),
+        result=_result(edit.result, link, address) if edit.result else None,
+        error=shown.ErrorView(**edit.error.model_dump()) if edit.error else None,
+        cost=shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        links=shown.LinksView(self_=link, **{name: f"{link}/{name}" for name in ("result", "timeline", "cancel")}),
+    )
 
 
 def dry_run(checked: Checked, *, seed: int) -> shown.DryRunView:
