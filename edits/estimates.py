@@ -7,10 +7,10 @@ from typing import Any, Final
 from edits import errors, fairness
 from edits.db import clock
 from edits.db.connection import LOST
+from edits.db.constants import WAIT_BUCKETS
 from edits.db.keys import Key
 from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority, Wait
-from edits.stats import BUCKETS
 
 KNOWN_AFTER: Final = 10
 """Runs at the provider that must have been seen before anything is said of the next."""
@@ -94,7 +94,7 @@ def _eta(counters: Counters, in_queue: float) -> Eta:
 def quantile(counters: Counters, wait: Wait, share: float) -> float:
     """Seconds that `share` of all waits of this name did not exceed, even inside a bucket; 0 where none was seen."""
     wanted, below, lower = _seen(counters, wait) * share, 0, 0
-    for limit in BUCKETS:
+    for limit in WAIT_BUCKETS:
         inside = counters.get(f"wait:{wait}:{limit}", 0)
         if inside and below + inside >= wanted:
             return (lower + (limit - lower) * (wanted - below) / inside) / 1000
@@ -103,7 +103,7 @@ def quantile(counters: Counters, wait: Wait, share: float) -> float:
 
 
 def _seen(counters: Counters, wait: Wait) -> int:
-    return sum(counters.get(f"wait:{wait}:{limit}", 0) for limit in (*BUCKETS, "inf"))
+    return sum(counters.get(f"wait:{wait}:{limit}", 0) for limit in (*WAIT_BUCKETS, "inf"))
 
 
 def _mean(counters: Counters, wait: Wait) -> float:

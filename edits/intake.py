@@ -13,7 +13,7 @@ from config import values
 from config.settings import Settings
 from edits.errors import InputRefused
 from edits.media import data_uri
-from edits.models import Edit, EditInput, Priority
+from edits.models import DEFAULT_STEPS, Edit, EditInput, Priority
 from edits.network import addresses, signatures
 from edits.network.fetching import Fetcher
 from edits.storage.uploads import Upload, Uploads
@@ -42,7 +42,7 @@ class NewEdit:
 
     width: int | None = None
     height: int | None = None
-    steps: int = 28
+    steps: int = DEFAULT_STEPS
     seed: int = -1
     priority: Priority = Priority.STANDARD
     expires_in: int | None = None

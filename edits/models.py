@@ -42,6 +42,7 @@ class EditStatus(StrEnum):
         return self in FINAL
 
 
+DEFAULT_STEPS: Final = 28
 FINAL = frozenset({EditStatus.SUCCEEDED, EditStatus.FAILED, EditStatus.CANCELED})
 
 
@@ -103,7 +104,7 @@ class EditInput(Frozen):
     upload: str | None = None
     width: int | None = None
     height: int | None = None
-    steps: int = 28
+    steps: int = DEFAULT_STEPS
     seed: int
 
 

@@ -16,13 +16,13 @@ from edits.db import clock, workers
 from edits.db.admission import Admission
 from edits.db.circuits import OPERATIONS
 from edits.db.connection import LOST
+from edits.db.constants import FORMAT, WAIT_BUCKETS
+from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.db.records import FORMAT
 from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)  # ms, as in _counters.lua
 
 LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
@@ -109,7 +109,7 @@ async def _oldest(repository: EditRepository, tenants: list[str]) -> int | None:
         edit_id for line in lines for edit_id in heapq.nsmallest(3, line)
     }
     for edit_id in candidates:
-        pipe.hmget(Key.RECORD.of(ns, edit_id), "qa", "pr")
+        pipe.hmget(Key.RECORD.of(ns, edit_id), Field.ARRIVAL, Field.PRIORITY)
     rows = await pipe.execute() if candidates else []
     return min((int(at) - fairness.arrival_shift(Priority(priority)) for at, priority in rows if at), default=None)
 
@@ -212,7 +212,7 @@ def _histogram(name: str, text: str, stats: dict[str, int], counter: str) -> Met
 def _buckets(stats: dict[str, int], counter: str) -> tuple[list[tuple[str, float]], float]:
     """Cumulative buckets in seconds, and the sum."""
     seen, buckets = 0, []
-    for limit in BUCKETS:
+    for limit in WAIT_BUCKETS:
         seen += stats.get(f"{counter}:{limit}", 0)
         buckets.append((str(limit / 1000), float(seen)))
     buckets.append(("+Inf", float(seen + stats.get(f"{counter}:inf", 0))))

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault, core_schema
 
 from edits.media import data_uri
-from edits.models import Priority
+from edits.models import DEFAULT_STEPS, Priority
 from edits.network import addresses
 
 MAX_AREA = 1_048_576
@@ -69,7 +69,7 @@ class EditFields(BaseModel):
     )
     width: Side | None = Field(default=None, description="With `height`, or neither; the area is at most 1,048,576.")
     height: Side | None = Field(default=None, description="With `width`, or neither.", validate_default=True)
-    steps: Annotated[int, Field(ge=1, le=40), _NULLABLE] = 28
+    steps: Annotated[int, Field(ge=1, le=40), _NULLABLE] = DEFAULT_STEPS
     seed: Annotated[int, Field(ge=-1, le=MAX_SEED), _NULLABLE] = Field(
         default=-1, description="-1: one is drawn below 2^31 and shown."
     )

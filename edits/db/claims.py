@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edits.db import records
-from edits.models import Edit
+from edits.db.fields import Field
+from edits.models import DEFAULT_STEPS, Edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +22,29 @@ class Claim:
 
     @property
     def fence(self) -> int:
-        return int(self.fields["fe"])
+        return int(self.fields[Field.FENCE])
 
     @property
     def attempt(self) -> int:
-        return int(self.fields["at"])
+        return int(self.fields[Field.ATTEMPT])
 
     @property
     def task_id(self) -> str:
-        return self.fields["ti"]
+        return self.fields[Field.TASK]
 
     @property
     def steps(self) -> int:
         """Of its task; edits taken in by an older version do not say."""
-        return int(self.fields.get("sp", 28))
+        return int(self.fields.get(Field.STEPS, DEFAULT_STEPS))
 
     @property
     def tries(self) -> int:
-        return int(self.fields.get("rt", 0))
+        return int(self.fields.get(Field.FAILURES, 0))
 
     @property
     def may_buy_anew(self) -> bool:
         """A person asked for it again (`retry`)."""
-        return self.fields.get("hv") == "1"
+        return self.fields.get(Field.MAY_REPURCHASE) == "1"
 
     def moment(self, name: str) -> int:
         """A time of the record in milliseconds; 0 if it has none."""

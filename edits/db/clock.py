@@ -11,6 +11,8 @@ from typing import Final
 
 import structlog
 
+from edits.db.constants import UNSEEN
+
 log = structlog.get_logger()
 
 EVERY: Final = 2.5
@@ -21,9 +23,6 @@ SURE_WITHIN: Final = 1.0
 
 SLACK: Final = 2.0, 0.001
 """Seconds, and share of the time between two looks, by which honest clocks may differ."""
-
-UNSEEN: Final = 5000
-"""Milliseconds that the server's clock is trusted for while nobody looks, as in `_record.lua`."""
 
 _CLOCK: Final = getattr(
     time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC

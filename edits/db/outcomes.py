@@ -9,6 +9,7 @@ from typing import Final
 
 from edits import fairness
 from edits.db.claims import Claim
+from edits.db.fields import Field
 from edits.db.scripts import Argument, Script, is_ok, nothing
 from edits.db.sender import Scripts
 from edits.models import PRICE_UNITS, CostState, EditError, EditResult, Priority, Wait, to_ms
@@ -85,7 +86,7 @@ class Outcomes:
             "snooze",
             claim,
             due=round(delay * 1000),
-            nudge=claim.moment("nu"),
+            nudge=claim.moment(Field.NUDGES),
             tries=tries,
             looked=int(looked) or None,
             task_status=task_status,
@@ -138,7 +139,7 @@ class Outcomes:
 
     async def rebuy(self, claim: Claim, *, kind: str, automatic: bool) -> bool:
         """Back into the queue to be bought again; `automatic`: allowed by setting, else by a person."""
-        shift = fairness.arrival_shift(Priority(claim.fields["pr"]))
+        shift = fairness.arrival_shift(Priority(claim.fields[Field.PRIORITY]))
         return await self._decide("rebuy", claim, kind=kind, automatic=int(automatic), shift=shift)
 
     async def recorded(self, claim: Claim) -> None:

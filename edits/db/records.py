@@ -1,32 +1,17 @@
-"""Reads what Redis keeps of an edit into `Edit`: the one place that knows the short names of a record's fields.
-
-The hash `e:{id}` holds only values of up to 64 bytes, so that Redis keeps it packed; longer texts stand in `i:`, `x:`.
-
-fm format · st status · pl place · tn tenant · pr priority · at attempt · fe fence · nu nudges · lm livemode
-ex expires (ms)
-cr/up/en created, updated, ended (ms) · wt/ws what it waits for, since · la last event · qa arrival in the queue
-li lease end · sa claimed to submit at · ti task id · ts the provider's status · ta task accepted at · tr run started at
-nl when its task was to be looked at next (ms) · ou ms by which looks came too late so far, which no deadline counts
-tb tasks bought · rt tries of this step · ar automatic re-buys · sp steps · hv may buy anew if nothing is to be had
-cu/cs cost of all its tasks: units, state · tu units of the task · ek/er/ec error: kind, retryable, provider's code
-rx/rb/rs/rw/rh/ra result: extension, bytes, sha256, width, height, attempt
-x: msg error message · addr the result's address · sent the picture's address as sent · cand task id a callback named ·
-extra other paid tasks · task:{id} units and fate of such a task · idem idempotency key
-"""
+"""Reads what Redis keeps of an edit into `Edit`: the one place that gives its fields their types."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal, NamedTuple
 
+from edits.db.constants import FORMAT
+from edits.db.fields import Field, Text
 from edits.db.scripts import Script
 from edits.errors import NewerFormat
 from edits.models import Edit, EditError, EditInput, EditResult, TimelineEvent, Wait, from_ms
 from edits.pacing.pace import Took
 from edits.storage import layout
-
-FORMAT: Final = 1
-"""Of the records that are written here, as in `_record.lua`; one without `fm` has format 1 (docs/decisions)"""
 
 _WRITTEN: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _TOOK: Final = re.compile(r"([0-9]+),([0-9]+),([0-9]+)")
@@ -55,35 +40,35 @@ def read_input(text: str) -> EditInput:
 
 def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
     """Raises NewerFormat: what a later release wrote may mean something else."""
-    if int(e.get("fm", FORMAT)) > FORMAT:
+    if int(e.get(Field.FORMAT, FORMAT)) > FORMAT:
         raise NewerFormat(edit_id)
     kept = json.loads(text)
     external_id, metadata = kept.pop("external_id", None), kept.pop("metadata", {})
-    ended, expires = e.get("en"), e.get("ex")
+    ended, expires = e.get(Field.ENDED), e.get(Field.EXPIRES)
     return Edit(
         id=edit_id,
-        tenant=e["tn"],
-        livemode=e["lm"] == "1",
-        status=e["st"],
-        attempt=int(e["at"]),
-        priority=e["pr"],
+        tenant=e[Field.TENANT],
+        livemode=e[Field.LIVEMODE] == "1",
+        status=e[Field.STATUS],
+        attempt=int(e[Field.ATTEMPT]),
+        priority=e[Field.PRIORITY],
         external_id=external_id,
         metadata=metadata,
         input=EditInput(**kept),
-        created_at=from_ms(int(e["cr"])),
-        updated_at=from_ms(int(e["up"])),
+        created_at=from_ms(int(e[Field.CREATED])),
+        updated_at=from_ms(int(e[Field.UPDATED])),
         finished_at=from_ms(int(ended)) if ended else None,
         expires_at=from_ms(int(expires)) if expires else None,
-        waiting_for=e.get("wt"),
-        waiting_since=from_ms(int(e["ws"])) if "ws" in e else None,
-        task_id=e.get("ti"),
-        task_status=e.get("ts"),
-        tasks_bought=int(e["tb"]),
-        other_task_ids=tuple(x.get("extra", "").split()),
+        waiting_for=e.get(Field.WAIT),
+        waiting_since=from_ms(int(e[Field.WAIT_SINCE])) if Field.WAIT_SINCE in e else None,
+        task_id=e.get(Field.TASK),
+        task_status=e.get(Field.TASK_STATUS),
+        tasks_bought=int(e[Field.TASKS_BOUGHT]),
+        other_task_ids=tuple(x.get(Text.OTHERS, "").split()),
         result=_result(edit_id, e),
         error=_error(e, x),
-        cost_units=int(e["cu"]),
-        cost_state=e["cs"],
+        cost_units=int(e[Field.COST]),
+        cost_state=e[Field.COST_STATE],
     )
 
 
@@ -120,26 +105,26 @@ READ: Final = Script("read", _rows)
 
 
 def _result(edit_id: str, e: dict[str, str]) -> EditResult | None:
-    if e["st"] != "succeeded":
+    if e[Field.STATUS] != "succeeded":
         return None
     return EditResult(
-        key=layout.result_key(edit_id, int(e["ra"]), e["rx"]),
-        content_type=CONTENT_TYPES[e["rx"]],
-        bytes=int(e["rb"]),
-        sha256=e["rs"],
-        width=int(e["rw"]),
-        height=int(e["rh"]),
+        key=layout.result_key(edit_id, int(e[Field.RESULT_ATTEMPT]), e[Field.RESULT_EXTENSION]),
+        content_type=CONTENT_TYPES[e[Field.RESULT_EXTENSION]],
+        bytes=int(e[Field.RESULT_BYTES]),
+        sha256=e[Field.RESULT_SHA],
+        width=int(e[Field.RESULT_WIDTH]),
+        height=int(e[Field.RESULT_HEIGHT]),
     )
 
 
 def _error(e: dict[str, str], x: dict[str, str]) -> EditError | None:
-    if e["st"] != "failed":
+    if e[Field.STATUS] != "failed":
         return None
-    code = e.get("ec")
+    code = e.get(Field.ERROR_CODE)
     return EditError(
-        kind=e["ek"],
-        message=x.get("msg", ""),
-        retryable=e.get("er") == "1",
+        kind=e[Field.ERROR_KIND],
+        message=x.get(Text.MESSAGE, ""),
+        retryable=e.get(Field.ERROR_RETRYABLE) == "1",
         provider_code=int(code) if code else None,
     )
 

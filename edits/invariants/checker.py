@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from config.settings import Settings
 from edits.db import kinds
 from edits.db.circuits import OPERATIONS
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.db.schedule import IDLE, NEEDS
 from edits.invariants import facts as reading
@@ -171,7 +172,7 @@ class _Checker:
             for rule, said in rules.broken(facts, self.bounds)
         ]
         unreadable = {suspicion.subject[0] for suspicion in told if suspicion.rule == "readable"}
-        ended = [facts for facts in found if facts.id not in unreadable and facts.e["st"] in FINAL]
+        ended = [facts for facts in found if facts.id not in unreadable and facts.e[Field.STATUS] in FINAL]
         if self.storage is not None and ended:
             self.report.count(OF_OBJECTS, len(ended))
             try:
@@ -184,7 +185,7 @@ class _Checker:
 
     def _sum(self, facts: Facts) -> None:
         """Tasks bought = edits submitted + re-buys asked for or allowed."""
-        bought = int(facts.e.get("tb", 0))
+        bought = int(facts.e.get(Field.TASKS_BOUGHT, 0))
         figures = self.report.figures
         figures["edits"] += 1
         figures["tasks_bought"] += bought

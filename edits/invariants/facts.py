@@ -12,6 +12,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from edits.db import clock, records
+from edits.db.fields import Field, Text
 from edits.db.keys import Key
 
 AT_ONCE: Final = 25
@@ -19,6 +20,9 @@ AT_ONCE: Final = 25
 
 DUE_SETS: Final = ("submit", "adopt", "poll", "store", "manifest")
 TRIES: Final = 3
+_VERSION: Final = (
+    Field.FENCE, Field.UPDATED, Field.LAST_EVENT, Field.STATUS, Field.PLACE, Field.NUDGES, Field.TASKS_BOUGHT
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,18 @@ class Facts:
 
     @property
     def version(self) -> str:
-        return ".".join(self.e.get(name, "") for name in ("fe", "up", "la", "st", "pl", "nu", "tb"))
+        return ".".join(
+            self.e.get(name, "")
+            for name in (
+                Field.FENCE,
+                Field.UPDATED,
+                Field.LAST_EVENT,
+                Field.STATUS,
+                Field.PLACE,
+                Field.NUDGES,
+                Field.TASKS_BOUGHT,
+            )
+        )
 
     @property
     def external_id(self) -> str | None:
@@ -57,12 +72,12 @@ class _Names:
 
     @classmethod
     def of(cls, e: dict[str, str], x: dict[str, str], text: str | None) -> "_Names":
-        return cls(e.get("tn", ""), external_id(text), x.get("idem"), tuple(tasks_of(e, x)))
+        return cls(e.get(Field.TENANT, ""), external_id(text), x.get(Text.IDEMPOTENCY), tuple(tasks_of(e, x)))
 
 
 def tasks_of(e: dict[str, str], x: dict[str, str]) -> list[str]:
     """Every task that the record names as bought, each once."""
-    named = [*([e["ti"]] if "ti" in e else []), *x.get("extra", "").split()]
+    named = [*([e[Field.TASK]] if Field.TASK in e else []), *x.get(Text.OTHERS, "").split()]
     return list(dict.fromkeys(named))
 
 

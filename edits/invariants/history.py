@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from redis.asyncio import Redis
 
 from edits.attempts import Attempt
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.invariants import facts
 from edits.invariants.facts import Facts
@@ -115,8 +116,8 @@ class PastRules:
 
     async def _told_by_record(self, record: Facts) -> bool:
         """It is looked for, or was, and the record says that this purchase is not known."""
-        looked_for = record.e.get("pl") in {"submit", "adopt"}
-        return looked_for or record.e.get("ek") == ErrorKind.SUBMISSION_UNKNOWN
+        looked_for = record.e.get(Field.PLACE) in {"submit", "adopt"}
+        return looked_for or record.e.get(Field.ERROR_KIND) == ErrorKind.SUBMISSION_UNKNOWN
 
     async def _told_by_manifest(self, task: PastTask, token: Attempt) -> bool:
         if self.storage is None:
@@ -137,7 +138,7 @@ class PastRules:
         if not here:
             return [("history.followed", f"its edit {owner} is not in Redis any more")]
         record = here[0]
-        waits = record.e.get("ti") == task.task_id and record.e["st"] not in FINAL
+        waits = record.e.get(Field.TASK) == task.task_id and record.e[Field.STATUS] not in FINAL
         if waits or task.task_id in record.abandoned:
             return []
         return [("history.followed", f"its edit {owner} is {record.e['st']} and goes by {record.e.get('ti', 'none')}")]

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
 
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.invariants.facts import external_id, tasks_of
 from edits.models import FINAL
@@ -15,7 +16,6 @@ SETS_OF_EDITS: Final = frozenset({Key.QUEUE, Key.DUE, Key.RETENTION, Key.EXPIRIN
 PARTS: Final = frozenset({Key.INPUT, Key.TEXTS, Key.TIMELINE})
 KEPT_BY_NAME: Final = PARTS | {Key.TASK, Key.IDEMPOTENCY}
 PAGE: Final = 500  # SCAN and ZSCAN: so many at a time are some hundred microseconds of Redis
-HORIZON: Final = 3600 * 1000
 
 
 class Doubt(NamedTuple):
@@ -76,7 +76,7 @@ class _Named(NamedTuple):
 
     @property
     def version(self) -> str:
-        return ".".join(self.e.get(name, "") for name in ("fe", "up", "pl"))
+        return ".".join(self.e.get(name, "") for name in (Field.FENCE, Field.UPDATED, Field.PLACE))
 
 
 async def doubts(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[Doubt]:
@@ -157,14 +157,14 @@ def _agrees(kind: str, rest: str, one: _Named) -> bool:
     tenant, _, wanted = rest.partition(":")
     match kind:
         case Key.QUEUE:
-            return e.get("pl") == "queue" and e.get("tn") == rest
+            return e.get(Field.PLACE) == "queue" and e.get(Field.TENANT) == rest
         case Key.DUE:
-            return e.get("st") in FINAL if rest == "manifest" else e.get("pl") == rest
+            return e.get(Field.STATUS) in FINAL if rest == "manifest" else e.get(Field.PLACE) == rest
         case Key.RETENTION:
-            return e.get("pl") == "final"
+            return e.get(Field.PLACE) == "final"
         case Key.EXPIRING:
-            return e.get("pl") == "queue"
+            return e.get(Field.PLACE) == "queue"
         case Key.INDEX:
-            return e.get("tn") == rest
+            return e.get(Field.TENANT) == rest
         case _:
-            return e.get("tn") == tenant and external_id(one.text) == wanted
+            return e.get(Field.TENANT) == tenant and external_id(one.text) == wanted

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+from edits.db.fields import Field
 from edits.invariants.facts import Facts, edit_of
 from edits.models import Edit, EditResult, EditStatus
 from edits.storage import layout, manifest
@@ -32,7 +33,7 @@ async def doubts(storage: Storage, ended: Sequence[Facts], *, deep: bool) -> lis
 
 async def _manifest(storage: Storage, facts: Facts) -> list[str]:
     pending = "manifest" in facts.scores  # it is about to be written (again)
-    succeeded = facts.e["st"] == EditStatus.SUCCEEDED
+    succeeded = facts.e[Field.STATUS] == EditStatus.SUCCEEDED
     if pending and not succeeded:
         return []
     try:

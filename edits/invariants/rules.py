@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from edits.db.constants import HORIZON
+from edits.db.fields import Field
 from edits.errors import NewerFormat
 from edits.invariants.facts import Facts, edit_of
 from edits.models import FINAL, Wait
 
-HORIZON: Final = 3600 * 1000  # ms, as in the scripts
 PACKED_VALUE: Final = 64
 """Bytes; one longer value turns the whole hash into a hashtable."""
 
@@ -73,17 +74,17 @@ def readable(facts: Facts, _: Bounds) -> Iterator[str]:
 def one_place(facts: Facts, _: Bounds) -> Iterator[str]:
     e, scores = facts.e, facts.scores
     found = sorted(place for name, place in SETS.items() if name in scores)
-    if found != [e["pl"]]:
+    if found != [e[Field.PLACE]]:
         yield f"it says {e['pl']} and is in {', '.join(found) or 'no place'}"
-    if e["pl"] not in PLACES[e["st"]]:
+    if e[Field.PLACE] not in PLACES[e[Field.STATUS]]:
         yield f"it is {e['st']} and in {e['pl']}"
-    if e["pl"] == "queue" and "tenants" not in scores:
+    if e[Field.PLACE] == "queue" and "tenants" not in scores:
         yield f"it is queued and its tenant {e['tn']} is not in line: nobody will claim it"
-    if "expiring" in scores and e["pl"] != "queue":
+    if "expiring" in scores and e[Field.PLACE] != "queue":
         yield f"it is {e['st']} and still among those that expire in the queue"
-    if e["pl"] == "queue" and ("ex" in e) != ("expiring" in scores):
-        yield "its expires_in is not watched" if "ex" in e else "it has no expires_in and is watched for it"
-    if "manifest" in scores and e["pl"] != "final":
+    if e[Field.PLACE] == "queue" and (Field.EXPIRES in e) != ("expiring" in scores):
+        yield "its expires_in is not watched" if Field.EXPIRES in e else "it has no expires_in and is watched for it"
+    if "manifest" in scores and e[Field.PLACE] != "final":
         yield "it has not ended and waits for its manifest"
     if "index" not in scores:
         yield "it is not in its tenant's index: lists do not show it"
@@ -99,12 +100,12 @@ def packed(facts: Facts, _: Bounds) -> Iterator[str]:
 
 def timeline(facts: Facts, _: Bounds) -> Iterator[str]:
     e, lines = facts.e, lines_of(facts)
-    if lines[0].name != "accepted" or lines[0].at != int(e["cr"]):
+    if lines[0].name != "accepted" or lines[0].at != int(e[Field.CREATED]):
         yield "it does not begin with its acceptance"
     moments = [line.at for line in lines]
     if moments != sorted(moments):
         yield "its events are out of order"
-    if moments[-1] != int(e["la"]):
+    if moments[-1] != int(e[Field.LAST_EVENT]):
         yield f"its last event is of {moments[-1]}, the record says {e['la']}"
     for line in lines[1:]:
         if not line.wait and line.name not in AFTER_THE_END:
@@ -118,22 +119,24 @@ def timeline(facts: Facts, _: Bounds) -> Iterator[str]:
 def _waits(facts: Facts) -> Iterator[str]:
     """What it waits for now has a name; what has ended waits for nothing."""
     e = facts.e
-    if e["st"] in FINAL:
-        if "wt" in e or "en" not in e:
-            yield "it has ended and waits for something" if "wt" in e else "it has ended, and does not say when"
-    elif "wt" not in e or "ws" not in e:
+    if e[Field.STATUS] in FINAL:
+        if Field.WAIT in e or Field.ENDED not in e:
+            yield "it has ended and waits for something" if Field.WAIT in e else "it has ended, and does not say when"
+    elif Field.WAIT not in e or Field.WAIT_SINCE not in e:
         yield "what it waits for has no name"
     else:
-        Wait(e["wt"])
-        if "en" in e or int(e["ws"]) < int(e["cr"]):
-            yield "it goes on, and says that it has ended" if "en" in e else "its wait began before it was accepted"
+        Wait(e[Field.WAIT])
+        if Field.ENDED in e:
+            yield "it goes on, and says that it has ended"
+        elif int(e[Field.WAIT_SINCE]) < int(e[Field.CREATED]):
+            yield "its wait began before it was accepted"
 
 
 def _adds_up(facts: Facts, lines: list[Line]) -> Iterator[str]:
     """The named spans make up the whole life: to its end, or to its last event."""
     e = facts.e
-    end = int(e.get("en", e["la"]))
-    whole = end - int(e["cr"])
+    end = int(e.get(Field.ENDED, e[Field.LAST_EVENT]))
+    whole = end - int(e[Field.CREATED])
     spans = sum(after.at - before.at for before, after in pairwise(lines) if after.at <= end)
     if abs(whole - spans) > max(1, whole * MAY_NOT_ADD_UP):
         yield f"its spans are {spans} ms of {whole}"
@@ -158,11 +161,11 @@ def tasks(facts: Facts, _: Bounds) -> Iterator[str]:
     for task, owner in facts.owners.items():
         if owner != facts.id:
             yield f"its task {task} serves {owner or 'no edit'}"
-    if int(e["tb"]) != len(facts.owners):
+    if int(e[Field.TASKS_BOUGHT]) != len(facts.owners):
         yield f"it counts {e['tb']} tasks bought and names {len(facts.owners)}"
-    if e["st"] in {"processing", "storing"} and "ti" not in e:
+    if e[Field.STATUS] in {"processing", "storing"} and Field.TASK not in e:
         yield f"it is {e['st']} without a task"
-    if e["st"] not in FINAL and e.get("ti") in facts.abandoned:
+    if e[Field.STATUS] not in FINAL and e.get(Field.TASK) in facts.abandoned:
         yield f"its task {e['ti']} is followed as if it were given up"
 
 
@@ -171,11 +174,11 @@ def allowed(facts: Facts) -> int:
 
     Where the timeline lacks that, as it was full or Redis was set back, the number of the attempt still tells.
     """
-    return max(int(facts.e["at"]), 1 + sum(line.name in BUYS_AGAIN for line in lines_of(facts)))
+    return max(int(facts.e[Field.ATTEMPT]), 1 + sum(line.name in BUYS_AGAIN for line in lines_of(facts)))
 
 
 def bought_once(facts: Facts, _: Bounds) -> Iterator[str]:
-    if int(facts.e["tb"]) > allowed(facts):
+    if int(facts.e[Field.TASKS_BOUGHT]) > allowed(facts):
         yield f"{facts.e['tb']} tasks were bought and {allowed(facts)} allowed: {' '.join(facts.owners)}"
 
 
@@ -183,7 +186,7 @@ def idempotency(facts: Facts, _: Bounds) -> Iterator[str]:
     if facts.idem is None:
         return
     kept, ttl = facts.idem
-    if facts.e["st"] in FINAL:
+    if facts.e[Field.STATUS] in FINAL:
         return
     if kept is None or json.loads(kept).get("id") != facts.id:
         yield "it goes on, and its Idempotency-Key stands for another edit or none"

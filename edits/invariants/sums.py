@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from redis.asyncio import Redis
 
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.invariants import members
 
@@ -21,7 +22,7 @@ async def taken(redis: Redis, ns: str, *, enough: int) -> int:
         return len(found)
     pipe = redis.pipeline(transaction=False)
     for edit_id in found:
-        pipe.hget(Key.RECORD.of(ns, edit_id), "hv")
+        pipe.hget(Key.RECORD.of(ns, edit_id), Field.MAY_REPURCHASE)
     return sum(told != "1" for told in await pipe.execute())
 
 

@@ -13,6 +13,7 @@ from edits import retry
 from edits.attempts import Attempt
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
+from edits.db.fields import Field, Text
 from edits.db.freshness import Completeness, Freshness
 from edits.db.schedule import Unanswered
 from edits.db.sender import ScriptError
@@ -83,8 +84,8 @@ class Adopt:
         return self.clients.settings.qubico.unknown_quiet_period
 
     def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
-        claimed_at = claim.moment("li") - self.lease.total_seconds() * 1000
-        return timedelta(milliseconds=claimed_at - claim.moment("sa"), seconds=boot_time() - lease.began)
+        claimed_at = claim.moment(Field.LEASE_END) - self.lease.total_seconds() * 1000
+        return timedelta(milliseconds=claimed_at - claim.moment(Field.CLAIMED), seconds=boot_time() - lease.began)
 
     def _attempt(self, claim: Claim) -> Attempt:
         """The attempt whose create was lost; a person's `retry` has raised the number since."""
@@ -95,7 +96,7 @@ class Adopt:
 
         None if somebody has decided about the edit in the meantime. Raises Incomplete.
         """
-        looking = asyncio.ensure_future(self.history.look(from_ms(claim.moment("sa"))))
+        looking = asyncio.ensure_future(self.history.look(from_ms(claim.moment(Field.CLAIMED))))
         while not (await asyncio.wait([looking], timeout=self.lease.total_seconds() / 3))[0]:
             renewed = Lease(began=boot_time(), length=lease.length)
             with contextlib.suppress(ScriptError):  # there is time for one more try before the lease ends
@@ -114,7 +115,9 @@ class Adopt:
         fitting, may_hide_it = silent
         if fitting and await self._take(claim, lease, [fitting], how="input"):
             return
-        if claim.may_buy_anew or (not may_hide_it and history.covers(self._latest_arrival(claim.moment("sa")))):
+        if claim.may_buy_anew or (
+            not may_hide_it and history.covers(self._latest_arrival(claim.moment(Field.CLAIMED)))
+        ):
             await self._absent(claim, lease)
         elif not may_hide_it and self._will_be_covered(claim, history):
             await self._again(claim, lease)
@@ -145,12 +148,14 @@ class Adopt:
 
     def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
         """Whether a later reading can be expected to prove something."""
-        last = claim.moment("sa") + round((self._quiet + LOOKS_ON).total_seconds() * 1000)
-        return history.began < last and history.would_cover(self._latest_arrival(claim.moment("sa")), begun=last)
+        last = claim.moment(Field.CLAIMED) + round((self._quiet + LOOKS_ON).total_seconds() * 1000)
+        return history.began < last and history.would_cover(
+            self._latest_arrival(claim.moment(Field.CLAIMED)), begun=last
+        )
 
     async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""
-        task_id = claim.long.get("cand")
+        task_id = claim.long.get(Text.CANDIDATE)
         if not task_id:
             return False
         try:

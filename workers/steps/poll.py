@@ -8,6 +8,7 @@ import structlog
 from edits import retry
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
+from edits.db.fields import Field
 from edits.models import CostState, EditError, ErrorKind, Step, Wait
 from edits.pacing.pace import Took
 from qubico import errors, schemas
@@ -76,15 +77,15 @@ class Poll:
 
     def _age(self, claim: Claim, lease: Lease) -> float:
         """Seconds since the provider took the task, by the clock of Redis: the claim's lease end says when that was."""
-        claimed_at = claim.moment("li") / 1000 - self.lease.total_seconds()
-        return claimed_at - claim.moment("ta") / 1000 + (boot_time() - lease.began)
+        claimed_at = claim.moment(Field.LEASE_END) / 1000 - self.lease.total_seconds()
+        return claimed_at - claim.moment(Field.TASK_ACCEPTED) / 1000 + (boot_time() - lease.began)
 
     def _waited(self, claim: Claim, lease: Lease) -> float:
         """The age without the time in which we could not look, or did not: that is not held against the task."""
         age = self._age(claim, lease)
-        due = claim.moment("nl") - claim.moment("ta")  # ms; 0 in records of an older release
+        due = claim.moment(Field.NEXT_LOOK) - claim.moment(Field.TASK_ACCEPTED)  # ms; 0 in records of an older release
         late = max(0.0, age - due / 1000) if due > 0 else 0.0
-        return age - late - claim.moment("ou") / 1000
+        return age - late - claim.moment(Field.OVERDUE) / 1000
 
     async def _completed(self, claim: Claim, lease: Lease, task: schemas.Task) -> None:
         address = task.image_url or (IN_THE_TASK if task.image_base64 else None)
@@ -171,7 +172,7 @@ class Poll:
         by = retry.buys_again(
             kind,
             asked=claim.may_buy_anew,
-            automatic_so_far=claim.moment("ar"),
+            automatic_so_far=claim.moment(Field.AUTOMATIC),
             automatic_limit=self.clients.settings.qubico.rebuy_failed,
         )
         if by is not None:

@@ -11,6 +11,7 @@ import structlog
 from edits import retry
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
+from edits.db.fields import Field, Text
 from edits.media import formats, pictures
 from edits.models import (
     CostState,
@@ -125,7 +126,7 @@ class Store:
 
     @asynccontextmanager
     async def _file(self, claim: Claim, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        address = claim.long.get("addr", "")
+        address = claim.long.get(Text.ADDRESS, "")
         worked = failure_counts.so_far(claim, Trouble.PASSING) + failure_counts.so_far(claim, Trouble.GONE) == 0
         if address != IN_THE_TASK and worked:
             async with self._download(claim, address, cap=cap) as chunks:
@@ -195,7 +196,7 @@ class Store:
     async def _later(self, claim: Claim, lease: Lease, exc: Exception) -> None:
         """Trouble on the way is retried until the provider deletes the file."""
         log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        waited = timedelta(milliseconds=claim.moment("li") - claim.moment("ws"))
+        waited = timedelta(milliseconds=claim.moment(Field.LEASE_END) - claim.moment(Field.WAIT_SINCE))
         if waited > retry.FILE_LIFE:
             text = "The file could not be copied before the provider deleted it."
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)

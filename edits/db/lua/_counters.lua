@@ -1,7 +1,7 @@
 --- @include _keys
 -- Counters and histograms in `stats`. No edit is stopped half-way for a counter that cannot be counted.
 
-local WAIT_BUCKETS = {50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000} -- ms
+local WAIT_BUCKETS = $WAIT_BUCKETS -- ms
 
 local function observe(name, ms)
   local n = 1

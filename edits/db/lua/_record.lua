@@ -2,11 +2,12 @@
 -- The record of an edit as it is read. A script decodes and checks it before its first write, because a runtime error in Lua does
 -- not undo the writes before it.
 
-local FORMAT = 1 -- of the records written here, as in records.py
+local FORMAT = $FORMAT -- of the records written here
 local LEFT = 5000 -- ms until a record that cannot be read is looked at again: newer processes may be here that can
-local FINAL = {succeeded = true, failed = true, canceled = true}
-local NUMBERS = {'fm', 'at', 'fe', 'nu', 'cr', 'ws', 'la', 'qa', 'tb', 'rt', 'ar', 'cu', 'ex', 'ta', 'tr', 'li', 'sa', 'en', 'tu', 'nl', 'ou'}
-local ALWAYS = {'st', 'pl', 'tn', 'pr', 'at', 'fe', 'nu', 'cr', 'la', 'qa', 'tb', 'cu', 'cs'}
+local FINAL = {}
+for _, status in ipairs($FINAL) do FINAL[status] = true end
+local NUMBERS = $NUMBERS
+local ALWAYS = $ALWAYS
 
 local function record(id)
   local flat = redis.call('HGETALL', key('e', id))

@@ -9,7 +9,7 @@
 -- spoken since. `fresh:{tenant}`: those in its queue that may be bought meanwhile.
 
 local SETTLES = 3000 -- ms: accepts that are repeated by their id are over, and every worker that lives has spoken once
-local SERVERS = 16 -- of so many a number is kept
+local SERVERS = $SERVERS -- of so many a number is kept
 local DOUBT = {'shut', 'mark', 'lost', 'crew', 'newest', 'settled', 'holder', 'held'}
 
 -- run, n: the last server and its number; gave: the number of each; and the doubt, if there is one.

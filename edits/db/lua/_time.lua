@@ -2,8 +2,8 @@
 -- The time of all edits, in ms.
 -- It goes on with the server's clock as far as a process looked at it (tick.lua); what the clock did since counts for UNSEEN at most.
 
-local HORIZON = 3600 * 1000 -- ms; a score further away than any snooze means that the clock was set back: look now
-local UNSEEN = 5000 -- ms; the margin that is in every lease
+local HORIZON = $HORIZON -- ms; a score further away than any snooze means that the clock was set back: look now
+local UNSEEN = $UNSEEN -- ms; the margin that is in every lease
 local NOW, RAW, SEEN, STEPPED -- ms: the time of all edits; the server's clock, when it was looked at, what its jumps came to
 do
   local server = redis.call('TIME')

@@ -67,7 +67,7 @@ local function write_first(name, asked)
   local fields = {
     'fm', FORMAT, 'st', 'queued', 'pl', 'queue', 'wt', 'fair_share', 'ws', NOW, 'tn', shared.tenant, 'pr', shared.priority,
     'lm', shared.livemode, 'at', 1, 'fe', 0, 'nu', 0, 'cr', NOW, 'up', NOW, 'la', NOW, 'qa', asked.qa, 'tb', 0,
-    'cu', shared.units, 'cs', 'reserved', 'sp', shared.task_steps or 28,
+    'cu', shared.units, 'cs', 'reserved', 'sp', shared.task_steps,
   }
   if asked.ex then fields[#fields + 1], fields[#fields + 2] = 'ex', asked.ex end
   redis.call('HSET', name, unpack(fields))

@@ -19,8 +19,8 @@ from config.settings import load
 from edits.db.acceptance import Accepted, Idempotency
 from edits.db.circuits import Limiter
 from edits.db.claims import Claim, Claims
-from edits.db.clock import UNSEEN
 from edits.db.connection import connect
+from edits.db.constants import UNSEEN
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
 from edits.db.schedule import Schedule

@@ -6,17 +6,11 @@ from typing import Final
 import pytest
 
 from edits import errors
-from edits.db import records
-from edits.db.sender import FOLDER
 from edits.storage import manifest
 from tests.integration.edits.core import LEASE, Core, raw
 
 TOMORROW: Final = "2"
 """A format that this release does not know."""
-
-
-def test_scripts_and_reader_mean_the_same_format() -> None:
-    assert f"local FORMAT = {records.FORMAT} " in (FOLDER / "_record.lua").read_text()
 
 
 async def of_tomorrow(core: Core, edit_id: str) -> dict[str, str]:

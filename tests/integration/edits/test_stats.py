@@ -7,6 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edits import errors, stats
 from edits.db.connection import connect
+from edits.db.constants import WAIT_BUCKETS
 from edits.db.repository import EditRepository
 from edits.models import CostState, ErrorKind, Priority, Step
 from tests.integration.edits.core import LEASE, PRICE, Core, moment
@@ -110,13 +111,13 @@ async def test_waits_add_up_to_the_lives_of_the_edits(core: Core):
 
 
 async def test_buckets_of_a_histogram_are_those_that_the_scripts_count(busy: Core):
-    for limit in (*stats.BUCKETS, 10 * stats.BUCKETS[-1]):
+    for limit in (*WAIT_BUCKETS, 10 * WAIT_BUCKETS[-1]):
         await busy.redis.delete(busy.key("stats"))
         edit_id = await busy.queued()
         await busy.pass_time(limit / 1000 - 0.03)
         await busy.repository.cancel(edit_id)
         waited = (await busy.repository.timeline(edit_id) or [])[-1].duration_ms
-        bucket = next((str(bound) for bound in stats.BUCKETS if waited <= bound), "inf")
+        bucket = next((str(bound) for bound in WAIT_BUCKETS if waited <= bound), "inf")
         assert await busy.counter(f"wait:fair_share:{bucket}") == 1
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edits.db.constants import WAIT_BUCKETS
 from edits.estimates import quantile
 from edits.models import Wait
-from edits.stats import BUCKETS
 
 RUN = Wait.PROVIDER_RUN
-LIMITS = (*BUCKETS, "inf")
+LIMITS = (*WAIT_BUCKETS, "inf")
 
 
 def counted(**buckets: int) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import re
 
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.db.sender import FOLDER
 
@@ -17,3 +18,9 @@ def test_every_key_of_a_script_is_on_the_map_and_every_key_of_the_map_is_used_by
 def test_a_key_is_its_name_and_parts_under_the_namespace():
     assert Key.EXTERNAL_ID.of("retouch", "default", "order:7") == "retouch:ext:default:order:7"
     assert Key.STATS.of("retouch") == "retouch:stats"
+
+
+def test_the_scripts_use_every_field_of_a_record_and_no_other():
+    scripts = re.sub(r"--.*", "", "".join(path.read_text() for path in FOLDER.glob("*.lua")))
+    assert set(Field) <= set(re.findall(r"\b[a-z]{2}\b", scripts))
+    assert set(re.findall(r"\be\.([a-z]{2})\b", scripts)) <= {*Field, "id"}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from edits.db import constants
 from edits.db.loader import compose, includes
 from edits.db.sender import FOLDER, SCRIPTS
 
@@ -58,6 +59,7 @@ def test_each_prelude_stands_once_after_those_that_it_uses(name: str):
     text = SCRIPTS[name].text
     for prelude in set(includes(FOLDER, TEXTS[name])):
         (first, *_) = re.findall(r"^local [^\n]*", PRELUDES[prelude], re.MULTILINE)
+        first = re.sub(r"\$([A-Z_]+)", lambda shared: constants.lua(shared[1]), first)
         assert text.count("\n" + first + "\n") == 1
         before = text[: text.index("\n" + first + "\n")]
         assert all(f"local {word}" in before or re.search(rf"^local .*\b{word}\b", before, re.MULTILINE)
@@ -74,4 +76,12 @@ def test_a_script_carries_no_comment_and_no_prelude_of_another_purpose():
 def test_a_missing_prelude_is_named(tmp_path):
     (tmp_path / "odd.lua").write_text("#!lua\n--- @include _gone\nreturn 1\n")
     with pytest.raises(FileNotFoundError, match="_gone"):
+        compose(tmp_path, "odd")
+
+
+def test_a_value_shared_with_python_is_written_out(tmp_path):
+    (tmp_path / "odd.lua").write_text("#!lua\nlocal most, final = $HORIZON, $FINAL\n")
+    assert compose(tmp_path, "odd").text.endswith("local most, final = 3600000, {'canceled', 'failed', 'succeeded'}\n")
+    (tmp_path / "odd.lua").write_text("#!lua\nreturn $UNDECLARED\n")
+    with pytest.raises(KeyError, match="UNDECLARED"):
         compose(tmp_path, "odd")
