@@ -5,7 +5,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from edits.media.picture import PictureInvalid
+from edits.media.structure import PictureInvalid
 
 LONGEST_HEAD: Final = 1024
 """Characters before the comma: a type, and parameters such as a file's name."""

@@ -8,8 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from edits.errors import InputRefused, Unavailable
-from edits.media import cleaning, data_uri, sizes
-from edits.media.picture import PictureInvalid
+from edits.media import cleaning, data_uri, pictures
 from edits.storage import layout
 from edits.storage.backends import StorageError
 from edits.storage.store import Storage
@@ -49,7 +48,7 @@ class Uploads:
         try:
             async with self._opening:
                 return await asyncio.to_thread(_read, edit_id, picture, self._max_bytes)
-        except PictureInvalid as exc:
+        except pictures.PictureInvalid as exc:
             raise InputRefused(str(exc), code=exc.code, pointer=_POINTER) from exc
 
     async def address(self, upload: Upload) -> str:
@@ -75,12 +74,12 @@ class Uploads:
 def _read(edit_id: str, picture: str | bytes, max_bytes: int) -> Upload:
     sent = picture if isinstance(picture, bytes) else data_uri.parse(picture, max_bytes=max_bytes)[1]
     if not sent:
-        raise PictureInvalid("the picture holds no bytes")
+        raise pictures.PictureInvalid("the picture holds no bytes")
     info, kept = cleaning.clean(sent, max_bytes=max_bytes)
     return Upload(
         key=layout.input_key(edit_id, info.extension),
         content_type=info.content_type,
         sha256=hashlib.sha256(sent).hexdigest(),
-        size=sizes.nearest_size(info.width, info.height),
+        size=pictures.nearest_size(info.width, info.height),
         data=kept,
     )

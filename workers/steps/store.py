@@ -12,8 +12,7 @@ from edits import retry
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
 from edits.db.fields import Field, Text
-from edits.media import sniff
-from edits.media.picture import PictureInvalid
+from edits.media import formats, pictures
 from edits.models import (
     CostState,
     Edit,
@@ -70,7 +69,7 @@ class Store:
             await self._gone(claim, lease, exc)
         except errors.ResultHostRefused as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
-        except (errors.ResultTooLarge, store.TooLarge, PictureInvalid) as exc:
+        except (errors.ResultTooLarge, store.TooLarge, pictures.PictureInvalid) as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
         except store.StorageError as exc:
             await self._not_kept(claim, lease, exc)
@@ -106,8 +105,8 @@ class Store:
         cap = self.clients.settings.edits.max_result_bytes
         async with self._file(claim, cap=cap) as chunks:
             first = await _head(chunks)
-            check = sniff.Sniffer()
-            extension = sniff.extension_of(first)
+            check = pictures.PictureCheck()
+            extension = formats.extension_of(first)
             key = layout.result_key(claim.id, claim.attempt, extension)
             stored = await self.clients.storage.put_stream(
                 key,
@@ -152,7 +151,7 @@ class Store:
         except errors.Unavailable as exc:
             await circuit.failed(claim.id, exc, age=boot_time() - began)
             raise
-        except (errors.ResultGone, errors.ResultTooLarge, PictureInvalid):
+        except (errors.ResultGone, errors.ResultTooLarge, pictures.PictureInvalid):
             await circuit.answered(claim.id)
             raise
         else:
@@ -227,7 +226,7 @@ class Store:
         await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
 
 
-async def _checked(first: bytes, rest: AsyncIterator[bytes], check: sniff.Sniffer) -> AsyncIterator[bytes]:
+async def _checked(first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck) -> AsyncIterator[bytes]:
     """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
     check.feed(first)
     yield first

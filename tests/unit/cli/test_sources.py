@@ -30,7 +30,7 @@ def test_a_local_picture_is_known_by_what_it_is(tmp_path, content, kind):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("absent.png", "no such file"), ("letter.png", "not a PNG, JPEG or WebP"), ("empty", "there is no PNG")],
+    [("absent.png", "no such file"), ("letter.png", "no PNG, JPEG or WebP"), ("empty", "there is no PNG")],
 )
 def test_what_is_no_picture_is_refused_before_anything_is_handed_in(tmp_path, name, why):
     (tmp_path / "letter.png").write_text("Dear all")
@@ -42,13 +42,6 @@ def test_what_is_no_picture_is_refused_before_anything_is_handed_in(tmp_path, na
     if name != "empty":
         with pytest.raises(WrongUsage, match=why):
             sources.find([str(good), str(tmp_path / name)])
-
-
-def test_another_kind_of_picture_is_named_whatever_the_file_is_called(tmp_path):
-    path = tmp_path / "phone.jpg"
-    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    with pytest.raises(WrongUsage, match=r"phone\.jpg: this is a HEIC, not a PNG, JPEG or WebP picture"):
-        sources.find([str(path)])
 
 
 def test_a_folder_gives_its_pictures_in_order_and_counts_the_rest(tmp_path):

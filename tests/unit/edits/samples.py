@@ -7,8 +7,8 @@ from random import Random
 
 from PIL import ExifTags, Image
 
-from edits.media import pictures, sniff
-from edits.media.picture import PictureInfo
+from edits.media import pictures
+from edits.media.pictures import PictureInfo
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
@@ -30,16 +30,9 @@ def turned(orientation: int) -> Image.Exif:
 
 def open_fully(data: bytes) -> PictureInfo:
     """As uploads are opened: the structure and its caps first, so that no bomb is unpacked."""
-    info = sniff.look(data)
-    with pictures.opened(pictures.stripped(data, info), info):
+    info = pictures.inspect(data)
+    with pictures.opened(data, info):
         return info
-
-
-def sniffed(data: bytes, **options: int) -> PictureInfo:
-    """As results are followed: kind and size by the head, wholeness by length or trailer."""
-    sniffer = sniff.Sniffer(**options)
-    sniffer.feed(data)
-    return sniffer.finish()
 
 
 ANIMATION = {"save_all": True, "append_images": [picture("RGBA").rotate(90)], "duration": 50}

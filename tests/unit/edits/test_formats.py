@@ -1,4 +1,4 @@
-"""Kind, size and wholeness of files by head, length and trailer; what is none of ours is refused by name."""
+"""The structure of pictures: what is whole is let through with its size, all else is refused by name."""
 
 import struct
 from itertools import pairwise
@@ -7,22 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edits.media import pictures, sniff
-from edits.media.picture import PictureInvalid
-from edits.media.sniff import MAX_PIXELS, Sniffer
-from tests.unit.edits.samples import (
-    END,
-    EXPECTED,
-    PIXELS,
-    SAMPLES,
-    expected,
-    header,
-    open_fully,
-    picture,
-    png,
-    saved,
-    sniffed,
-)
+from edits.media import pictures
+from edits.media.pictures import PictureCheck, PictureInvalid
+from tests.unit.edits.samples import END, EXPECTED, PIXELS, SAMPLES, expected, header, open_fully, picture, png, saved
 
 samples = pytest.mark.parametrize("name", SAMPLES)
 drawn_samples = st.sampled_from(sorted(SAMPLES))
@@ -30,7 +17,7 @@ drawn_samples = st.sampled_from(sorted(SAMPLES))
 
 def verdict(data: bytes, cuts: list[int]) -> object:
     """What the check says of `data` fed in pieces: the picture, or why it is none."""
-    check = Sniffer()
+    check = PictureCheck()
     edges = [0, *sorted(cuts), len(data)]
     try:
         for start, end in pairwise(edges):
@@ -42,7 +29,7 @@ def verdict(data: bytes, cuts: list[int]) -> object:
 
 @samples
 def test_a_whole_picture_is_let_through_with_its_type_and_size(name: str):
-    assert sniffed(SAMPLES[name]) == expected(name)
+    assert pictures.inspect(SAMPLES[name]) == expected(name)
 
 
 @samples
@@ -55,7 +42,7 @@ def test_a_picture_that_came_byte_by_byte_is_the_same_picture(name: str):
 def test_a_picture_cut_short_anywhere_is_refused(name: str, data: st.DataObject):
     whole = SAMPLES[name]
     with pytest.raises(PictureInvalid):
-        sniffed(whole[: data.draw(st.integers(0, len(whole) - 1))])
+        pictures.inspect(whole[: data.draw(st.integers(0, len(whole) - 1))])
 
 
 @pytest.mark.parametrize("name", ["png", "progressive jpeg", "webp with alpha"])
@@ -63,7 +50,7 @@ def test_no_prefix_of_a_picture_is_a_picture(name: str):
     whole = SAMPLES[name]
     for end in range(len(whole)):
         with pytest.raises(PictureInvalid):
-            sniffed(whole[:end])
+            pictures.inspect(whole[:end])
 
 
 damaged = st.builds(
@@ -88,40 +75,31 @@ def test_however_a_file_is_cut_into_chunks_the_answer_is_the_same(data: bytes, c
 @given(anything)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks on damaged notes
 def test_whatever_comes_it_is_a_picture_or_refused_and_nothing_else_is_raised(data: bytes):
-    for look in (sniffed, open_fully):
+    for look in (pictures.inspect, open_fully):
         try:
             info = look(data)
         except PictureInvalid:
             continue
-        assert info.width * info.height <= MAX_PIXELS
-
-
-def pixels(data: bytes) -> bytes:
-    info = sniff.look(data)
-    with pictures.opened(pictures.stripped(data, info), info) as opened:
-        return opened.tobytes()
+        assert info.width * info.height <= pictures.MAX_PIXELS
 
 
 @given(name=st.sampled_from([name for name in sorted(SAMPLES) if "png" in name]), data=st.data())
-def test_a_png_with_any_byte_changed_is_refused_or_shows_the_same_pixels(name: str, data: st.DataObject):
+def test_a_png_with_any_byte_changed_is_refused(name: str, data: st.DataObject):
     changed = bytearray(SAMPLES[name])
     at = data.draw(st.integers(0, len(changed) - 1))
     changed[at] ^= data.draw(st.integers(1, 255))
-    try:
-        shown = pixels(bytes(changed))
-    except PictureInvalid:
-        return
-    assert shown == pixels(SAMPLES[name])
+    with pytest.raises(PictureInvalid):
+        pictures.inspect(bytes(changed))
 
 
-def test_a_sniffer_that_refused_once_refuses_for_good():
-    sniffer = Sniffer()
+def test_a_check_that_refused_once_refuses_for_good():
+    check = PictureCheck()
     with pytest.raises(PictureInvalid, match="a GIF"):
-        sniffer.feed(saved(picture("P"), "GIF"))
+        check.feed(saved(picture("P"), "GIF"))
     with pytest.raises(PictureInvalid, match="a GIF"):
-        sniffer.feed(SAMPLES["png"])
+        check.feed(SAMPLES["png"])
     with pytest.raises(PictureInvalid, match="a GIF"):
-        sniffer.finish()
+        check.finish()
 
 
 @pytest.mark.parametrize(
@@ -135,17 +113,13 @@ def test_a_sniffer_that_refused_once_refuses_for_good():
         pytest.param(b'<?xml version="1.0"?><Error/>', "an SVG or XML", id="xml"),
         pytest.param(b'{"code": 404}', "JSON", id="json"),
         pytest.param(b"\0\0\0\x1cftypavif\0\0\0\0", "an AVIF", id="avif"),
-        pytest.param(b"\0\0\0\x18ftypheic\0\0\0\0", "a HEIC", id="heic"),
-        pytest.param(b"\0\0\0\x18ftypisom\0\0\0\0", "a video", id="mp4"),
-        pytest.param(b"%PDF-1.7", "a PDF", id="pdf"),
-        pytest.param(b"PK\3\4", "a ZIP", id="zip"),
         pytest.param(b"RIFF\x10\0\0\0WAVEfmt ", "another kind of file", id="wav"),
         pytest.param(b"\0" * 64, "another kind of file", id="zeros"),
     ],
 )
 def test_another_type_of_file_is_refused_by_its_name(data: bytes, named: str):
     with pytest.raises(PictureInvalid, match=named) as refused:
-        sniffed(data)
+        pictures.inspect(data)
     assert refused.value.code == "unsupported_type"
 
 
@@ -154,12 +128,15 @@ def test_another_type_of_file_is_refused_by_its_name(data: bytes, named: str):
     [
         pytest.param(png(PIXELS, END), id="png without a header"),
         pytest.param(png(header(1, 1), END), id="png without pixels"),
+        pytest.param(png(header(1, 1), PIXELS), id="png without an end"),
         pytest.param(png(header(1, 1), header(1, 1), PIXELS, END), id="png with two headers"),
+        pytest.param(png(header(1, 1), PIXELS, (b"IEND", b"x")), id="png with a filled end"),
         pytest.param(png(header(1, 1), (b"ID4T", b""), PIXELS, END), id="png with an odd name"),
         pytest.param(png(header(1, 1, 7, 2, 0, 0, 0), PIXELS, END), id="png of seven bits"),
         pytest.param(png(header(1, 1, 8, 3, 0, 0, 0), PIXELS, END), id="png lacking its palette"),
         pytest.param(png(header(1, 1, 8, 2, 1, 0, 0), PIXELS, END), id="png packed otherwise"),
         pytest.param(png(header(0, 1), PIXELS, END), id="png without width"),
+        pytest.param(SAMPLES["png"] + b"x", id="png with more after it"),
         pytest.param(b"\xff\xd8\xff\xd9", id="jpeg of ends only"),
         pytest.param(b"\xff\xd8\xff\xe0\0\0\xff\xd9", id="jpeg with a segment of no length"),
         pytest.param(b"\xff\xd8\xff\xe0\0\2\xff\xd9", id="jpeg without pixels"),
@@ -168,6 +145,7 @@ def test_another_type_of_file_is_refused_by_its_name(data: bytes, named: str):
         pytest.param(b"\xff\xd8\xff\xc0\0\2\xff\xd9", id="jpeg with a short header"),
         pytest.param(SAMPLES["jpeg"].replace(b"\xff\xc0", b"\xff\xc3", 1), id="lossless jpeg"),
         pytest.param(SAMPLES["jpeg"][:-2] + SAMPLES["jpeg"][2:], id="jpeg with two headers"),
+        pytest.param(SAMPLES["webp"] + b"\0\0", id="webp with more after it"),
         pytest.param(b"RIFF\x04\0\0\0WEBP", id="empty webp"),
         pytest.param(b"RIFF\0\0\0\0WEBP", id="webp of no length"),
         pytest.param(b"RIFF\x10\0\0\0WEBPEXIF\4\0\0\0abcd", id="webp of notes only"),
@@ -178,28 +156,19 @@ def test_another_type_of_file_is_refused_by_its_name(data: bytes, named: str):
 )
 def test_a_broken_structure_is_refused(data: bytes):
     with pytest.raises(PictureInvalid) as refused:
-        open_fully(data)
+        pictures.inspect(data)
     assert refused.value.code == "image_unreadable"
 
 
-def test_a_wrong_checksum_of_pixels_is_named():
+def test_a_wrong_checksum_is_named():
     broken = bytearray(SAMPLES["png"])
     broken[100] ^= 1
     with pytest.raises(PictureInvalid, match="checksum"):
-        open_fully(bytes(broken))
+        pictures.inspect(bytes(broken))
 
 
-@samples
-def test_bytes_after_the_end_of_a_result_are_tolerated(name: str):
-    data = SAMPLES[name] + b"MotionPhoto" * 100
-    assert verdict(data, [1, 30, len(SAMPLES[name]) - 3, len(SAMPLES[name]) + 5]) == expected(name)
-
-
-def test_a_jpeg_whose_notes_take_mebibytes_is_followed_to_its_pixels():
-    notes = (b"\xff\xe2\xff\xff" + bytes(65533)) * 40
-    assert sniffed(SAMPLES["jpeg"][:2] + notes + SAMPLES["jpeg"][2:]) == EXPECTED["jpeg"]
-    with pytest.raises(PictureInvalid, match="before its pixels"):
-        sniffed(SAMPLES["jpeg"][:2] + notes * 2 + notes[:-1])
+def test_bytes_after_the_end_of_a_jpeg_are_let_through():
+    assert pictures.inspect(SAMPLES["jpeg"] + b"MotionPhoto" * 100) == EXPECTED["jpeg"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +179,7 @@ def test_a_jpeg_whose_notes_take_mebibytes_is_followed_to_its_pixels():
         pytest.param(b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff" * 6, id="webp"),
     ],
 )
-@pytest.mark.parametrize("look", [sniffed, open_fully])
+@pytest.mark.parametrize("look", [pictures.inspect, open_fully])
 def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes, look: object):
     with pytest.raises(PictureInvalid, match="million") as refused:
         look(data)
@@ -218,6 +187,6 @@ def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes, look: obje
 
 
 def test_the_cap_on_pixels_is_the_callers():
-    assert sniffed(SAMPLES["png"], max_pixels=40 * 24).width == 40
+    assert pictures.inspect(SAMPLES["png"], max_pixels=40 * 24).width == 40
     with pytest.raises(PictureInvalid, match="pixels"):
-        sniffed(SAMPLES["png"], max_pixels=40 * 24 - 1)
+        pictures.inspect(SAMPLES["png"], max_pixels=40 * 24 - 1)
