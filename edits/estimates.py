@@ -1,4 +1,4 @@
-"""How long an edit accepted now would take, by what the queue holds and what edits took so far. It promises nothing."""
+"""Estimates when an edit accepted now would end, from the queue and from how long recent edits took."""
 
 import asyncio
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from edits.db.repository import CALL_TIMEOUT, EditRepository
 from edits.models import Priority, Wait
 
 KNOWN_AFTER: Final = 10
-"""Runs at the provider that must have been seen before anything is said of the next."""
+"""Completed provider runs needed for an estimate."""
 
 _AT_PROVIDER: Final = (Wait.SUBMIT, Wait.PROVIDER_QUEUE, Wait.PROVIDER_RUN, Wait.NOTICE)
 _AFTER_QUEUE: Final = (*_AT_PROVIDER, Wait.COPY)
@@ -23,7 +23,7 @@ Counters = dict[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Eta:
-    """Seconds from now to the result: half of such edits, and nine of ten, took no longer."""
+    """Seconds from now to the result, which half and nine tenths of such edits do not exceed."""
 
     p50: float
     p90: float
@@ -32,10 +32,10 @@ class Eta:
 @dataclass(frozen=True, slots=True)
 class Estimate:
     position: int
-    """Of the edit in its own, from 1."""
+    """In the queue of its tenant, from 1."""
 
     eta: Eta | None
-    """None while too little is known, or while nothing is submitted."""
+    """None while too few runs are known, or while submitting is paused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Ceilings:
 
 
 async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:
-    """Raises Unavailable. `ceilings` are this process's own: lower ones of the cluster hold."""
+    """`ceilings` are this process's own; lower ones of the cluster apply. Raises Unavailable."""
     try:
         return await asyncio.wait_for(_estimate(repository, tenant, priority, ceilings), CALL_TIMEOUT)
     except LOST as exc:
@@ -78,7 +78,7 @@ def _lowest(own: Ceilings, shared: dict[str, Any]) -> Ceilings:
 
 
 def _per_second(counters: Counters, ceilings: Ceilings) -> float | None:
-    """Edits that can be submitted, by whichever ceiling binds; None while it is not known how long a task takes."""
+    """Edits that can be submitted a second, by the ceiling that binds. None while too few runs are known."""
     if _seen(counters, Wait.PROVIDER_RUN) < KNOWN_AFTER:
         return None
     in_flight = sum(_mean(counters, wait) for wait in _AT_PROVIDER)
@@ -86,13 +86,13 @@ def _per_second(counters: Counters, ceilings: Ceilings) -> float | None:
 
 
 def _eta(counters: Counters, in_queue: float) -> Eta:
-    """Shares of each wait are added up, which is rather too long than too short for the slower ones."""
+    """Adds up the quantiles of each wait, which overestimates p90."""
     p50, p90 = (sum(quantile(counters, wait, share) for wait in _AFTER_QUEUE) for share in (0.5, 0.9))
     return Eta(in_queue + p50, in_queue + p90)
 
 
 def quantile(counters: Counters, wait: Wait, share: float) -> float:
-    """Seconds that `share` of all waits of this name did not exceed, even inside a bucket; 0 where none was seen."""
+    """Seconds that `share` of these waits did not exceed, interpolated inside a bucket; 0 if there were none."""
     wanted, below, lower = _seen(counters, wait) * share, 0, 0
     for limit in WAIT_BUCKETS:
         inside = counters.get(f"wait:{wait}:{limit}", 0)

@@ -1,4 +1,4 @@
-"""One page of edits, newest first: which ids to look at, which edits the filters let through, where the next begins."""
+"""One page of a tenant's edits, newest first, by filters; and where the next page begins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from edits.models import Edit, EditStatus, to_ms
 
 CHUNK = 200
 SCANNED_AT_MOST = 2000
-"""Records read for one page. A rare filter over many edits gives short pages, even empty ones, that lead on."""
+"""Records read for one page. If few edits match, pages may be short or empty and still have a next one."""
 
 CLOCKS_APART_MS = 300_000
-"""An id holds the time of the process that made it, `created_at` that of Redis: so far apart they may be."""
+"""An id holds the clock of the API process, `created_at` that of Redis. They may differ by this much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Filters:
     ids: frozenset[str] = frozenset()
     """As they are stored (`models.read_id`)."""
 
-    def let_through(self, edit: Edit) -> bool:
+    def match(self, edit: Edit) -> bool:
         return (
             (not self.statuses or edit.status in self.statuses)
             and (self.created_after is None or edit.created_at > self.created_after)
@@ -35,7 +35,7 @@ class Filters:
         )
 
     def describe(self) -> list[object]:
-        """The filters as JSON: a page mark holds only for the list it was made for."""
+        """The filters as JSON, to tell a cursor of another list."""
         times = [None if moment is None else to_ms(moment) for moment in (self.created_after, self.created_before)]
         return [sorted(self.statuses), *times, self.external_id, sorted(self.ids)]
 
@@ -44,11 +44,11 @@ class Filters:
 class Page:
     edits: tuple[Edit, ...]
     next_before: str | None
-    """The next page holds what is older than this id; None: there is nothing older."""
+    """The next page holds edits older than this id. None: this is the last page."""
 
 
 class _Candidates:
-    """The ids that may be on the page, newest first, a chunk at a time."""
+    """Ids that may be on the page, newest first, in chunks."""
 
     def __init__(self, repository: EditRepository, tenant: str, filters: Filters, before: str | None) -> None:
         self._repository = repository
@@ -79,7 +79,7 @@ class _Candidates:
 async def page(
     repository: EditRepository, tenant: str, filters: Filters, *, before: str | None = None, limit: int
 ) -> Page:
-    """Up to `limit` edits of `tenant` that are older than the id `before`."""
+    """Up to `limit` edits of `tenant`, older than the id `before`. Raises Unavailable."""
     candidates = _Candidates(repository, tenant, filters, before)
     size = limit + 1 if filters == Filters() else CHUNK
     found: list[Edit] = []
@@ -87,7 +87,7 @@ async def page(
     while len(found) <= limit:
         ids = await candidates.next(size)
         edits = await repository.get_many(ids)
-        found += [edit for edit in edits if edit.tenant == tenant and filters.let_through(edit)]
+        found += [edit for edit in edits if edit.tenant == tenant and filters.match(edit)]
         if len(ids) < size:
             last = None
             break
@@ -100,7 +100,7 @@ async def page(
 
 
 def _bound(moment: datetime | None, *, sooner: bool) -> str | None:
-    """An id that sorts before (after) every id made around `moment`."""
+    """An id that sorts before (`sooner`) or after every id made around `moment`."""
     if moment is None:
         return None
     ms = to_ms(moment) + (-CLOCKS_APART_MS if sooner else CLOCKS_APART_MS)

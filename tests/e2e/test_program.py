@@ -44,6 +44,17 @@ def test_wrong_usage_ends_with_two_and_says_what_is_wrong(stack, arguments, told
     assert answer.stdout == b""
 
 
+def test_ids_are_read_in_any_letter_case(stack):
+    (edit,) = listed(stack.program("edit", PICTURE, "Make it sepia", "--no-wait", "--json"))
+    written = edit["id"].lower()
+    for command in ("status", "explain", "cancel"):
+        answer = stack.program(command, written, "--json")
+        if command == "cancel" and answer.returncode == 1:  # it was submitted meanwhile
+            assert edit["id"].encode() in answer.stderr
+            continue
+        assert [shown["id"] for shown in listed(answer)] == [edit["id"]], answer
+
+
 # --- finding the server ---
 
 
