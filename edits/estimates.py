@@ -1,15 +1,14 @@
 """Estimates when an edit accepted now would end, from the queue and from how long recent edits took."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Final
 
-from edits import errors, fairness
+from edits import fairness
 from edits.db import clock
-from edits.db.connection import LOST
+from edits.db.connection import answering
 from edits.db.constants import WAIT_BUCKETS
 from edits.db.keys import Key
-from edits.db.repository import CALL_TIMEOUT, EditRepository
+from edits.db.repository import EditRepository
 from edits.models import Priority, Wait
 
 KNOWN_AFTER: Final = 10
@@ -46,13 +45,6 @@ class Ceilings:
 
 async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:
     """`ceilings` are this process's own; lower ones of the cluster apply. Raises Unavailable."""
-    try:
-        return await asyncio.wait_for(_estimate(repository, tenant, priority, ceilings), CALL_TIMEOUT)
-    except LOST as exc:
-        raise errors.Unavailable("Redis does not answer.") from exc
-
-
-async def _estimate(repository: EditRepository, tenant: str, priority: Priority, own: Ceilings) -> Estimate:
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
     pipe.time()
@@ -61,11 +53,12 @@ async def _estimate(repository: EditRepository, tenant: str, priority: Priority,
     pipe.hgetall(Key.CEILINGS.of(ns))
     pipe.hget(Key.GATE.of(ns), "blocked")
     pipe.zcard(Key.TENANTS.of(ns))
-    server, kept, stats, shared, blocked, tenants = await pipe.execute()
-    arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
-    before = await repository.redis.zcount(Key.QUEUE.of(ns, tenant), "-inf", arrival)
+    async with answering():
+        server, kept, stats, shared, blocked, tenants = await pipe.execute()
+        arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
+        before = await repository.redis.zcount(Key.QUEUE.of(ns, tenant), "-inf", arrival)
     counters = {name: int(value) for name, value in stats.items()}
-    per_second = _per_second(counters, _lowest(own, shared))
+    per_second = _per_second(counters, _lowest(ceilings, shared))
     eta = None if blocked or per_second is None else _eta(counters, before * max(1, tenants) / per_second)
     return Estimate(position=before + 1, eta=eta)
 

@@ -1,6 +1,5 @@
 """Prometheus figures. Those of the cluster are counted in Redis by the script that changes the state, so all agree."""
 
-import asyncio
 import heapq
 import platform
 from collections.abc import Iterable, Iterator
@@ -11,15 +10,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from edits import errors, fairness
+from edits import fairness
 from edits.db import clock, workers
 from edits.db.admission import Admission
 from edits.db.circuits import OPERATIONS
-from edits.db.connection import LOST
+from edits.db.connection import answering
 from edits.db.constants import FORMAT, WAIT_BUCKETS
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.db.repository import CALL_TIMEOUT, EditRepository
+from edits.db.repository import EditRepository
 from edits.models import Priority
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -73,11 +72,9 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe.hgetall(Key.GATE.of(ns))
     pipe.time()
     pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns), Key.QUEUED.of(ns))
-    try:
-        answers = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
-        oldest = await asyncio.wait_for(_oldest(repository, answers[6]), CALL_TIMEOUT)
-    except LOST as exc:
-        raise errors.Unavailable("Redis does not answer.") from exc
+    async with answering():
+        answers = await pipe.execute()
+        oldest = await _oldest(repository, answers[6])
     *kept, queued = answers[-1]
     now = clock.reckon(answers[-2], *kept)
     return {

@@ -14,10 +14,9 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, ResponseError
 
 from edits.db import clock, kinds
-from edits.db.connection import LOST, connect
+from edits.db.connection import CALL_TIMEOUT, LOST, connect
 from edits.db.keys import Key
 from edits.db.kinds import Foreign
-from edits.db.repository import CALL_TIMEOUT
 from edits.db.workers import Crew, ask, crew_of
 from edits.errors import RedisUnfit, Unavailable
 

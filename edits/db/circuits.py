@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from edits import errors
 from edits.db import records
-from edits.db.connection import LOST
+from edits.db.connection import answering
 from edits.db.keys import Key
 from edits.db.scripts import Argument, Script, nothing
 from edits.db.sender import ScriptError, Scripts
@@ -46,10 +46,8 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
     pipe = redis.pipeline(transaction=False)
     for name in OPERATIONS:
         pipe.hmget(Key.LIMIT.of(namespace, name), "half", "down", "until", "cause")
-    try:
+    async with answering():
         states = await pipe.execute()
-    except LOST as exc:
-        raise errors.Unavailable("Redis does not answer.") from exc
     return {
         name: Outage(since=from_ms(int(down)), probe_at=from_ms(int(until or down)), cause=cause or "")
         for name, (half, down, until, cause) in zip(OPERATIONS, states, strict=True)

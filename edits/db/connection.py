@@ -1,5 +1,8 @@
 """Connections to Redis. Every time limit and retry is set on purpose: the client's own wait 15 s on a hung server."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,10 +15,23 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
+from edits.errors import Unavailable
+
 SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
 CONNECT_TIMEOUT = 1.0
+CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
 LOST: Final = (Disconnected, TimedOut, InvalidResponse, ResponseError, OSError, TimeoutError)
 """Errors of a server that is away, or refuses the command. A wrong call of ours raises others."""
+
+
+@asynccontextmanager
+async def answering() -> AsyncIterator[None]:
+    """Around calls of Redis that together take at most `CALL_TIMEOUT`. Raises Unavailable where it does not answer."""
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT):
+            yield
+    except LOST as exc:
+        raise Unavailable("Redis does not answer.") from exc
 
 
 def connect(url: str, *, socket_timeout: float | None = None, max_connections: int = 16) -> Redis:

@@ -1,6 +1,5 @@
 """Edits in Redis for those who ask: accept, read, list, cancel, retry. Every change is one call of one script."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -12,15 +11,13 @@ from edits.db import admission, circuits, records
 from edits.db.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRedis, Taken
 from edits.db.admission import Caps
 from edits.db.coalescing import Together
-from edits.db.connection import LOST
+from edits.db.connection import LOST, answering
 from edits.db.keys import Key
 from edits.db.records import READ
 from edits.db.scripts import Argument, Script, T, nothing, parsed
 from edits.db.sender import NewerRecord, ReplyLost, ScriptError, Scripts
 from edits.models import Edit, Priority, TimelineEvent
 from edits.pacing.pace import Took
-
-CALL_TIMEOUT: Final = 1.6  # seconds: with Redis away every answer of the API is out within 2
 
 _CANCEL: Final = Script("cancel", str)
 _NUDGE: Final = Script("nudge", nothing)
@@ -74,11 +71,8 @@ class EditRepository:
 
     async def replay(self, tenant: str, idempotency: Idempotency) -> Accepted | None:
         """What the key stands for, None if it is free. Raises IdempotencyKeyReused, Unavailable or LeftRedis."""
-        try:
-            asked = self.redis.get(Key.IDEMPOTENCY.of(self.namespace, tenant, idempotency.key))
-            kept = await asyncio.wait_for(asked, CALL_TIMEOUT)
-        except LOST as exc:
-            raise errors.Unavailable("Redis does not answer.") from exc
+        async with answering():
+            kept = await self.redis.get(Key.IDEMPOTENCY.of(self.namespace, tenant, idempotency.key))
         if kept is None:
             return None
         seen = json.loads(kept)
@@ -139,10 +133,8 @@ class EditRepository:
         return await circuits.outages(self.redis, self.namespace)
 
     async def ping(self) -> None:
-        try:
-            await asyncio.wait_for(self.redis.ping(), CALL_TIMEOUT)
-        except LOST as exc:
-            raise errors.Unavailable("Redis does not answer.") from exc
+        async with answering():
+            await self.redis.ping()
 
     async def ended(self) -> AsyncIterator[str]:
         """Ids of edits as they end, after one "" that says that listening has begun. Raises Unavailable."""

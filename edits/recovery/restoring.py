@@ -1,6 +1,5 @@
 """Redis was restored, rolled back or failed over: what is known of it, and how it is settled (_served.lua)."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from typing import Final
 from redis.asyncio import Redis
 
 from edits.db import records
-from edits.db.connection import LOST
+from edits.db.connection import LOST, answering
 from edits.db.keys import Key
-from edits.db.repository import CALL_TIMEOUT
 from edits.db.scripts import Script, is_ok
 from edits.db.sender import Scripts
 from edits.errors import Unavailable
@@ -118,8 +116,6 @@ async def look(redis: Redis, namespace: str) -> Told:
     pipe.hmget(Key.DOUBT.of(namespace), ["shut", "lost"])
     pipe.zcard(Key.AWAITED.of(namespace))
     pipe.zrevrange(Key.UNKNOWN.of(namespace), 0, -1)
-    try:
-        (shut, lost), awaited, unknown = await asyncio.wait_for(pipe.execute(), CALL_TIMEOUT)
-    except LOST as exc:
-        raise Unavailable("Redis does not answer.") from exc
+    async with answering():
+        (shut, lost), awaited, unknown = await pipe.execute()
     return Told(from_ms(int(shut)) if shut else None, awaited, lost == "1", tuple(unknown))

@@ -6,7 +6,7 @@ A test that keeps answers away itself passes a time of its own, or asks for the 
 import pytest
 
 from edits import service
-from edits.db import admission, connection, repository
+from edits.db import admission, connection
 from workers import clients
 
 LONG = 90.0
@@ -17,7 +17,7 @@ _OWN = [
     for module, name in (
         (connection, "SOCKET_TIMEOUT"),
         (connection, "CONNECT_TIMEOUT"),
-        (repository, "CALL_TIMEOUT"),
+        (connection, "CALL_TIMEOUT"),
         (service, "ANSWER_WITHIN"),
         (admission, "LOOKS_WITHIN"),
         (clients, "SOCKET_TIMEOUT"),
