@@ -77,7 +77,8 @@ class Task(BaseModel):
     created_at: datetime | None = None
     started_at: datetime | None = None  # may stay empty while the task runs: trust `status`
     ended_at: datetime | None = None
-    consume: int | None = None  # units, 10,000,000 to the dollar; there from the start, so no proof of a charge
+    frozen: int | None = None  # units held while the task runs, 10,000,000 to the dollar; 0 in answers before 2026
+    consume: int | None = None  # units; before 2026 the price from the start, since then 0 until the task has ended
     error_code: int | None = None  # non-zero also in examples that succeeded: not a failure while `status` is not
     message: str = Field(default="", repr=False)  # why it failed, fit to be shown
     raw_message: str = Field(default="", repr=False)
@@ -88,6 +89,16 @@ class Task(BaseModel):
     @property
     def is_final(self) -> bool:
         return self.status in {TaskStatus.COMPLETED, TaskStatus.FAILED}
+
+    @property
+    def quote(self) -> int | None:
+        """Units that the task costs as far as this answer shows; None if it shows no price."""
+        return max(self.frozen or 0, self.consume or 0) or None
+
+    @property
+    def charge(self) -> int | None:
+        """Units of a completed task; None before, and if the answer shows no price."""
+        return (self.consume or self.quote) if self.status is TaskStatus.COMPLETED else None
 
     @property
     def moderated(self) -> bool:
@@ -128,6 +139,7 @@ def parse_task(payload: object) -> Task:
     output = reading.mapping(data.get("output"))
     error = reading.mapping(data.get("error"))
     meta = reading.mapping(data.get("meta"))
+    usage = reading.mapping(meta.get("usage"))
     hook = reading.mapping(reading.mapping(data.get("config")).get("webhook_config"))
     image_url, image_base64 = _image(output)
     secret = reading.text(hook.get("secret"))
@@ -145,7 +157,8 @@ def parse_task(payload: object) -> Task:
         created_at=reading.moment(meta.get("created_at")),
         started_at=reading.moment(meta.get("started_at")),
         ended_at=reading.moment(meta.get("ended_at")),
-        consume=reading.whole(reading.mapping(meta.get("usage")).get("consume")),
+        frozen=reading.whole(usage.get("frozen")),
+        consume=reading.whole(usage.get("consume")),
         error_code=reading.whole(error.get("code")) or None,
         message=prose.shown(said[0]) if said else "",
         raw_message=reading.text(error.get("raw_message")),

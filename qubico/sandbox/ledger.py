@@ -8,7 +8,7 @@ import heapq
 from collections import Counter
 from typing import Any
 
-from qubico.sandbox.tasks import PRICE, UNITS_PER_USD, Status, Task
+from qubico.sandbox.tasks import UNITS_PER_USD, Status, Task
 
 RUNNING: tuple[Status, ...] = ("staged", "pending", "processing")
 
@@ -24,9 +24,11 @@ class Ledger:
         self._parked: list[tuple[float, int]] = []  # staged tasks do not count as running
         self._credit = int(balance_usd * UNITS_PER_USD)
         self._spent_before = 0
+        self._sold = 0  # units of all tasks
 
     def add(self, task: Task) -> None:
         self.tasks.append(task)
+        self._sold += task.price
         self._by_id[task.task_id] = task
         self._by_file[task.file_name] = task
         self._unended[task.number] = task
@@ -73,8 +75,8 @@ class Ledger:
         return now if len(ends) < cap else ends[len(ends) - cap]
 
     def charged(self, now: float, *, refund_failed: bool) -> int:
-        refunds = sum(task.over(now) for task in self._failing) if refund_failed else 0
-        return PRICE * (len(self.tasks) - refunds)
+        refunds = sum(task.price for task in self._failing if task.over(now)) if refund_failed else 0
+        return self._sold - refunds
 
     def balance(self, now: float, *, refund_failed: bool) -> int:
         return self._credit - (self.charged(now, refund_failed=refund_failed) - self._spent_before)

@@ -46,6 +46,10 @@ class SandboxOptions(BaseModel):
     callback_interval: Seconds = Field(5.0, description="pause between them")
     callback_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="longest wait for the receiver's answer")
 
+    price: Annotated[int, Field(gt=0)] = Field(200_000, description="units of a task; 10,000,000 are a dollar")
+    usage: Literal["2025", "2026"] = Field(
+        "2026", description="price of a task that runs: as `consume` (2025), or as `frozen` beside `consume` 0 (2026)"
+    )
     paint: Literal["full", "small", "plain"] = Field("full", description="real size; 64x64; or noise, nothing loaded")
     plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = Field(65_536, description="size of `plain` results")
     result_type: Literal["png", "jpg", "webp"] = Field("png", description="file type of results")

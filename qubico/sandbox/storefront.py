@@ -15,7 +15,7 @@ from qubico.sandbox.clock import go_time
 from qubico.sandbox.connection import Dropped, Hanging
 from qubico.sandbox.options import SandboxOptions
 from qubico.sandbox.provider import Provider
-from qubico.sandbox.tasks import PRICE, UNITS_PER_USD, Task
+from qubico.sandbox.tasks import UNITS_PER_USD, Task
 
 MAX_PAGE_SIZE = 100
 HISTORY_NUMBERS = {"page": 1, "page_size": 10, "start_time": 0, "end_time": 0}
@@ -82,7 +82,7 @@ async def create(request: Request, provider: Provider) -> Response:
 
 async def _sell(provider: Provider, order: intake.Order, *, base: str) -> Response:
     now, options = provider.clock.now(), provider.options
-    if provider.balance(now) < PRICE:
+    if provider.balance(now) < provider.options.price:
         return wire.error(402, "insufficient credits")
     staged_until = provider.room(now)
     if staged_until is None:

@@ -11,7 +11,6 @@ from qubico.sandbox.intake import Order
 from qubico.sandbox.options import SandboxOptions
 
 Status = Literal["staged", "pending", "processing", "completed", "failed"]
-PRICE = 200_000  # units of one Kontext task; 10,000,000 are a dollar
 UNITS_PER_USD = 10_000_000
 
 
@@ -40,6 +39,7 @@ class Task:
     paint: str
     faults: dict[str, float]
     failure: Failure | None = None
+    price: int = 200_000  # units
     worked: bool = False  # the picture is painted, or there is nothing to paint
     task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     file_id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -59,8 +59,8 @@ class Task:
         return self.worked and now >= self.ended
 
     def units(self, now: float, *, refund_failed: bool) -> int:
-        """The full price stands there from the first moment on."""
-        return 0 if refund_failed and self.status(now) == "failed" else PRICE
+        """What it costs: the full price from the first moment on."""
+        return 0 if refund_failed and self.status(now) == "failed" else self.price
 
     def has(self, fault: str) -> bool:
         return fault in self.faults
@@ -118,6 +118,7 @@ def plan(
         base=base,
         result_type=next((kind for kind in ("jpg", "webp") if kind in faults), options.result_type),
         paint=options.paint,
+        price=options.price,
         faults={name: count for name, count in faults.items() if TABLE[name].stage != "refuse"},
         failure=failure,
         worked=failure is not None or options.paint == "plain" or "stuck" in faults,

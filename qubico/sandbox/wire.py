@@ -74,11 +74,7 @@ def task_data(
             "created_at": go_time(task.created, shanghai=odd),
             "started_at": go_time(started, shanghai=odd),
             "ended_at": go_time(ended, shanghai=odd),
-            "usage": {
-                "type": "point",
-                "frozen": 0,
-                "consume": task.units(now, refund_failed=options.refund_failed),
-            },
+            "usage": _usage(task, now, options, settled=ended is not None),
             "is_using_private_pool": task.order.service_mode == "private",
         },
         "detail": None,
@@ -118,6 +114,13 @@ def _config(task: Task, options: SandboxOptions) -> dict[str, Any]:
     whole = options.echo == "whole"
     hook = {"endpoint": task.order.endpoint if whole else "", "secret": task.order.secret if whole else ""}
     return {"service_mode": task.order.service_mode, "webhook_config": hook}
+
+
+def _usage(task: Task, now: float, options: SandboxOptions, *, settled: bool) -> dict[str, Any]:
+    units = task.units(now, refund_failed=options.refund_failed)
+    if options.usage == "2025":
+        return {"type": "llm", "frozen": 0, "consume": units}
+    return {"type": "point", "frozen": 0 if settled else units, "consume": units if settled else 0}
 
 
 def _input(task: Task) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Asking:
             "config": config,
         }
         said = self._read(await self._http.post("/api/v1/task", json=body, headers={"X-API-Key": self.live.key}))
-        self._purse.charged(consumed(said))
+        self._purse.charged(quoted(said))
         return said
 
     async def ended(self, created: Said) -> dict[str, Any]:
@@ -114,8 +114,9 @@ def accepted(said: Said) -> bool:
     return isinstance(said.data, dict) and bool(said.data.get("task_id"))
 
 
-def consumed(said: Said) -> int | None:
+def quoted(said: Said) -> int | None:
+    """Units, by either generation of `meta.usage`."""
     if not accepted(said):
         return None
-    units = ((said.data.get("meta") or {}).get("usage") or {}).get("consume")
-    return units if isinstance(units, int) else None
+    usage = (said.data.get("meta") or {}).get("usage") or {}
+    return max((units for name in ("frozen", "consume") if isinstance(units := usage.get(name), int)), default=None)

@@ -44,7 +44,7 @@ class Subject:
     async def bought(self, client: QubicoClient, prompt: str = "make it black and white") -> Task:
         task = await client.create(self.request(prompt))
         if self.purse:
-            self.purse.charged(task.consume)
+            self.purse.charged(task.quote)
         return task
 
     async def ended(self, client: QubicoClient, task_id: str) -> Task:

@@ -18,7 +18,7 @@ from aiohttp import web
 from PIL import Image
 
 from qubico import reading
-from tests.contract.asking import HISTORY, Asking, accepted, consumed
+from tests.contract.asking import HISTORY, Asking, accepted, quoted
 from tests.contract.learned import Learned
 from tests.contract.live import UNITS_PER_DOLLAR, Live, Purse
 from tests.contract.subject import as_data_uri, picture
@@ -123,7 +123,7 @@ async def test_bounds_and_prices(ask: Asking, image: str, case: str) -> None:
     echoed = said.data.get("input") or {}
     taken = ", ".join(f"{name} {echoed.get(name)}" for name in ("width", "height", "steps", "seed"))
     ask.learned.note(3, f"{case}: accepted, echoed as {taken}.")
-    ask.learned.note(6, f"{case}: {consumed(said)} units at the create.")
+    ask.learned.note(6, f"{case}: {quoted(said)} units at the create.")
     shown = await ask.ended(said)
     size = await _file(shown) if shown.get("output") else _why(shown)
     ask.learned.note(3, f"{case}: ended {shown.get('status')}, {size}.")
@@ -153,7 +153,7 @@ async def test_what_a_failed_task_costs(ask: Asking) -> None:
     listed = await ask.row(shown["task_id"])
     row = {name: listed[1].get(name) for name in ("status", "usage", "fixed")} if listed else "not listed"
     ask.learned.note(5, f"A picture that is not there: ended {shown.get('status')}. {_why(shown)}")
-    ask.learned.note(5, f"Its price: {consumed(said)} units at the create, {_units(shown)} at the end; history: {row}.")
+    ask.learned.note(5, f"Its price: {quoted(said)} units at the create, {_units(shown)} at the end; history: {row}.")
     ask.learned.note(5, f"The balance before and after differs by {before - await _balance(ask):.4f} USD.")
 
 

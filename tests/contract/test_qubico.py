@@ -79,8 +79,9 @@ async def test_a_task_is_bought_followed_and_its_picture_fetched(subject):
         assert not bought.is_final
         assert bought.created_at is not None
         assert bought.image_url is None
+        assert (bought.quote, bought.charge) == (200_000, None)
         done = await subject.ended(client, bought.task_id)
-        assert (done.task_id, done.status, done.consume) == (bought.task_id, TaskStatus.COMPLETED, 200_000)
+        assert (done.task_id, done.status, done.charge) == (bought.task_id, TaskStatus.COMPLETED, 200_000)
         assert done.started_at is not None
         assert done.ended_at is not None
         assert done.created_at <= done.started_at <= done.ended_at

@@ -27,11 +27,13 @@ FAILED = {"status": TaskStatus.FAILED, "is_final": True}
 # What a create and a get alike make of an answer that shows a task.
 TASKS = {
     "create-accepted": {
-        "task_id": TASK_ID, "status": TaskStatus.PENDING, "is_final": False, "consume": 200_000, "error_code": None,
+        "task_id": TASK_ID, "status": TaskStatus.PENDING, "is_final": False, "quote": 200_000, "charge": None,
+        "error_code": None,
         "started_at": None, "ended_at": None, "created_at": datetime(2026, 1, 15, 9, 20, 11, 104593, tzinfo=UTC),
         "webhook_endpoint": "https://hooks.example.com/v1/callbacks/qubico/tok_01J9Z", "task_type": "kontext",
     },
-    "create-failed-at-once": FAILED | {"message": "task failed", "consume": 0, "error_code": 10000},
+    "create-frozen": {"status": TaskStatus.PENDING, "quote": 200_000, "charge": None},
+    "create-failed-at-once": FAILED | {"message": "task failed", "quote": None, "charge": None, "error_code": 10000},
     "create-failed-with-500": FAILED | {"message": "task failed", "raw_message": "upstream: no worker"},
     "get-processing-capitalised-offset": RUNNING | {
         "raw_status": "Processing", "logs": (), "created_at": datetime(2026, 1, 15, 9, 20, 11, 104593, tzinfo=UTC),
@@ -42,10 +44,13 @@ TASKS = {
         "started_at": datetime(2026, 1, 15, 9, 20, 12, 330021, tzinfo=UTC),
         "ended_at": datetime(2026, 1, 15, 9, 21, 20, 751040, tzinfo=UTC),
     },
-    "get-completed-echoed": DONE,
+    "get-completed-echoed": DONE | {"quote": 200_000, "charge": 200_000},
+    "get-completed-charged-less": DONE | {"charge": 150_000},
+    "get-completed-uncharged": DONE | {"quote": 200_000, "charge": 200_000},
+    "get-frozen-processing": RUNNING | {"quote": 200_000, "charge": None},
     "get-failed": FAILED | {
         "message": "task failed", "raw_message": "worker: failed to fetch image", "moderated": False,
-        "logs": ("download input image: unexpected status 403",), "consume": 0, "error_code": 10000,
+        "logs": ("download input image: unexpected status 403",), "charge": None, "error_code": 10000,
     },
     "get-failed-with-500": FAILED | {"raw_message": "worker: failed to fetch image"},
     "get-failed-cause-in-logs": FAILED | {"message": "CUDA out of memory", "logs": ("queued", "CUDA out of memory")},

@@ -108,7 +108,7 @@ class Poll:
                 address=address,
                 started_at=task.started_at,
                 ended_at=task.ended_at,
-                units=task.consume,
+                units=task.charge,
                 took=_took(task),
             )
         )

@@ -103,7 +103,7 @@ class Submit:
                 claim.id,
                 attempt=claim.attempt,
                 task_id=task.task_id,
-                units=task.consume or PRICE_UNITS,
+                units=task.quote or PRICE_UNITS,
                 status=task.status,
                 first_look=0 if task.is_final else pace.first_look(),
                 how="answer",

@@ -100,7 +100,7 @@ class Sweep:
                 log.warning("abandoned.unreadable", edit_id=edit_id, cause=type(exc).__name__)
                 continue
             if task.is_final:
-                await schedule.settle_abandoned(task_id, status=task.status, units=task.consume)
+                await schedule.settle_abandoned(task_id, status=task.status, units=task.charge)
             else:
                 age = time.time() - task.created_at.timestamp() if task.created_at else 0.0
                 await schedule.abandoned_later(task_id, delay=pace.abandoned_look(age))

@@ -28,7 +28,7 @@ async def test_a_create_is_answered_with_a_pending_task_at_full_price(api: Calle
     assert meta == {
         "started_at": YEAR_ONE,
         "ended_at": YEAR_ONE,
-        "usage": {"type": "point", "frozen": 0, "consume": 200000},
+        "usage": {"type": "point", "frozen": 200000, "consume": 0},
         "is_using_private_pool": False,
     }
     assert data == {
@@ -42,6 +42,24 @@ async def test_a_create_is_answered_with_a_pending_task_at_full_price(api: Calle
         "logs": [],
         "error": {"code": 0, "raw_message": "", "message": "", "detail": None},
     }
+
+
+@pytest.mark.parametrize(
+    ("usage", "pending", "completed"),
+    [
+        ("2025", {"type": "llm", "frozen": 0, "consume": 350000}, {"type": "llm", "frozen": 0, "consume": 350000}),
+        ("2026", {"type": "point", "frozen": 350000, "consume": 0}, {"type": "point", "frozen": 0, "consume": 350000}),
+    ],
+)
+async def test_both_generations_of_prices(
+    api: Caller, sandbox: Sandbox, usage: str, pending: Any, completed: Any
+) -> None:
+    sandbox.options(usage=usage, price=350_000, paint="plain")
+    task_id = await api.bought()
+    assert (await api.shown(task_id, "pending", "processing"))["meta"]["usage"] == pending
+    sandbox.advance(60)
+    assert (await api.shown(task_id, "completed"))["meta"]["usage"] == completed
+    assert sandbox.ledger()["units"] == 350_000
 
 
 async def test_missing_fields_get_the_providers_defaults(api: Caller) -> None:
