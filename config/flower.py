@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-
 import structlog
 import tornado.web
 from flower import urls
@@ -34,11 +31,6 @@ class Healthcheck(monitor.Healthcheck):  # type: ignore[misc] # Flower has no ty
         else:
             self.set_status(503)
             self.write("no events are received: the thread that does has ended")
-
-
-def chosen(argv: Sequence[str] | None = None) -> bool:
-    """Whether this process was started as Flower: `celery -A workers.app flower`, `retouch flower`."""
-    return "flower" in (sys.argv if argv is None else argv)[1:]
 
 
 def configure(settings: Settings) -> None:

@@ -27,6 +27,8 @@ from tests.parts.valkey import free_port
 
 ROOT = Path(__file__).parents[3]
 TINY = """
+import sys
+
 from celery import Celery
 
 from config import flower
@@ -37,7 +39,7 @@ settings = load(dotenv=None)
 app = Celery("tiny")
 app.conf.update(celery_config(settings))
 leave_neighbours_alone()
-if flower.chosen():
+if "flower" in sys.argv[1:]:
     flower.configure(settings)
 
 
@@ -145,19 +147,6 @@ def test_flower_shows_nothing_without_the_password(running):
 def test_flower_does_not_start_without_a_password():
     with pytest.raises(SettingsError, match="RETOUCH_FLOWER__PASSWORD"):
         flower.configure(load({}, None))
-
-
-@pytest.mark.parametrize(
-    ("argv", "chosen"),
-    [
-        (["celery", "-A", "workers.app", "flower", "--port=1"], True),
-        (["retouch", "flower"], True),
-        (["celery", "-A", "workers.app", "worker"], False),
-        (["/srv/flower"], False),
-    ],
-)
-def test_flower_is_known_by_its_command(argv, chosen):
-    assert flower.chosen(argv) is chosen
 
 
 def test_a_folder_that_cannot_be_made_costs_only_the_memory(tmp_path, monkeypatch):
