@@ -10,9 +10,9 @@ import typer
 
 from cli import arguments
 from cli.errors import WrongUsage
+from edits.media import kinds
 
 LARGEST = 64 * 1024 * 1024  # bytes read from a local file; the server's own cap is lower and says so
-HEAD = 12  # bytes that tell a picture's type
 
 
 class Picture(NamedTuple):
@@ -40,10 +40,7 @@ class Source:
             raise _unreadable(self.name, error) from error
         if len(content) > LARGEST:
             raise WrongUsage(f"IMAGE: {self.name} is larger than {LARGEST // 1024**2} MiB")
-        kind = content_type(content)
-        if kind is None:
-            raise WrongUsage(f"IMAGE: {self.name} is no PNG, JPEG or WebP picture")
-        return Picture(content, kind)
+        return Picture(content, _content_type(self.name, content))
 
 
 @dataclass(frozen=True)
@@ -92,15 +89,12 @@ def is_address(image: str) -> bool:
     return bool(re.match(r"\s*https?://", image, re.IGNORECASE))
 
 
-def content_type(head: bytes) -> str | None:
-    """By what it is, whatever it is called."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    return None
+def _content_type(name: str, head: bytes) -> str:
+    """By what the file is, not by its name. Raises WrongUsage in the words of the API."""
+    try:
+        return kinds.CONTENT_TYPES[kinds.kind_of(head)]
+    except kinds.PictureInvalid as error:
+        raise WrongUsage(f"IMAGE: {name}: {error}") from None
 
 
 def _in_folder(folder: Path) -> list[Source]:
@@ -113,17 +107,24 @@ def _in_folder(folder: Path) -> list[Source]:
 
 
 def _is_picture(path: Path) -> bool:
+    try:
+        _content_type(path.name, _head(path))
+    except WrongUsage:
+        return False
+    return True
+
+
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return content_type(file.read(HEAD)) is not None
+        return file.read(kinds.KIND_BYTES)
 
 
 def _must_be_picture(name: str, path: Path) -> None:
     try:
-        known = _is_picture(path)
+        head = _head(path)
     except OSError as error:
         raise _unreadable(name, error) from error
-    if not known:
-        raise WrongUsage(f"IMAGE: {name} is no PNG, JPEG or WebP picture")
+    _content_type(name, head)
 
 
 def _unreadable(name: str, error: OSError) -> WrongUsage:

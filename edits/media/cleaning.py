@@ -1,16 +1,18 @@
-"""Pictures made fit for the provider: upright, opaque, eight bits, no CMYK. What is so already stays byte for byte.
+"""Makes pictures fit for the provider: upright, opaque, eight bits, no CMYK, no notes, nothing behind the end.
 
-All of it decodes pixels for tens of milliseconds and more: call it in a thread.
+A picture that is so already stays byte for byte. Decoding takes tens of milliseconds and more: call it in a thread.
 """
 
 import io
 from contextlib import suppress
 from typing import Final
 
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageChops, ImageCms
 
 from edits.media import pictures
-from edits.media.structure import PictureInfo, PictureInvalid
+from edits.media.kinds import PictureInvalid
+from edits.media.sniff import PictureInfo, inspect, sniff
+from edits.media.stripping import Bare, stripped
 
 LOSSLESS_UP_TO: Final = 4_000_000
 """Pixels. A larger PNG would take seconds to write: it becomes a JPEG."""
@@ -34,49 +36,85 @@ _TURNS: Final = {
 """What a camera's note asks for, as EXIF numbers it."""
 
 _KEPT_MODES: Final = frozenset({"RGB", "L", "P", "1"})
-_DEEP: Final = 65536 / 256
 _PNG_DEPTH_AT: Final = 24
-"""Where a PNG says how many bits a sample has; of some deep ones Pillow's mode does not tell."""
+"""Offset of the bits a sample in a PNG; Pillow's mode does not tell them."""
 
 
 def clean(data: bytes, *, max_bytes: int) -> tuple[PictureInfo, bytes]:
-    """The picture as it is kept, and what it is. Raises PictureInvalid for one that cannot be opened.
+    """The picture as it is stored, and what it is. Raises PictureInvalid if its pixels cannot be decoded whole.
 
-    A camera's orientation is applied, alpha is laid on white, an animation becomes its first picture, CMYK and 16 bits
-    become plain RGB. Whatever is written anew has sRGB colours and no metadata.
+    Applies the EXIF orientation, lays alpha on white, takes the first picture of an animation, turns CMYK and 16 bits
+    into plain RGB. Pixels that stay keep their file, without notes; other files have sRGB colours.
     """
-    info = pictures.inspect(data)
-    found = _made_plain(data, info)
+    found = sniff(data)
     if found is None:
-        return info, data
-    plain, turn = found
+        return inspect(data), data  # raises: it is cut short, or of another kind
+    bare = stripped(data, found.info.extension)
+    with pictures.opened(bare, found.info) as picture:
+        turn = _TURNS.get(pictures.orientation(bare.exif))
+        if turn is None and _is_plain(picture, bare):
+            return found.info, bare.data
+        plain = _plain(picture, bare)
     if turn is not None:
         plain = plain.transpose(turn)
-    written = _written(plain, lossless=info.content_type != "image/jpeg", max_bytes=max_bytes)
-    return pictures.inspect(written), written
+    written = _written(plain, lossless=found.info.content_type != "image/jpeg", max_bytes=max_bytes)
+    return inspect(written), written
 
 
-def _made_plain(data: bytes, info: PictureInfo) -> tuple[Image.Image, Image.Transpose | None] | None:
-    """The picture in plain pixels, and how it is to be turned; None if it is clean as it is."""
-    with pictures.opened(data, info) as picture:
-        turn = _TURNS.get(pictures.orientation(picture))
-        if turn is None and _is_plain(picture, data):
-            return None
-        return _plain(picture), turn
+def _depth(picture: Image.Image, bare: Bare) -> int:
+    return bare.data[_PNG_DEPTH_AT] if picture.format == "PNG" else 8
 
 
-def _is_plain(picture: Image.Image, data: bytes) -> bool:
-    deep = isinstance(picture, PngImagePlugin.PngImageFile) and data[_PNG_DEPTH_AT] == 16
+def _is_plain(picture: Image.Image, bare: Bare) -> bool:
     several = getattr(picture, "is_animated", False)
-    return picture.mode in _KEPT_MODES and not (deep or several or picture.has_transparency_data)
+    changed = several or bare.clear or bare.profile or picture.has_transparency_data or _depth(picture, bare) == 16
+    return picture.mode in _KEPT_MODES and not changed
 
 
-def _plain(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        return picture.point(lambda value: value / _DEEP).convert("L")  # a bare conversion would clip, not scale
+def _plain(picture: Image.Image, bare: Bare) -> Image.Image:
+    if bare.profile:
+        picture.info["icc_profile"] = bare.profile
+    depth = _depth(picture, bare)
+    if picture.mode in {"1", "L", "I;16", "I"} and (bare.clear or depth == 16):
+        return _grey(picture, bare.clear, depth)
+    if bare.clear:
+        return _in_srgb(_without_colour(picture, bare))
     if picture.has_transparency_data:
         picture = _on_white(picture)
     return _in_srgb(picture)
+
+
+def _grey(picture: Image.Image, clear: tuple[int, ...], depth: int) -> Image.Image:
+    """Eight bits, and white where the sample is the transparent one."""
+    if depth == 16:
+        table = [(value * 255 + 32_895) >> 16 for value in range(1 << 16)]
+        picture = picture.convert("I")
+    else:
+        table = list(range(256))
+        picture = picture.convert("L")
+    for value in clear:
+        most = (1 << depth) - 1
+        table[value & most if depth == 16 else (value & most) * 255 // most] = 255
+    return picture.point(table, "L")
+
+
+def _without_colour(picture: Image.Image, bare: Bare) -> Image.Image:
+    """White where all three samples are the transparent ones, whole samples compared."""
+    deep = _depth(picture, bare) == 16
+    others = _others(picture, [value >> 8 if deep else value & 255 for value in bare.clear])
+    if deep:
+        low = _others(pictures.low_bytes(bare), [value & 255 for value in bare.clear])
+        others = ImageChops.lighter(others, low)
+    picture.paste("white", mask=ImageChops.invert(others))
+    return picture
+
+
+def _others(picture: Image.Image, colour: list[int]) -> Image.Image:
+    """A mask of the pixels that have another colour."""
+    mask = Image.new("L", picture.size)
+    for band, value in zip(picture.split(), colour, strict=True):
+        mask = ImageChops.lighter(mask, band.point([255] * value + [0] + [255] * (255 - value)))
+    return mask
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

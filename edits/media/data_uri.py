@@ -5,17 +5,12 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from edits.media.structure import PictureInvalid
+from edits.media.kinds import CONTENT_TYPES, PictureInvalid
 
 LONGEST_HEAD: Final = 1024
 """Characters before the comma: a type, and parameters such as a file's name."""
 
-_TYPES: Final = {
-    "image/png": "image/png",
-    "image/jpeg": "image/jpeg",
-    "image/jpg": "image/jpeg",
-    "image/webp": "image/webp",
-}
+_TYPES: Final = {kind: kind for kind in CONTENT_TYPES.values()} | {"image/jpg": "image/jpeg"}
 _HEAD: Final = re.compile(r"data:([^,]*),", re.IGNORECASE)
 _WHITESPACE: Final = b" \t\r\n\f"
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")

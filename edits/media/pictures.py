@@ -1,7 +1,4 @@
-"""Which pictures we take, by their bytes alone whatever their sender says, and which sizes may be asked for.
-
-`PictureCheck` and `inspect` follow the structure only and are cheap; `opened` decodes and belongs in a thread.
-"""
+"""Decodes pictures, and says which output sizes may be asked for. `opened` takes long: call it in a thread."""
 
 import io
 import math
@@ -12,24 +9,11 @@ from contextlib import contextmanager
 from itertools import product
 from typing import Final
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageChops
 
-from edits.media.formats import follow
-from edits.media.structure import Cursor, PictureInfo, PictureInvalid
-
-__all__ = [
-    "MAX_PIXELS",
-    "PictureCheck",
-    "PictureInfo",
-    "PictureInvalid",
-    "inspect",
-    "nearest_size",
-    "opened",
-    "orientation",
-]
-
-MAX_PIXELS: Final = 40_000_000
-"""A phone's best camera makes fewer; decoded, they take 160 MB."""
+from edits.media.kinds import PictureInvalid
+from edits.media.sniff import JPEG_END, PictureInfo
+from edits.media.stripping import Bare
 
 SHORTEST_SIDE: Final = 128
 LONGEST_SIDE: Final = 2048
@@ -42,63 +26,51 @@ _DECODER_FAULTS: Final = (
 )  # fmt: skip
 """What Pillow's plug-ins raise on damaged files, each in its own way."""
 
-
-class PictureCheck:
-    """Follows a picture while it streams by: `feed` each chunk, then `finish`. Both raise PictureInvalid."""
-
-    def __init__(self, *, max_pixels: int = MAX_PIXELS) -> None:
-        self._cursor = Cursor()
-        self._steps = follow(self._cursor, max_pixels=max_pixels)
-        self._fault: PictureInvalid | None = None
-        self._info: PictureInfo | None = None
-
-    def feed(self, chunk: bytes) -> None:
-        self._cursor.give(chunk)
-        self._go_on()
-
-    def finish(self) -> PictureInfo:
-        """No more bytes: what the picture is."""
-        self._cursor.end()
-        self._go_on()
-        if self._info is None:
-            raise AssertionError("a reader ends with the file")
-        return self._info
-
-    def _go_on(self) -> None:
-        if self._fault:
-            raise self._fault
-        try:
-            next(self._steps)
-        except StopIteration as end:
-            self._info = self._info or end.value
-        except PictureInvalid as fault:
-            self._fault = fault
-            raise
-
-
-def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PictureInfo:
-    check = PictureCheck(max_pixels=max_pixels)
-    check.feed(data)
-    return check.finish()
+_FILLER: Final = b"".join(bytes(range(0xA5, 0xFF)) + b"\xff%c" % restart for restart in range(0xD0, 0xD8))
+"""Made-up pixels of a JPEG, also behind each of its restart markers."""
 
 
 @contextmanager
-def opened(data: bytes, info: PictureInfo) -> Iterator[Image.Image]:
-    """The decoded picture that `inspect` found sound. Whatever fails inside is put down to damage."""
+def opened(bare: Bare, info: PictureInfo) -> Iterator[Image.Image]:
+    """The decoded picture. Raises PictureInvalid, for any error inside the context too."""
     try:
-        with Image.open(io.BytesIO(data), formats=[info.content_type.removeprefix("image/")]) as picture:
-            picture.load()
-            if picture.size != (info.width, info.height):
-                raise PictureInvalid("the picture's header and its pixels do not agree")
+        with _loaded(bare.data, info) as picture:
+            if bare.is_open:
+                _check_whole(picture, bare.data, info)
             yield picture
     except _DECODER_FAULTS:
-        raise PictureInvalid("the picture cannot be opened: its pixels or its notes are damaged") from None
+        raise PictureInvalid("the picture cannot be opened: its pixels are damaged") from None
 
 
-def orientation(picture: Image.Image) -> int:
-    """1 where the camera's notes are missing or cannot be read: they are no reason to refuse a picture."""
+def low_bytes(bare: Bare) -> Image.Image:
+    """The lower halves of the samples of a PNG of 16 bits in colour; Pillow's own decoding keeps the upper."""
+    picture = Image.open(io.BytesIO(bare.data), formats=["PNG"])
+    picture.tile = [tile._replace(args="RGB;16L") for tile in picture.tile]
+    picture.load()
+    return picture
+
+
+def _loaded(data: bytes, info: PictureInfo) -> Image.Image:
+    picture = Image.open(io.BytesIO(data), formats=[info.content_type.removeprefix("image/")])
+    picture.load()
+    if picture.size != (info.width, info.height):
+        raise PictureInvalid("the picture's header and its pixels do not agree")
+    return picture
+
+
+def _check_whole(picture: Image.Image, data: bytes, info: PictureInfo) -> None:
+    """Pixels that bytes put before the end mark would change are missing, and the decoder made them up."""
+    with _loaded(data.removesuffix(JPEG_END) + _FILLER + JPEG_END, info) as other:
+        if ImageChops.difference(picture, other).getbbox(alpha_only=False) is not None:
+            raise PictureInvalid("the picture is cut short")
+
+
+def orientation(exif: bytes) -> int:
+    """1 where the EXIF is missing or damaged, as in browsers; XMP does not count."""
+    notes = Image.Exif()
     try:
-        noted = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        notes.load(exif)
+        noted = notes.get(ExifTags.Base.Orientation, 1)
     except _DECODER_FAULTS:
         return 1
     return noted if isinstance(noted, int) else 1

@@ -6,7 +6,9 @@ from typing import Final
 
 from ulid import ULID
 
-CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "json": "application/json"}
+from edits.media import kinds
+
+CONTENT_TYPES: Final = kinds.CONTENT_TYPES | {"json": "application/json"}
 """By extension: a folder stores no content types."""
 
 LONGEST_KEY: Final = 512

@@ -9,6 +9,7 @@ from typing import Final
 
 from edits.errors import InputRefused, Unavailable
 from edits.media import cleaning, data_uri, pictures
+from edits.media.kinds import PictureInvalid
 from edits.storage import layout
 from edits.storage.backends import StorageError
 from edits.storage.store import Storage
@@ -48,7 +49,7 @@ class Uploads:
         try:
             async with self._opening:
                 return await asyncio.to_thread(_read, edit_id, picture, self._max_bytes)
-        except pictures.PictureInvalid as exc:
+        except PictureInvalid as exc:
             raise InputRefused(str(exc), code=exc.code, pointer=_POINTER) from exc
 
     async def address(self, upload: Upload) -> str:
@@ -74,7 +75,7 @@ class Uploads:
 def _read(edit_id: str, picture: str | bytes, max_bytes: int) -> Upload:
     sent = picture if isinstance(picture, bytes) else data_uri.parse(picture, max_bytes=max_bytes)[1]
     if not sent:
-        raise pictures.PictureInvalid("the picture holds no bytes")
+        raise PictureInvalid("the picture holds no bytes")
     info, kept = cleaning.clean(sent, max_bytes=max_bytes)
     return Upload(
         key=layout.input_key(edit_id, info.extension),

@@ -21,7 +21,7 @@ UNKNOWN = "edit_03QCPC7P00PR2GCXEP2HV2F44X"
     ("arguments", "told"),
     [
         (["edit", "absent.png", "Make it sepia"], b"absent.png: no such file"),
-        (["edit", __file__, "Make it sepia"], b"no PNG, JPEG or WebP"),
+        (["edit", __file__, "Make it sepia"], b"not a PNG, JPEG or WebP picture"),
         (["edit", PICTURE, "  "], b"/prompt"),
         (["edit", PICTURE], b"PROMPT"),
         (["edit", PICTURE, "p", "-o", PICTURE], b"nothing is overwritten"),

@@ -9,7 +9,7 @@ from benchmarks.answers import StandIn, picture
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, summed
 from benchmarks.standin import Connection
-from edits.media.pictures import PictureCheck
+from edits.media.sniff import Sniffer
 from qubico import errors
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus
@@ -63,7 +63,7 @@ async def test_a_task_goes_its_way_by_its_shape(served, clock):
     assert seen.status is TaskStatus.COMPLETED
     assert 20 < (seen.ended_at - seen.started_at).total_seconds() < 40
     async with client.download(seen.image_url, max_bytes=20_000) as file:
-        check = PictureCheck()
+        check = Sniffer()
         async for chunk in file.chunks:
             check.feed(chunk)
         assert check.finish().content_type == "image/png"

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
 
 import structlog
 
@@ -12,7 +11,7 @@ from edits import retry
 from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
 from edits.db.fields import Field, Text
-from edits.media import formats, pictures
+from edits.media import kinds, sniff
 from edits.models import (
     CostState,
     Edit,
@@ -36,8 +35,6 @@ from workers.steps.failure_counts import Trouble
 from workers.steps.poll import IN_THE_TASK
 
 log = structlog.get_logger()
-
-HEAD_BYTES: Final = 16
 
 
 class LaterAttempt(Exception):
@@ -69,7 +66,7 @@ class Store:
             await self._gone(claim, lease, exc)
         except errors.ResultHostRefused as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
-        except (errors.ResultTooLarge, store.TooLarge, pictures.PictureInvalid) as exc:
+        except (errors.ResultTooLarge, store.TooLarge, kinds.PictureInvalid) as exc:
             await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
         except store.StorageError as exc:
             await self._not_kept(claim, lease, exc)
@@ -101,12 +98,12 @@ class Store:
         return result if there is not None and there.size == result.bytes else None
 
     async def _copy(self, claim: Claim) -> EditResult:
-        """Streams the file into storage, its structure checked on the way: what is broken never stands there."""
+        """Streams the file into storage and checks its kind, size and end: a broken file is never stored."""
         cap = self.clients.settings.edits.max_result_bytes
         async with self._file(claim, cap=cap) as chunks:
             first = await _head(chunks)
-            check = pictures.PictureCheck()
-            extension = formats.extension_of(first)
+            check = sniff.Sniffer()
+            extension = kinds.kind_of(first)
             key = layout.result_key(claim.id, claim.attempt, extension)
             stored = await self.clients.storage.put_stream(
                 key,
@@ -151,7 +148,7 @@ class Store:
         except errors.Unavailable as exc:
             await circuit.failed(claim.id, exc, age=boot_time() - began)
             raise
-        except (errors.ResultGone, errors.ResultTooLarge, pictures.PictureInvalid):
+        except (errors.ResultGone, errors.ResultTooLarge, kinds.PictureInvalid):
             await circuit.answered(claim.id)
             raise
         else:
@@ -226,7 +223,7 @@ class Store:
         await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
 
 
-async def _checked(first: bytes, rest: AsyncIterator[bytes], check: pictures.PictureCheck) -> AsyncIterator[bytes]:
+async def _checked(first: bytes, rest: AsyncIterator[bytes], check: sniff.Sniffer) -> AsyncIterator[bytes]:
     """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
     check.feed(first)
     yield first
@@ -239,7 +236,7 @@ async def _checked(first: bytes, rest: AsyncIterator[bytes], check: pictures.Pic
 async def _head(chunks: AsyncIterator[bytes]) -> bytes:
     """At least the bytes by which the type is told, if there are as many."""
     head = b""
-    while len(head) < HEAD_BYTES and (chunk := await anext(chunks, b"")):
+    while len(head) < kinds.KIND_BYTES and (chunk := await anext(chunks, b"")):
         head += chunk
     return head
 

@@ -30,7 +30,11 @@ def test_a_local_picture_is_known_by_what_it_is(tmp_path, content, kind):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("absent.png", "no such file"), ("letter.png", "no PNG, JPEG or WebP"), ("empty", "there is no PNG")],
+    [
+        ("absent.png", "no such file"),
+        ("letter.png", "another kind of file, not a PNG, JPEG or"),
+        ("empty", "there is no PNG"),
+    ],
 )
 def test_what_is_no_picture_is_refused_before_anything_is_handed_in(tmp_path, name, why):
     (tmp_path / "letter.png").write_text("Dear all")

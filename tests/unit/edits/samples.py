@@ -7,8 +7,8 @@ from random import Random
 
 from PIL import ExifTags, Image
 
-from edits.media import pictures
-from edits.media.pictures import PictureInfo
+from edits.media import kinds, pictures, sniff, stripping
+from edits.media.sniff import PictureInfo
 
 
 def picture(mode: str = "RGB", size: tuple[int, int] = (40, 24)) -> Image.Image:
@@ -30,9 +30,11 @@ def turned(orientation: int) -> Image.Exif:
 
 def open_fully(data: bytes) -> PictureInfo:
     """As uploads are opened: the structure and its caps first, so that no bomb is unpacked."""
-    info = pictures.inspect(data)
-    with pictures.opened(data, info):
-        return info
+    found = sniff.sniff(data)
+    if found is None:
+        raise kinds.PictureInvalid("the picture is cut short")
+    with pictures.opened(stripping.stripped(data, found.info.extension), found.info):
+        return found.info
 
 
 ANIMATION = {"save_all": True, "append_images": [picture("RGBA").rotate(90)], "duration": 50}

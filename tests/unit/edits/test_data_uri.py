@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edits.media import data_uri
-from edits.media.structure import PictureInvalid
+from edits.media.kinds import PictureInvalid
 
 DATA = bytes(range(251)) + b"\xfb\xff\xfe"  # "+" and "/" occur in its base64, and it ends with padding
 URL_SAFE = base64.urlsafe_b64encode(DATA[:-1]).decode()

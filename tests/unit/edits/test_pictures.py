@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edits.media import pictures
-from edits.media.pictures import PictureInvalid
+from edits.media import pictures, sniff
+from edits.media.kinds import PictureInvalid
 from tests.unit.edits.samples import END, SAMPLES, expected, header, open_fully, png
 
 samples = pytest.mark.parametrize("name", SAMPLES)
@@ -20,7 +20,7 @@ def test_a_sound_picture_opens_fully(name: str):
 
 def test_damaged_pixels_are_found_only_by_opening_fully():
     broken = png(header(40, 24), (b"IDAT", b"these are no packed pixels"), END)
-    assert pictures.inspect(broken).width == 40
+    assert sniff.inspect(broken).width == 40
     with pytest.raises(PictureInvalid, match="cannot be opened"):
         open_fully(broken)
 
