@@ -88,7 +88,7 @@ class Filler:
         key = Idempotency(key=str(UUID(int=next(self._tasks))), fingerprint="0" * 64) if keyed else None
         while True:
             try:
-                await self.repository.accept(edit, idempotency=key, max_queued=10**7)
+                await self.repository.accept(edit, key, Caps(10**7))
             except (AcceptUnknown, Unavailable):
                 continue
             return

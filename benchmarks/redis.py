@@ -85,7 +85,7 @@ async def live(world: World) -> None:
 
 
 async def _accept(world: World, edit: Edit) -> Accepted:
-    return await world.repository.accept(edit, idempotency=None, max_queued=ROOM.max_queued)
+    return await world.repository.accept(edit, None, ROOM)
 
 
 async def _bought(world: World) -> None:

@@ -197,15 +197,8 @@ class EditService:
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
         unknown = errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
         caps = await self._admission.caps()
-        accepting = self._repository.accept(
-            edit,
-            idempotency=idempotency,
-            max_queued=caps.max_queued,
-            max_of_tenant=caps.max_of_tenant,
-            no_memory=caps.no_memory,
-        )
         try:
-            return await _soon(accepting, late=unknown)
+            return await _soon(self._repository.accept(edit, idempotency, caps), late=unknown)
         except LeftRedis as exc:
             ended, _ = await self._from_manifest(exc.edit_id)
             return Accepted(edit=ended, replayed=True)

@@ -34,20 +34,12 @@ class EditRepository:
         self._acceptance = Acceptance(self._ask, self.get_many)
         self._together = Together(self._acceptance.many)
 
-    async def accept(
-        self,
-        edit: Edit,
-        *,
-        idempotency: Idempotency | None,
-        max_queued: int,
-        max_of_tenant: int | None = None,
-        no_memory: bool = False,
-    ) -> Accepted:
+    async def accept(self, edit: Edit, idempotency: Idempotency | None, caps: Caps) -> Accepted:
         """Takes `edit` in, once. Raises QueueFull, IdempotencyKeyReused, Unavailable (not taken), AcceptUnknown.
 
         LeftRedis where the key stands for an edit that is no longer here.
         """
-        taken = await self._together.take_in((edit, idempotency), Caps(max_queued, max_of_tenant, no_memory))
+        taken = await self._together.take_in((edit, idempotency), caps)
         if isinstance(taken, Exception):
             raise taken
         return taken

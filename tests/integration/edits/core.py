@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 
 from config.settings import load
 from edits.db.acceptance import Accepted, Idempotency
+from edits.db.admission import Caps
 from edits.db.circuits import Limiter
 from edits.db.claims import Claim, Claims
 from edits.db.connection import connect
@@ -173,7 +174,7 @@ class Core:
     async def accept(self, *, key: Idempotency | None = None, max_queued: int = 1000, **changes: Any) -> Accepted:
         caps = {name: changes.pop(name) for name in ("max_of_tenant", "no_memory") if name in changes}
         edit = make_edit(**changes)
-        return await self.repository.accept(edit, idempotency=key, max_queued=max_queued, **caps)
+        return await self.repository.accept(edit, key, Caps(max_queued, **caps))
 
     async def queued(self, **changes: Any) -> str:
         return (await self.accept(**changes)).edit.id

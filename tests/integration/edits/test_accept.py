@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from edits import errors
 from edits.db.acceptance import Idempotency
+from edits.db.admission import Caps
 from edits.db.connection import connect
 from edits.db.sender import SCRIPTS
 from edits.models import CostState, ErrorKind, Priority, Wait, new_id
@@ -21,7 +22,7 @@ KEY = Idempotency(key="order-17", fingerprint="a" * 64)
 
 async def test_an_accepted_edit_is_queued_as_it_was_asked_for(core: Core):
     asked = make_edit(external_id="order 17", metadata={"shop": "köln"}, prompt="make it night", width=512, height=256)
-    accepted = await core.repository.accept(asked, idempotency=None, max_queued=10)
+    accepted = await core.repository.accept(asked, None, Caps(10))
     kept = await core.edit(asked.id)
     assert kept == accepted.edit
     assert not accepted.replayed
@@ -109,9 +110,9 @@ async def test_two_at_once_with_one_key_make_one_edit(core: Core):
 @pytest.mark.parametrize("key", [None, KEY], ids=["without a key", "with a key"])
 async def test_the_same_id_twice_is_one_edit(core: Core, key: Idempotency | None):
     edit = make_edit(external_id="order 17")
-    first = await core.repository.accept(edit, idempotency=key, max_queued=10)
+    first = await core.repository.accept(edit, key, Caps(10))
     before = await core.dump()
-    again = await core.repository.accept(edit, idempotency=key, max_queued=10)
+    again = await core.repository.accept(edit, key, Caps(10))
     assert again == first
     assert await core.dump() == before
 

@@ -12,6 +12,7 @@ import redis as redis_sync
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from edits.db.admission import Caps
 from edits.db.connection import connect
 from edits.db.repository import EditRepository
 from tests.factories import make_edit
@@ -73,7 +74,7 @@ async def test_a_burst_of_reads_waits_for_its_turn(url: str):
     async with client_of(url) as redis:
         repository = EditRepository(redis, namespace="burst")
         edit = make_edit()
-        await repository.accept(edit, idempotency=None, max_queued=10)
+        await repository.accept(edit, None, Caps(10))
         others = await clients_at(redis) - 1
         reads = [repository.newest(edit.tenant, before=None, limit=10) for _ in range(BURST)]
         reads += [repository.get(edit.id) for _ in range(BURST)]

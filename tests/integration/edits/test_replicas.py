@@ -10,6 +10,7 @@ import pytest
 
 from edits import errors
 from edits.db import sender
+from edits.db.admission import Caps
 from edits.db.connection import connect
 from edits.db.repository import EditRepository
 from edits.db.schedule import Schedule
@@ -60,7 +61,7 @@ async def test_with_its_replica_everything_goes_on(
     repository: EditRepository, replica: "subprocess.Popen[bytes]"
 ) -> None:
     await online(repository)
-    accepted = await repository.accept(make_edit(), idempotency=None, max_queued=10)
+    accepted = await repository.accept(make_edit(), None, Caps(10))
     worker = Schedule(repository.scripts, 100, 100, 100)
     (claim,) = (await worker.claim_submit(1, lease=LEASE)).claims
     assert claim.id == accepted.edit.id
@@ -74,11 +75,11 @@ async def test_without_enough_replicas_an_accept_is_in_doubt_and_the_same_one_te
     monkeypatch.setattr(sender, "REPLICATED_WITHIN", 300)
     edit = make_edit()
     with pytest.raises(errors.AcceptUnknown):
-        await repository.accept(edit, idempotency=None, max_queued=10)
+        await repository.accept(edit, None, Caps(10))
     with pytest.raises(errors.AcceptUnknown):  # a repeat writes nothing, and still waits for the first one's write
-        await repository.accept(edit, idempotency=None, max_queued=10)
+        await repository.accept(edit, None, Caps(10))
     assert (await repository.get(edit.id)) is not None
     replica.send_signal(signal.SIGCONT)
     monkeypatch.setattr(sender, "REPLICATED_WITHIN", 60_000)
-    accepted = await repository.accept(edit, idempotency=None, max_queued=10)
+    accepted = await repository.accept(edit, None, Caps(10))
     assert (accepted.edit.id, accepted.replayed) == (edit.id, False)

@@ -9,6 +9,7 @@ import pytest
 from edits import errors
 from edits.db import sender
 from edits.db.acceptance import Idempotency
+from edits.db.admission import Caps
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
 from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
@@ -145,7 +146,7 @@ async def test_an_accept_whose_reply_was_lost_takes_the_edit_once(
     repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
     edit = make_edit()
     proxy.lose = 1
-    accepted = await repository.accept(edit, idempotency=key, max_queued=10)
+    accepted = await repository.accept(edit, key, Caps(10))
     assert (accepted.edit.id, accepted.replayed, proxy.lost) == (edit.id, False, 1)
     assert await core.counter("accepted") == 1
 
@@ -164,7 +165,7 @@ async def test_a_whole_batch_whose_replies_were_lost_counts_once(core: Core, far
     repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
     edits = [make_edit() for _ in range(20)]
     proxy.lose = 1
-    accepted = await asyncio.gather(*[repository.accept(edit, idempotency=None, max_queued=100) for edit in edits])
+    accepted = await asyncio.gather(*[repository.accept(edit, None, Caps(100)) for edit in edits])
     assert [each.edit.id for each in accepted] == [edit.id for edit in edits]
     assert await core.counter("accepted") == 20
 
@@ -193,9 +194,9 @@ async def test_an_accept_in_doubt_says_so_and_the_same_key_tells_the_truth(core:
     edit = make_edit()
     proxy.lose = 100
     with pytest.raises(errors.AcceptUnknown, match="Idempotency-Key"):
-        await repository.accept(edit, idempotency=key, max_queued=10)
+        await repository.accept(edit, key, Caps(10))
     proxy.lose = 0
-    again = await repository.accept(make_edit(), idempotency=key, max_queued=10)
+    again = await repository.accept(make_edit(), key, Caps(10))
     assert (again.replayed, again.edit.id) == (True, edit.id)
 
 

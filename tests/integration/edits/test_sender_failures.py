@@ -9,6 +9,7 @@ import redis as redis_sync
 from redis.asyncio.connection import AbstractConnection
 
 from edits import errors
+from edits.db.admission import Caps
 from edits.db.repository import EditRepository
 from edits.db.sender import BatchFailed, ReplyLost, ScriptError, Scripts, Unsent
 from tests.factories import make_edit
@@ -78,12 +79,12 @@ async def test_accepts_that_share_a_call_are_all_answered_when_it_is_cancelled(c
     proxy.before_forwarding = lambda _: sent.set()
     proxy.hold()
     edits = [make_edit() for _ in range(4)]
-    calls = [asyncio.create_task(repository.accept(edit, idempotency=None, max_queued=9)) for edit in edits[:3]]
+    calls = [asyncio.create_task(repository.accept(edit, None, Caps(9))) for edit in edits[:3]]
     await sent.wait()
-    calls.append(asyncio.create_task(repository.accept(edits[3], idempotency=None, max_queued=9)))
+    calls.append(asyncio.create_task(repository.accept(edits[3], None, Caps(9))))
     await asyncio.sleep(0)
     (taking,) = tasks_of("Together._take_all")
     taking.cancel()
     assert [type(answer) for answer in await outcomes(*calls)] == [errors.AcceptUnknown] * 3 + [errors.Unavailable]
     proxy.flow()
-    assert (await repository.accept(make_edit(), idempotency=None, max_queued=9)).replayed is False
+    assert (await repository.accept(make_edit(), None, Caps(9))).replayed is False

@@ -9,6 +9,7 @@ import pytest
 
 from cli.doctor import invariants
 from edits.db.acceptance import Idempotency
+from edits.db.admission import Caps
 from edits.invariants import Report, check
 from edits.models import EditStatus, Step, new_id
 from tests.factories import make_edit
@@ -69,7 +70,7 @@ async def accepted(rounds: Rounds, prompt: str = "winter", **changes: Any) -> st
     asked = edit.input.model_copy(update={"prompt": prompt, "image": IMAGE, "width": 256, "height": 192, "seed": 7})
     edit = edit.model_copy(update={"input": asked})
     key = Idempotency(key=f"key-{edit_id}", fingerprint="same")
-    await rounds.clients.repository.accept(edit, idempotency=key, max_queued=1000)
+    await rounds.clients.repository.accept(edit, key, Caps(1000))
     return edit_id
 
 

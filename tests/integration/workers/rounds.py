@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
+from edits.db.admission import Caps
 from edits.db.claims import Claim, Claims
 from edits.models import Edit, EditInput, EditStatus, Priority, Step, new_id
 from edits.storage import layout
@@ -96,7 +97,7 @@ class Rounds:
             expires_at=now + timedelta(seconds=expires_in) if expires_in else None,
             priority=priority,
         )
-        await self.clients.repository.accept(edit, idempotency=None, max_queued=1000)
+        await self.clients.repository.accept(edit, None, Caps(1000))
         return edit_id
 
     async def claim(self, step: Step, most: int = 10) -> tuple[Claims, Lease]:
