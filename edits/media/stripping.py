@@ -33,7 +33,6 @@ _WEBP_NOTES: Final = 0x0C
 """Flags that announce EXIF and XMP."""
 _WEBP_SLACK: Final = 8
 """Bytes by which some writers count too much: the padding, or the header itself."""
-_SCAN_HEADER: Final = re.compile(rb"\xff\xda")
 
 
 @dataclass(slots=True)
@@ -148,7 +147,7 @@ def _has_all_scans(data: bytes) -> bool:
     """Whether each coefficient of each component has its last bit; a progressive JPEG spreads them over scans."""
     frame_at, frame_end = next((start, end) for marker, start, end in jpeg_segments(data) if marker in JPEG_FRAMES)
     final: set[tuple[int, int]] = set()
-    for scan in _SCAN_HEADER.finditer(data, frame_end):
+    for scan in re.compile(rb"\xff\xda").finditer(data, frame_end):
         count = data[scan.end() + 2] if scan.end() + 2 < len(data) else 0
         header = data[scan.end() + 3 : scan.end() + 6 + 2 * count]
         if len(header) == 2 * count + 3 and not header[-1] & 15:

@@ -5,6 +5,8 @@ import pytest
 from cli import sources
 from cli.errors import WrongUsage
 from cli.sources import Source
+from edits.media import cleaning
+from edits.media.kinds import PictureInvalid
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
 JPEG = b"\xff\xd8\xff\xe0jpeg"
@@ -26,6 +28,30 @@ def test_a_local_picture_is_known_by_what_it_is(tmp_path, content, kind):
     path.write_bytes(content)
     (source,) = sources.find([str(path)]).sources
     assert source.read() == (content, f"image/{kind}")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "a HEIC"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "an AVIF"),
+        (b"GIF89a\1\0\1\0\0\0\0;", "a GIF"),
+        (b"II*\0\x08\0\0\0", "a TIFF"),
+        (b"BM\x3a\0\0\0", "a BMP"),
+        (b"<svg/>", "an SVG or XML"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"", "an empty file"),
+    ],
+)
+def test_another_kind_of_file_is_named_in_the_words_of_the_api(tmp_path, content, named):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(PictureInvalid) as api:
+        cleaning.clean(content, max_bytes=1000)
+    assert str(api.value) == f"this is {named}, not a PNG, JPEG or WebP picture"
+    with pytest.raises(WrongUsage) as cli:
+        sources.find([str(path)])
+    assert str(cli.value) == f"IMAGE: {path}: {api.value}"
 
 
 @pytest.mark.parametrize(
