@@ -2,14 +2,14 @@
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from fastapi import Request
 from pydantic_core import from_json
-from python_multipart import MultipartParser
+from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
+from python_multipart.multipart import Field, File, parse_options_header
 
 from api import body
 from api.errors import Problem, invalid
@@ -20,110 +20,86 @@ PICTURE: Final = "image"
 INTEGERS: Final = frozenset({"width", "height", "steps", "seed", "expires_in"})
 OBJECTS: Final = frozenset({"metadata"})
 
-_CLEAR: Final = frozenset({b"", b"7bit", b"8bit", b"binary"})
+_IN_MEMORY: Final = {"MAX_MEMORY_FILE_SIZE": float("inf"), "UPLOAD_ERROR_ON_BAD_CTE": True}
 _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Form:
-    fields: bytes
-    """All but the file, as JSON; the schema checks it."""
+    max_picture: int
+    max_text: int
+    """Bytes that the other fields may still take."""
 
-    picture: bytes | None
+    values: dict[str, Any] = field(default_factory=dict)
+    picture: bytes | None = None
+    complete: bool = False
+
+    @property
+    def fields(self) -> bytes:
+        """All but the file, as JSON; the schema checks it."""
+        return json.dumps(self.values).encode()
+
+    def on_field(self, part: Field) -> None:
+        """A part without a file name is a file, too, if neither its type nor its bytes are text."""
+        sent = part.value or b""
+        plain = (part.content_type or "text/plain").lower().startswith(("text/", "application/json"))
+        self._take(part, sent, is_file=not plain or not _is_text(sent))
+
+    def on_file(self, part: File) -> None:
+        part.file_object.seek(0)
+        self._take(part, part.file_object.read(), is_file=True)
+
+    def on_end(self) -> None:
+        self.complete = True
+
+    def too_large(self) -> Problem | InputRefused:
+        if self.picture is not None or self.max_text < 0:
+            return Problem("body_too_large", "The fields beside the file are too large.")
+        message = f"the picture is larger than {self.max_picture} bytes"
+        return InputRefused(message, code="image_too_large", pointer="/image")
+
+    def _take(self, part: Field | File, sent: bytes, *, is_file: bool) -> None:
+        name = (part.field_name or b"").decode("utf-8", "replace")
+        if name not in EditRequest.model_fields:
+            raise _refused(name, "unknown_field", "is not a field of an edit; send the picture as `image`")
+        if name in self.values or (name == PICTURE and self.picture is not None):
+            raise _refused(name, "duplicate", "appears twice in this form")
+        if is_file and name == PICTURE:
+            if len(sent) > self.max_picture:
+                raise self.too_large()
+            self.picture = sent
+            return
+        self.max_text -= len(sent)
+        if self.max_text < 0:
+            raise self.too_large()
+        self.values[name] = _value(name, sent)
 
 
 async def read(request: Request, *, max_picture: int, max_text: int) -> Form:
     """Raises Problem: malformed, body_too_large or invalid; and InputRefused for a file over `max_picture` bytes."""
-    parts = _Parts(max_picture=max_picture, max_text=max_text)
+    form = Form(max_picture, max_text)
+    boundary = parse_options_header(request.headers["content-type"])[1].get(b"boundary") or None
     try:
-        parser = MultipartParser(_boundary(request), parts.callbacks)  # type: ignore[arg-type] # a TypedDict of its own
+        parser = FormParser(body.FORM, form.on_field, form.on_file, form.on_end, boundary=boundary, config=_IN_MEMORY)
         async for piece in body.pieces(request, max_bytes=max_picture + max_text):
             parser.write(piece)
     except FormParserError as exc:
         raise Problem("malformed", "The body is not valid multipart/form-data.") from exc
-    if not parts.complete:
+    except Problem as exc:
+        if exc.code != "body_too_large":
+            raise
+        raise form.too_large() from exc
+    if not form.complete:
         raise Problem("malformed", "The form ends before its last boundary.")
-    return Form(json.dumps(parts.fields).encode(), parts.picture)
+    return form
 
 
-class _Parts:
-    """Collects the parts that the parser finds, and refuses a part as soon as its headers are read."""
-
-    def __init__(self, *, max_picture: int, max_text: int) -> None:
-        self.fields: dict[str, Any] = {}
-        self.picture: bytes | None = None
-        self.complete = False
-        self._max_picture = max_picture
-        self._text_left = max_text
-        self._headers: dict[bytes, bytes] = {}
-        self._header, self._value = b"", b""
-        self._name, self._is_file = "", False
-        self._data = bytearray()
-        self.callbacks = {
-            "on_part_begin": self._begin,
-            "on_header_field": self._header_name,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_headers_finished": self._head,
-            "on_part_data": self._chunk,
-            "on_part_end": self._end,
-            "on_end": self._complete,
-        }
-
-    def _begin(self) -> None:
-        self._headers, self._data = {}, bytearray()
-
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._header += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        self._headers[self._header.lower()] = self._value
-        self._header, self._value = b"", b""
-
-    def _head(self) -> None:
-        sent = self._headers.get(b"content-disposition", b"")
-        disposition, options = parse_options_header(sent)
-        name = options.get(b"name", b"").decode("utf-8", "replace")
-        if disposition != b"form-data" or b"name" not in options or not name.isprintable():
-            raise Problem("malformed", "A part of the form has no `Content-Disposition: form-data` with a name.")
-        if self._headers.get(b"content-transfer-encoding", b"").strip().lower() not in _CLEAR:
-            raise Problem("malformed", "A part of the form has a Content-Transfer-Encoding. Send its bytes unencoded.")
-        if name not in EditRequest.model_fields:
-            raise _refused(name, "unknown_field", "is not a field of an edit; send the picture as `image`")
-        if name in self.fields or (name == PICTURE and self.picture is not None):
-            raise _refused(name, "duplicate", "appears twice in this form")
-        kind, _ = parse_options_header(self._headers.get(b"content-type", b"text/plain"))
-        plain = kind.startswith(b"text/") or kind == b"application/json"
-        self._name, self._is_file = name, name == PICTURE and (b"filename" in sent.lower() or not plain)
-
-    def _chunk(self, data: bytes, start: int, end: int) -> None:
-        self._data += memoryview(data)[start:end]
-        if self._is_file and len(self._data) > self._max_picture:
-            message = f"the picture is larger than {self._max_picture} bytes"
-            raise InputRefused(message, code="image_too_large", pointer="/image")
-        if not self._is_file and len(self._data) > self._text_left:
-            raise Problem("body_too_large", "The fields beside the file are too large.")
-
-    def _end(self) -> None:
-        if self._is_file:
-            self.picture = bytes(self._data)
-        else:
-            self._text_left -= len(self._data)
-            self.fields[self._name] = _value(self._name, bytes(self._data))
-
-    def _complete(self) -> None:
-        self.complete = True
-
-
-def _boundary(request: Request) -> bytes:
-    _, options = parse_options_header(request.headers["content-type"])
-    boundary = options.get(b"boundary", b"")
-    if not boundary:
-        raise Problem("malformed", "Content-Type names no boundary.")
-    return boundary
+def _is_text(sent: bytes) -> bool:
+    try:
+        sent.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _value(name: str, sent: bytes) -> Any:
