@@ -1,6 +1,6 @@
 """One page of a tenant's edits, newest first, by filters; and where the next page begins."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,56 +47,43 @@ class Page:
     """The next page holds edits older than this id. None: this is the last page."""
 
 
-class _Candidates:
-    """Ids that may be on the page, newest first, in chunks."""
-
-    def __init__(self, repository: EditRepository, tenant: str, filters: Filters, before: str | None) -> None:
-        self._repository = repository
-        self._tenant = tenant
-        self._filters = filters
-        self._mark = _earlier(before, _bound(filters.created_before, sooner=False))
-        self._oldest = _bound(filters.created_after, sooner=True)
-        self._listed: list[str] | None = None
-
-    async def next(self, size: int) -> Sequence[str]:
-        if self._filters.ids or self._filters.external_id is not None:
-            ids = (await self._from_list())[:size]
-        else:
-            ids = await self._repository.newest(self._tenant, before=self._mark, limit=size)
-        self._mark = ids[-1] if ids else self._mark
-        return [id_ for id_ in ids if self._oldest is None or id_ >= self._oldest]
-
-    async def _from_list(self) -> list[str]:
-        if self._listed is None:
-            if self._filters.ids:
-                self._listed = sorted(self._filters.ids, reverse=True)
-            else:
-                self._listed = await self._repository.by_external_id(self._tenant, self._filters.external_id or "")
-        mark = self._mark
-        return [id_ for id_ in self._listed if mark is None or id_ < mark]
-
-
 async def page(
     repository: EditRepository, tenant: str, filters: Filters, *, before: str | None = None, limit: int
 ) -> Page:
     """Up to `limit` edits of `tenant`, older than the id `before`. Raises Unavailable."""
-    candidates = _Candidates(repository, tenant, filters, before)
     size = limit + 1 if filters == Filters() else CHUNK
     found: list[Edit] = []
-    scanned, last = 0, None
-    while len(found) <= limit:
-        ids = await candidates.next(size)
+    scanned = 0
+    async for ids in _candidates(repository, tenant, filters, before=before, size=size):
         edits = await repository.get_many(ids)
         found += [edit for edit in edits if edit.tenant == tenant and filters.match(edit)]
+        scanned += len(ids)
+        if len(found) > limit:
+            return Page(tuple(found[:limit]), found[limit - 1].id)
+        if scanned >= SCANNED_AT_MOST and len(ids) == size:
+            return Page(tuple(found), ids[-1])
+    return Page(tuple(found), None)
+
+
+async def _candidates(
+    repository: EditRepository, tenant: str, filters: Filters, *, before: str | None, size: int
+) -> AsyncIterator[list[str]]:
+    """Ids that may be on the page, newest first, in chunks of `size`; the last one is shorter."""
+    listed = sorted(filters.ids, reverse=True) if filters.ids else None
+    if listed is None and filters.external_id is not None:
+        listed = await repository.by_external_id(tenant, filters.external_id)
+    mark = _earlier(before, _bound(filters.created_before, sooner=False))
+    oldest = _bound(filters.created_after, sooner=True)
+    while True:
+        if listed is None:
+            ids = await repository.newest(tenant, before=mark, limit=size)
+        else:
+            ids = [id_ for id_ in listed if mark is None or id_ < mark][:size]
+        ids = [id_ for id_ in ids if oldest is None or id_ >= oldest]
+        yield ids
         if len(ids) < size:
-            last = None
-            break
-        scanned, last = scanned + len(ids), ids[-1]
-        if scanned >= SCANNED_AT_MOST:
-            break
-    if len(found) > limit:
-        return Page(tuple(found[:limit]), found[limit - 1].id)
-    return Page(tuple(found), last)
+            return
+        mark = ids[-1]
 
 
 def _bound(moment: datetime | None, *, sooner: bool) -> str | None:
