@@ -24,13 +24,14 @@ from cli.local import services
 from cli.local.ports import Ports
 from cli.local.stack import Ground
 from cli.local.supervisor import Supervisor
+from edits.ceilings import Ceilings
 from edits.db.acceptance import Accepted, Idempotency
 from edits.db.admission import Caps
-from edits.db.claims import Claim
+from edits.db.claims import Claim, Claimer
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
 from edits.db.sender import Scripts
+from edits.db.workers import WorkerRegistry
 from edits.errors import AcceptUnknown, Unavailable
 from edits.models import Edit
 
@@ -53,7 +54,7 @@ class Filler:
         scripts = Scripts(self.redis, NAMESPACE)
         self.repository = EditRepository(self.redis, namespace=NAMESPACE, scripts=scripts)
         self.outcomes = Outcomes(scripts)
-        self.schedule = Schedule(scripts, 1e6, 1e6, 10**7)
+        self.claiming = Claimer(scripts, WorkerRegistry(scripts, Ceilings(1e6, 1e6, 10**7)))
 
     async def fill(self, number: int) -> None:
         """By the list, which is faster."""
@@ -95,7 +96,7 @@ class Filler:
 
     async def _claim(self, number: int, claims: list[Claim]) -> None:
         while len(claims) < number:
-            claims += (await self.schedule.claim_submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
+            claims += (await self.claiming.submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
 
     async def _bought(self, claims: Sequence[Claim]) -> None:
         await asyncio.gather(

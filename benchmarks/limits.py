@@ -18,8 +18,9 @@ import psutil
 from benchmarks.provider import Provider
 from benchmarks.rounds import goal, say
 from benchmarks.system import NAMESPACE, System, running
-from edits.db.schedule import Schedule
+from edits.ceilings import Ceilings
 from edits.db.sender import Scripts
+from edits.db.workers import WorkerRegistry
 
 CREATE_DELAY: Final = 0.05  # seconds until the stand-in answers a create
 READS_PER_SECOND: Final = "50"
@@ -181,11 +182,11 @@ async def _busy(cell: Cell, *, seconds: float, burst: float = 0.1, told: float |
 
 async def _fill(system: System, number: int) -> None:
     """Nothing is created meanwhile: of all ceilings the lowest holds, and one process allows nothing in flight."""
-    holding = Schedule(Scripts(system.redis, NAMESPACE), 1e6, 1e6, 0)
+    holding = WorkerRegistry(Scripts(system.redis, NAMESPACE), Ceilings(1e6, 1e6, 0))
     for at in range(0, number, FILLED_AT_ONCE):
-        await holding.heartbeat([], [])
+        await holding.heartbeat([])
         await system.accept(min(FILLED_AT_ONCE, number - at))
-    await holding.heartbeat([], [], leave=True)
+    await holding.heartbeat([], leave=True)
 
 
 PROCESSES: Final = (1, 4, 8)

@@ -17,12 +17,13 @@ from redis.asyncio import Redis
 
 from benchmarks.rounds import goal, summed
 from benchmarks.spent import server, spent
+from edits.ceilings import Ceilings
 from edits.db.acceptance import Accepted
 from edits.db.admission import Caps
-from edits.db.claims import Claim
+from edits.db.claims import Claim, Claimer
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
+from edits.db.workers import WorkerRegistry
 from edits.models import Edit, EditInput, EditResult, Step, new_id
 
 SNOOZES: Final = 4
@@ -42,7 +43,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.repository = EditRepository(self.client, namespace="bench")
-        self.schedule = Schedule(self.repository.scripts, 1e6, 1e6, 1_000_000)
+        registry = WorkerRegistry(self.repository.scripts, Ceilings(1e6, 1e6, 1_000_000))
+        self.claiming = Claimer(self.repository.scripts, registry)
         self.outcomes = Outcomes(self.repository.scripts)
 
     @asynccontextmanager
@@ -66,9 +68,9 @@ class World:
         found: list[Claim] = []
         while len(found) < self.edits:
             if step is None:
-                got = await self.schedule.claim_submit(TOGETHER, lease=LEASE)
+                got = await self.claiming.submit(TOGETHER, lease=LEASE)
             else:
-                got = await self.schedule.claim_due(step, TOGETHER, lease=LEASE, wakes=step, with_input=with_input)
+                got = await self.claiming.due(step, TOGETHER, lease=LEASE, wakes=step, with_input=with_input)
             found += got.claims
             await asyncio.sleep(0 if got.claims else got.next)
         return found
@@ -169,7 +171,7 @@ async def _life(edits: int, *, at_once: int) -> dict[str, dict[str, float]]:
     async with server() as client:
         world = World(client, edits, at_once)
         await world.repository.accept_many([(new_edit(), None)], ROOM)  # loads the scripts
-        await world.schedule.claim_submit(1, lease=LEASE)
+        await world.claiming.submit(1, lease=LEASE)
         await live(world)
         return world.found
 

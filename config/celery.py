@@ -25,8 +25,8 @@ SAID_TO_FLOWER = 10.0
 class SteadyConnection(Connection):
     """Looks every two seconds for a broker that is away.
 
-    Celery's consumer waits ever longer, up to 32 s at last, and no setting changes that; links that were sent when the
-    broker was back would lie there for so long.
+    Celery's consumer waits ever longer, up to 32 s at last, and no setting changes that; a link sent when the broker
+    is back would wait for so long.
     """
 
     def ensure_connection(self, *args: Any, **options: Any) -> Self:
@@ -67,8 +67,8 @@ def _broker(address: RedisAddress, *, namespace: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         # Two systems may share one Redis: their queues and their control messages must not meet.
         "global_keyprefix": f"{namespace}:",
-        # A message taken by a worker that died comes back after this. Slices take a second, so 120 is long; chains do
-        # not wait for it, a missing one is started again by any worker.
+        # A message taken from a step's queue by a process that died comes back after this. The links of chains are on
+        # the queues of their processes and never come back.
         "visibility_timeout": 120,
         # Looked for twice a minute: each look is five commands, and nothing waits for such a message.
         "unacked_restore_interval": 30,
@@ -139,7 +139,7 @@ def _messages() -> dict[str, Any]:
         # Acknowledged when taken. With late ack Celery 5.7.0 ends in an AttributeError when Redis dies in mid-slice;
         # and what makes a crash safe here is not redelivery, it is records and leases.
         "task_acks_late": False,
-        # One short repeat. A link that could not be published is started again by any worker within seconds.
+        # One short repeat. While no message can be published, a process runs its links itself.
         "task_publish_retry_policy": {
             "max_retries": 1,
             "interval_start": 0.1,
@@ -155,7 +155,7 @@ def _worker() -> dict[str, Any]:
     return {
         # Slices only wait for the process's event loop, so threads are all they need; a core is used by one process.
         "worker_pool": "threads",
-        # A slice of every step, and as many again for chains that move here when another process ends.
+        # A slice of every step, and as many again: other messages end at once and never wait for a slice.
         "worker_concurrency": 2 * len(STEPS),
         # Both are needed: with one message held back a link waited 18.6 s behind an idle slice (measured).
         "worker_prefetch_multiplier": 1,

@@ -82,7 +82,7 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
         "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
         "queued": max(0, int(queued or 0)),
         "oldest": 0 if oldest is None else (now - oldest) / 1000,
-        "chains": workers.crew_of(answers[7 : 7 + workers.ASKED], now=now).chains,
+        "chains": workers.workers_of(answers[7 : 7 + workers.ASKED], now=now).on,
         "outages": dict(zip(OPERATIONS, answers[7 + workers.ASKED :], strict=False)),
         "ceilings": {name: float(value) for name, value in answers[-4].items()},
         "gate": answers[-3],
@@ -162,7 +162,9 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     yield _histogram("retouch_notice_lag_seconds", "From the end of a task to our noticing it.", stats, "notice_lag")
     yield from _limits(read)
     yield _outages(read)
-    chains = GaugeMetricFamily("retouch_chains_alive", "Chains that were heard of lately.", labels=["step"])
+    chains = GaugeMetricFamily(
+        "retouch_chains_alive", "Chains that run: one for each step of each living worker process.", labels=["step"]
+    )
     for step, alive in read["chains"].items():
         chains.add_metric([step], alive)
     yield chains

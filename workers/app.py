@@ -6,7 +6,6 @@ celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 import asyncio
 import signal
 import sys
-import threading
 from typing import Any, Final
 from uuid import uuid4
 
@@ -22,17 +21,13 @@ from config.errors import SettingsError
 from config.local_stack import load_for_process
 from config.logging import configure
 from edits.db import checks
-from edits.db.schedule import Link
 from edits.errors import RedisUnfit
 from edits.models import Step
-from workers import chains
 from workers.engine import Engine
-from workers.pulse import CONSUMER
 
 log = structlog.get_logger()
 
-PULSE: Final = "retouch.pulse"
-OWN_QUEUE_LIFE: Final = 3600.0  # seconds until what a killed process left in its queue goes
+OWN_QUEUE_LIFE: Final = 3600.0  # seconds until the messages that a killed process left in its queue expire
 
 _IS_FLOWER = "flower" in sys.argv[1:]
 
@@ -53,61 +48,33 @@ _engine: Engine | None = None
 
 
 _own_queue = f"process.{uuid4().hex}"
-"""Of this process alone: for its pulse, and for the chains that it is to run."""
+"""Of this process alone: the links of its chains."""
 
 
-def _send(link: Link, *, queue: str | None = None) -> bool:
-    """Puts a link on its step's queue; False: the broker took no message, or did not say so."""
+def _send_link(step: Step, number: int) -> bool:
+    """Puts a link on this process's queue; False: the broker took no message, or did not say so."""
     try:
-        app.send_task(f"retouch.{link.step}", args=[link.slot, link.number], queue=queue or str(link.step))
+        app.send_task(f"retouch.{step}", args=[_own_queue, number], queue=_own_queue)
     except (OperationalError, RedisError, OSError) as exc:
-        log.warning("link.not_sent", step=link.step, error=type(exc).__name__)
+        log.warning("link.not_sent", step=step, error=type(exc).__name__)
         return False
     return True
 
 
-def _go_on(engine: Engine, link: Link) -> None:
-    """Hands the chain over to the broker. While that is away or full, this process itself runs link after link."""
-    following: Link | None = link
-    while following is not None and not _send(following) and not engine.stopping:
-        following = engine.call(chains.run_link(engine, following))
+def _link_task(step: Step) -> None:
+    """The Celery task of a step: one link of its chain. Messages that are no links of this process end at once."""
 
-
-def _start_chain(link: Link) -> None:
-    """It begins where it was missed, so that a process that is new gets a chain of its own at once."""
-    if not _send(link, queue=_own_queue) and _engine is not None:
-        threading.Thread(target=_go_on, args=(_engine, link), name=f"chain-{link.step}", daemon=True).start()
-
-
-def _send_pulse() -> bool:
-    try:
-        app.send_task(PULSE, queue=_own_queue)
-    except (OperationalError, RedisError, OSError) as exc:
-        log.warning("pulse.not_sent", error=type(exc).__name__)
-        return False
-    return True
-
-
-def _door(step: Step) -> None:
     @app.task(name=f"retouch.{step}")
-    def run(slot: int, number: int) -> None:
+    def run(*link: object) -> None:
         if _engine is None:
             raise RuntimeError("this worker has no engine: it was not started by celery worker")
-        _pulse()
-        following = _engine.call(chains.run_link(_engine, Link(step, slot, number)))
-        if following is not None:
-            _go_on(_engine, following)
-
-
-@app.task(name=PULSE)
-def _pulse() -> None:
-    """A message came through."""
-    if _engine is not None and not _engine.stopping:
-        _engine.watch.moved(CONSUMER)
+        match link:
+            case (str(queue), int(number)) if queue == _own_queue:
+                _engine.follow(step, number)
 
 
 for _step in Step:
-    _door(_step)
+    _link_task(_step)
 
 
 @signals.setup_logging.connect
@@ -117,7 +84,7 @@ def _log(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
-    """The chains of a process are those of the queues that it was told to consume."""
+    """A process runs a chain for each step whose queue it was told to consume."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -125,15 +92,10 @@ def _start(sender: Any, **_: Any) -> None:
     _refuse_unfit_redis()
     sender.options["heartbeat_interval"] = sender.options.get("heartbeat_interval") or SAID_TO_FLOWER
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
-    app.amqp.queues.select_add(Queue(_own_queue, Exchange(""), auto_delete=True, expires=OWN_QUEUE_LIFE))
-    _engine = Engine(
-        settings,
-        steps,
-        start_chain=_start_chain,
-        metrics_port=settings.metrics.port,
-        send_pulse=_send_pulse,
-        end=_end,
-    )
+    # Unacknowledged messages would be put back after the process has ended, without expiry.
+    own = Queue(_own_queue, Exchange(""), no_ack=True, auto_delete=True, expires=OWN_QUEUE_LIFE)
+    app.amqp.queues.select_add(own)
+    _engine = Engine(settings, steps, send_link=_send_link, metrics_port=settings.metrics.port, end=_end)
     _engine.start()
 
 

@@ -1,81 +1,167 @@
-"""A chain: the Celery task of a step works for a slice of time and is followed by its next link.
+"""A chain: the Celery task of one step works for a slice of time, then sends its successor to the process's own queue.
 
-A link is the message (step, slot, number); the number is raised by compare-and-set, so that a doubled message ends at
-once and chains cannot multiply.
+Links are numbered in memory, so a doubled or old message ends at once and no other process can run one. A link that
+should start and does not is sent again; that a chain moves is the process's sign of life.
 """
 
 import asyncio
-from typing import Final
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
 
 import structlog
 
-from edits.db.schedule import Link
+from edits.db.claims import Claim, Claims
 from edits.db.sender import ScriptError
-from workers.engine import Engine
+from edits.models import Step
+from runtime.watchdog import Watch
+from workers.clients import Clients
 from workers.lease import Lease
+from workers.permits import Permits
+from workers.steps import unhandled
+from workers.steps.adopt import Adopt
+from workers.steps.poll import Poll
+from workers.steps.store import Store
+from workers.steps.submit import Submit
+from workers.steps.sweep import Sweep
 
 log = structlog.get_logger()
 
-SLICE: Final = 5.0  # seconds a busy link works; all end at once when the process does
-IDLE_SLICE: Final = 60.0  # seconds an idle one waits, looking in between (schedule.IDLE)
+SLICE: Final = 5.0  # seconds that a busy link works; all end at once when the process does
+IDLE_SLICE: Final = 60.0  # seconds that an idle one waits, looking in between (claims.IDLE)
 TICK: Final = 0.02  # seconds between claims, so that what falls due together is claimed together
 TROUBLE: Final = 1.0  # seconds to wait when Redis does not answer
+SENT_AGAIN_AFTER: Final = 2.0  # seconds without a link; a message is taken within milliseconds
 
 
-async def run_link(engine: Engine, link: Link) -> Link | None:
-    """Works for one link; returns the next one, or None if this chain ends here."""
-    try:
-        if not await engine.clients.schedule.link(link):
+class StepWork(Protocol):
+    """One step of an edit: claims what is due and works on each claim."""
+
+    step: Any
+
+    @property
+    def lease(self) -> Any: ...
+    async def claim(self, most: int) -> Claims: ...
+    async def work(self, claim: Claim, lease: Lease) -> None: ...
+
+
+def steps_of(clients: Clients) -> dict[Step, StepWork]:
+    return {
+        Step.SUBMIT: Submit(clients),
+        Step.POLL: Poll(clients),
+        Step.STORE: Store(clients),
+        Step.ADOPT: Adopt(clients),
+        Step.SWEEP: Sweep(clients),
+    }
+
+
+@dataclass(slots=True)
+class Chain:
+    """Runs on the engine's loop, where nothing else changes it."""
+
+    clients: Clients
+    work: StepWork
+    permits: Permits
+    watch: Watch
+    number: int = 1
+    """Of the link that runs or is expected."""
+
+    running: bool = False
+    sent_at: float = float("-inf")
+    """The loop's time at which the link was sent last, or became due to be sent."""
+
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def step(self) -> Step:
+        return Step(self.work.step)
+
+    @property
+    def name(self) -> str:
+        return f"chain of {self.step}"
+
+    async def run(self, number: int) -> int | None:
+        """Works for link `number`. Returns the number of its successor; None if another link is expected, or none."""
+        if self.running or number != self.number or self.clients.stopping():
             return None
-    except ScriptError as exc:
-        log.warning("link.lost", step=link.step, error=str(exc))  # the heartbeat starts the chain anew
-        return None
-    held = Link(link.step, link.slot, link.number + 1)
-    engine.running.add(held)
-    try:
-        await _work(engine, link)
-    finally:
-        engine.running.discard(held)
-    return held
+        self.running = True
+        self.watch.forget(self.name)
+        try:
+            await self._slice()
+        finally:
+            self.running = False
+            self.number += 1
+            self.sent(taken=False)
+        return None if self.clients.stopping() else self.number
 
-
-async def _work(engine: Engine, link: Link) -> None:
-    """Claims and works until the slice is over; an idle slice sleeps until the next due time or a wake-up.
-
-    Where neither came until its end, nothing is claimed any more: the next link does so at once.
-    """
-    loop = asyncio.get_running_loop()
-    busy_until, idle_until = loop.time() + SLICE, loop.time() + IDLE_SLICE
-    while not engine.stopping:
-        with engine.watch.during(f"chain {link.slot} of {link.step}"):
-            rest = await _turn(engine, link)
-        now = loop.time()
-        if rest <= TICK:
-            if now >= busy_until:
-                return
-            await asyncio.sleep(TICK)
-        elif now >= idle_until:
+    def sent(self, *, taken: bool) -> None:
+        """The broker has taken the expected link, which must start within the limit; or it was not sent yet."""
+        self.sent_at = asyncio.get_running_loop().time()
+        if self.running or self.clients.stopping():
             return
+        if taken:
+            self.watch.expect(self.name)
         else:
-            woken = await engine.sleep(link.step, min(rest, idle_until - now))
-            if not woken and loop.time() >= idle_until:
+            self.watch.moved(self.name)
+
+    def missing(self) -> bool:
+        """Whether its link must be sent (again)."""
+        return not self.running and asyncio.get_running_loop().time() >= self.sent_at + SENT_AGAIN_AFTER
+
+    async def _slice(self) -> None:
+        """Claims and works until the slice is over; an idle slice sleeps until the next due time or a wake-up.
+
+        A slice that nothing wakes ends without another claim: the next link claims at once.
+        """
+        loop = asyncio.get_running_loop()
+        busy_until, idle_until = loop.time() + SLICE, loop.time() + IDLE_SLICE
+        while not self.clients.stopping():
+            with self.watch.during(self.name):
+                rest = await self._turn()
+            now = loop.time()
+            if rest <= TICK:
+                if now >= busy_until:
+                    return
+                await asyncio.sleep(TICK)
+            elif now >= idle_until:
                 return
-            busy_until = max(busy_until, loop.time() + TICK)
+            else:
+                woken = await self._sleep(min(rest, idle_until - now))
+                if not woken and loop.time() >= idle_until:
+                    return
+                busy_until = max(busy_until, loop.time() + TICK)
 
+    async def _turn(self) -> float:
+        """One claim. Returns the seconds until the next one is worth it, 0 after something was claimed."""
+        free = self.permits.free(self.step)
+        if free <= 0:
+            return TICK
+        self.woken.clear()  # a wake-up during the claim counts for the sleep after it
+        lease = Lease.starting(self.work.lease, margin=self.clients.settings.leases.margin)
+        try:
+            claims = await self.work.claim(free)
+        except ScriptError as exc:
+            log.warning("claim.lost", step=self.step, error=str(exc))
+            return TROUBLE
+        for claim in claims.claims:
+            self.permits.begin(self.step, claim, self._guarded(claim, lease))
+        return 0.0 if claims.claims and not claims.paced else claims.next
 
-async def _turn(engine: Engine, link: Link) -> float:
-    """One claim; returns the seconds until the next one is worth it, 0 after something was claimed."""
-    free = engine.free(link.step)
-    if free <= 0:
-        return TICK
-    work = engine.work[link.step]
-    engine.forget_wakes(link.step)
-    lease = Lease.starting(work.lease, margin=engine.settings.leases.margin)
-    try:
-        claims = await work.claim(free)
-    except ScriptError as exc:
-        log.warning("claim.lost", step=link.step, error=str(exc))
-        return TROUBLE
-    for claim in claims.claims:
-        engine.spawn(link.step, claim, lease)
-    return 0.0 if claims.claims and not claims.paced else claims.next
+    async def _sleep(self, seconds: float) -> bool:
+        """Waits for a wake-up, at most `seconds`. Returns whether one came."""
+        if self.clients.stopping():
+            return True
+        try:
+            return await asyncio.wait_for(self.woken.wait(), seconds)
+        except TimeoutError:
+            return False
+
+    async def _guarded(self, claim: Claim, lease: Lease) -> None:
+        try:
+            await self.work.work(claim, lease)
+        except Exception:  # the one place where a step's outcome for one edit ends
+            log.exception("step.broken", step=self.step, edit_id=claim.id)
+            with contextlib.suppress(ScriptError):  # then the lease brings it back
+                await unhandled.put_off(self.clients, self.step, claim, lease)
+        with contextlib.suppress(ScriptError):
+            await self.clients.circuits.worked_on(claim.id)

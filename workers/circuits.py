@@ -11,8 +11,8 @@ from typing import Final
 from edits.db.circuits import MOST_REFUSED, OPERATIONS, Limiter, Operation
 from edits.db.claims import Claims
 from edits.db.clock import boot_time
-from edits.db.schedule import Schedule, Shut
 from edits.db.sender import ScriptError
+from edits.db.tokens import RequestTokens, Shut
 from qubico import errors
 
 IN_A_ROW: Final = 5
@@ -93,7 +93,7 @@ class Circuits:
 
 
 @asynccontextmanager
-async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
+async def reading(tokens: RequestTokens, circuit: Circuit) -> AsyncIterator[None]:
     """Around one read that belongs to no poll: waits for its token, and tells all others what came of it.
 
     Raises Unavailable also where nothing was asked, because the operation does not work now.
@@ -101,7 +101,7 @@ async def reading(schedule: Schedule, circuit: Circuit) -> AsyncIterator[None]:
     began = boot_time()
     name = f"read at {began}"
     try:
-        if await schedule.read_token(circuit.operation):
+        if await tokens.read(circuit.operation):
             circuit.probes.add(name)
     except Shut as exc:
         raise errors.Unavailable(f"not asked: {exc} does not work now") from exc

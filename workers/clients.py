@@ -11,13 +11,16 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from edits.attempts import Tokens
+from edits.ceilings import Ceilings
 from edits.db.circuits import Limiter
+from edits.db.claims import Claimer
 from edits.db.connection import connect
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
 from edits.db.sender import Scripts
-from edits.pacing.slots import GOOD_FOR
+from edits.db.tokens import RequestTokens
+from edits.db.workers import WorkerRegistry
+from edits.pacing.slots import GOOD_FOR, SlotClock
 from edits.storage.links import Links
 from edits.storage.store import Storage, open_storage
 from qubico.client import QubicoClient
@@ -32,7 +35,9 @@ CALLBACKS: Final = "/v1/callbacks/qubico/"
 class Clients:
     settings: Settings
     repository: EditRepository
-    schedule: Schedule
+    registry: WorkerRegistry
+    claims: Claimer
+    rate_tokens: RequestTokens
     outcomes: Outcomes
     limiter: Limiter
     qubico: QubicoClient
@@ -62,7 +67,11 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     leases = settings.leases
     requests: Counter[str] = Counter()
-    limiter = Limiter(repository.scripts)
+    limiter = Limiter(scripts)
+    limits, slots = settings.qubico, SlotClock()
+    registry = WorkerRegistry(
+        scripts, Ceilings(limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
+    )
     links = Links(secret.get_secret_value(), older)
     async with (
         _closed_with_its_pool(redis),
@@ -79,13 +88,10 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
         yield Clients(
             settings=settings,
             repository=repository,
-            schedule=Schedule(
-                repository.scripts,
-                settings.qubico.creates_per_second,
-                settings.qubico.reads_per_second,
-                settings.qubico.max_in_flight,
-            ),
-            outcomes=Outcomes(repository.scripts),
+            registry=registry,
+            claims=Claimer(scripts, registry, slots),
+            rate_tokens=RequestTokens(scripts, registry.ceilings, slots),
+            outcomes=Outcomes(scripts),
             limiter=limiter,
             circuits=Circuits(limiter),
             qubico=qubico,

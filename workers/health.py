@@ -1,8 +1,8 @@
-"""What a worker process tells about itself over HTTP: `/healthz` and `/metrics`, on the loopback of its host."""
+"""Serves a worker process's `/healthz` and `/metrics` over HTTP, on the loopback of its host."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
 
 import structlog
 from aiohttp import web
@@ -10,24 +10,28 @@ from aiohttp import web
 from edits.errors import Unavailable
 from workers.clients import Clients
 
-if TYPE_CHECKING:
-    from workers.engine import Engine
-
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`status`: ok, stopping or stalled. `chains`: how many run now. `stalled`: names of what has stalled."""
+
+    status: str
+    chains: int
+    stalled: list[str]
+
+
 @asynccontextmanager
-async def serve_status(engine: "Engine", clients: Clients, *, port: int | None) -> AsyncIterator[None]:
-    """Listens while the body runs; None: not at all."""
+async def serve_status(clients: Clients, health: Callable[[], Health], *, port: int | None) -> AsyncIterator[None]:
+    """Listens while the body runs; not at all where `port` is None."""
     if port is None:
         yield
         return
 
     async def healthz(_request: web.Request) -> web.Response:
-        unwell = engine.watch.unwell()
-        status = "stalled" if unwell else "stopping" if engine.stopping else "ok"
-        told = {"status": status, "chains": len(engine.running), "stalled": unwell}
-        return web.json_response(told, status=503 if unwell else 200)
+        now = health()
+        return web.json_response(asdict(now), status=503 if now.stalled else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         from edits import stats  # noqa: PLC0415 - a worker need not be asked, and starts without it

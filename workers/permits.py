@@ -1,4 +1,4 @@
-"""The claims that a process works on. At its end creates are never cut, and what else takes long is handed back."""
+"""The claims that a process works on. At its end creates are never cut, and other slow work is handed back."""
 
 import asyncio
 import contextlib
@@ -17,11 +17,11 @@ log = structlog.get_logger()
 PERMITS: Final = {Step.SUBMIT: 64, Step.POLL: 128, Step.STORE: 16, Step.ADOPT: 50, Step.SWEEP: 8}
 """How many claims of a step a process works on at once. Results are streamed, so 16 copies hold some 16 MiB."""
 
-HANDED_BACK_WITHIN: Final = 2.0  # seconds; what Redis does not take by then comes back with its lease
+HANDED_BACK_WITHIN: Final = 2.0  # seconds; later, a claim comes back with its lease
 
 
-class InHand:
-    """Work that may outlive the slice that claimed it, so that one slow answer holds no chain."""
+class Permits:
+    """Bounds the claims in work. They may outlive the slice that claimed them, so a slow answer holds up no chain."""
 
     def __init__(self) -> None:
         self._work: dict[Step, dict[asyncio.Task[None], Claim]] = {step: {} for step in Step}
@@ -36,11 +36,11 @@ class InHand:
         task.add_done_callback(self._work[step].pop)
 
     def hurry(self) -> None:
-        """Asked twice to end: nothing is waited for. A create that is cut is looked for when its lease ends."""
+        """After a second stop: `drain` waits for nothing. A create that is cut is looked for when its lease ends."""
         self._hurry.set()
 
     async def drain(self, outcomes: Outcomes, *, within: float) -> None:
-        """Creates may take all of the time, the others half of it; then they are due at once, for other processes."""
+        """Waits `within` seconds for creates and half as long for others, then makes those due at once."""
         until = asyncio.get_running_loop().time() + within
         others = [task for step in Step if step is not Step.SUBMIT for task in self._work[step]]
         await self._ended(others, within=within / 2)

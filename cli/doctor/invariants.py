@@ -13,11 +13,12 @@ from config import addresses, local_stack, values
 from config.settings import Settings
 from edits import invariants
 from edits.attempts import Tokens
+from edits.ceilings import Ceilings
 from edits.db import checks
 from edits.db.circuits import Limiter
 from edits.db.connection import LOST, connect
-from edits.db.schedule import Schedule
 from edits.db.sender import Scripts
+from edits.db.tokens import RequestTokens
 from edits.invariants import Report, Result
 from edits.storage.backends import StorageError
 from edits.storage.links import Links
@@ -79,7 +80,7 @@ async def check(
             )
         )
         limits = settings.qubico
-        schedule = Schedule(scripts, limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
+        ceilings = Ceilings(limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
         tokens = Tokens(settings.namespace, secret, previous)
         try:
             storage = open_storage(settings.storage_url, links=Links(secret, previous), public_url=settings.public_url)
@@ -90,7 +91,7 @@ async def check(
                 redis,
                 settings,
                 storage=storage,
-                past=ProvidersPast(qubico, schedule, Limiter(scripts), tokens),
+                past=ProvidersPast(qubico, RequestTokens(scripts, ceilings), Limiter(scripts), tokens),
                 deep=deep,
                 since=datetime.now(UTC) - since if since else None,
                 patience=patience,

@@ -8,8 +8,8 @@ from typing import Final
 
 from edits.attempts import Attempt, Tokens
 from edits.db.circuits import Limiter
-from edits.db.schedule import Schedule, Shut
 from edits.db.sender import ScriptError
+from edits.db.tokens import RequestTokens, Shut
 from edits.invariants import PastTask, PastUnreadable
 from qubico import errors, schemas
 from qubico.client import QubicoClient
@@ -21,7 +21,7 @@ CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and ours may differ
 @dataclass(frozen=True, slots=True)
 class ProvidersPast:
     qubico: QubicoClient
-    schedule: Schedule
+    rate_tokens: RequestTokens
     limiter: Limiter
     tokens: Tokens
 
@@ -58,7 +58,7 @@ class ProvidersPast:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:
         try:
-            await self.schedule.read_token()
+            await self.rate_tokens.read()
             yield
         except errors.Throttled as exc:
             await self.limiter.close("read", after=exc.retry_after)

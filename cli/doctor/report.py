@@ -13,7 +13,7 @@ from config import addresses, local_stack
 from config.settings import Settings, SettingsError
 from edits.db import checks
 from edits.db.connection import connect
-from edits.db.workers import Crew
+from edits.db.workers import Workers
 from edits.errors import Unavailable
 from edits.models import Step
 
@@ -22,7 +22,7 @@ STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 WRONG_SETTINGS = 2
 
 State = checks.RedisState | Unavailable
-Told = Crew | Unavailable
+Told = Workers | Unavailable
 _T = TypeVar("_T")
 
 
@@ -37,7 +37,7 @@ async def run(*, as_json: bool) -> int:
     failed = False
     for finding in _settings(settings):
         _show(finding, as_json=as_json)
-    state, crew = await _read(settings)
+    state, workers = await _read(settings)
     examinations: dict[str, Awaitable[list[Finding]]] = {
         "redis": examining.redis(settings, state),
         "redis.keys": examining.keys(settings, state),
@@ -54,7 +54,7 @@ async def run(*, as_json: bool) -> int:
         for finding in await task:
             failed |= finding.level is Level.FAIL
             _show(finding, as_json=as_json)
-    for finding in (*_workers(crew), *_ceilings(settings, crew)):
+    for finding in (*_workers(workers), *_ceilings(settings, workers)):
         failed |= finding.level is Level.FAIL
         _show(finding, as_json=as_json)
     return int(failed)
@@ -80,7 +80,7 @@ async def _bounded(name: str, looking: Awaitable[list[Finding]]) -> list[Finding
 async def _read(settings: Settings) -> tuple[State, Told]:
     redis = connect(settings.redis_url or "")
     try:
-        return await asyncio.gather(_or_away(checks.look(redis)), _or_away(checks.crew(redis, settings.namespace)))
+        return await asyncio.gather(_or_away(checks.look(redis)), _or_away(checks.workers(redis, settings.namespace)))
     finally:
         await redis.aclose(close_connection_pool=True)
 
@@ -104,31 +104,23 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         yield warn("settings", "RETOUCH_API__ADMIN_KEY is not set here", "set it on every host that runs `retouch api`")
 
 
-def _workers(crew: Told) -> Iterator[Finding]:
-    if isinstance(crew, Unavailable):
-        yield warn("workers", f"not known: {crew}")
+def _workers(workers: Told) -> Iterator[Finding]:
+    if isinstance(workers, Unavailable):
+        yield warn("workers", f"not known: {workers}")
         return
-    if crew.processes == 0:
+    if workers.processes == 0:
         yield fail("workers", "none is alive: edits are accepted and wait", "start `retouch worker`")
         return
-    idle = [step for step in Step if not crew.on[step]]
-    broken = [step for step in Step if crew.on[step] > crew.chains[step]]
-    told = ", ".join(f"{step} {crew.on[step]}" for step in Step)
+    idle = [step for step in Step if not workers.on[step]]
+    each = ", ".join(f"{step} {workers.on[step]}" for step in Step)
     if idle:
         do = f"start `retouch worker --steps {','.join(idle)}`"
-        yield fail("workers", f"{crew.processes} alive, and none for {', '.join(idle)} ({told})", do)
+        yield fail("workers", f"{workers.processes} alive, and none for {', '.join(idle)} ({each})", do)
     else:
-        yield ok("workers", f"{crew.processes} alive ({told})")
-    if broken:
-        said = "fewer chains than processes on " + ", ".join(
-            f"{step} ({crew.chains[step]} of {crew.on[step]})" for step in broken
-        )
-        yield warn("workers.chains", said, "they start within seconds; if not, see to the broker and the workers' logs")
-    else:
-        yield ok("workers.chains", "every process works on each of its steps")
+        yield ok("workers", f"{workers.processes} alive, every step has a process ({each})")
 
 
-def _ceilings(settings: Settings, crew: Told) -> Iterator[Finding]:
+def _ceilings(settings: Settings, workers: Told) -> Iterator[Finding]:
     ours = {
         "creates_per_second": settings.qubico.creates_per_second,
         "reads_per_second": settings.qubico.reads_per_second,
@@ -136,7 +128,7 @@ def _ceilings(settings: Settings, crew: Told) -> Iterator[Finding]:
     }
     held = dict(ours)
     for name, here in ours.items():
-        asked = () if isinstance(crew, Unavailable) else crew.ceilings.get(name, ())
+        asked = () if isinstance(workers, Unavailable) else workers.ceilings.get(name, ())
         held[name] = min(asked, default=here)
         setting = f"RETOUCH_QUBICO__{name.upper()}"
         if len(asked) > 1:

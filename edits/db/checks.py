@@ -17,7 +17,7 @@ from edits.db import clock, kinds
 from edits.db.connection import CALL_TIMEOUT, LOST, connect
 from edits.db.keys import Key
 from edits.db.kinds import Foreign
-from edits.db.workers import Crew, ask, crew_of
+from edits.db.workers import Workers, ask, workers_of
 from edits.errors import RedisUnfit, Unavailable
 
 log = structlog.get_logger()
@@ -65,9 +65,9 @@ async def look(redis: Redis) -> RedisState:
     return await _bounded(_look(redis))
 
 
-async def crew(redis: Redis, namespace: str) -> Crew:
+async def workers(redis: Redis, namespace: str) -> Workers:
     """Raises Unavailable."""
-    return await _bounded(_crew(redis, namespace))
+    return await _bounded(_workers(redis, namespace))
 
 
 async def require_fit(redis: Redis) -> None:
@@ -149,10 +149,10 @@ async def _look(redis: Redis) -> RedisState:
     )
 
 
-async def _crew(redis: Redis, namespace: str) -> Crew:
+async def _workers(redis: Redis, namespace: str) -> Workers:
     pipe = redis.pipeline(transaction=False)
     pipe.time()
     pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
     ask(pipe, namespace)
     server, kept, *told = await pipe.execute()
-    return crew_of(told, now=clock.reckon(server, *kept))
+    return workers_of(told, now=clock.reckon(server, *kept))

@@ -7,6 +7,7 @@ server's clock only as far as somebody looks (`_record.lua`), and a look that fi
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -31,6 +32,10 @@ _CLOCK: Final = getattr(
 
 def boot_time() -> float:
     return time.clock_gettime(_CLOCK)
+
+
+def ms(delta: timedelta) -> int:
+    return round(delta.total_seconds() * 1000)
 
 
 def reckon(server: Sequence[int], ahead: str | None, tick: str | None) -> int:

@@ -36,9 +36,7 @@ class Key(StrEnum):
     CLAIM = "claim"  # {nonce}: the answer to a claim, 30 s
     BEAT = "beat"  # {process}: the last heartbeat whose counts were added, a day
     LIVE = "live"  # zset: worker processes by the end of their heartbeat
-    CREW = "crew"  # hash: what each process said last (_crew.lua)
-    WANTED = "wanted"  # hash: the same of an older release
-    CHAIN = "chain"  # {step} hash: number and time-out of the chain in each slot
+    WORKERS = "workers"  # hash: steps and ceilings of each process, as words (heartbeat.lua)
     IDLE = "idle"  # {step} zset: sleeping chains by when they wake up
     PURGE = "purge"  # hash: who deletes old objects, at which day, when the next round begins (purge.lua)
     # A Redis that was set back (_served.lua)

@@ -12,18 +12,18 @@ from edits.db.circuits import OPERATIONS
 from edits.models import Step
 
 KINDS: Final = {
-    "abandoned": "zset", "awaited": "zset", "beat": "string", "ceilings": "hash", "chain": "hash", "claim": "string",
-    "clock": "string", "crew": "hash", "doubt": "hash", "due": "zset", "e": "hash",
+    "abandoned": "zset", "awaited": "zset", "beat": "string", "ceilings": "hash", "claim": "string",
+    "clock": "string", "doubt": "hash", "due": "zset", "e": "hash",
     "expiring": "zset", "ext": "zset", "fresh": "zset", "gate": "hash", "i": "string", "idem": "string",
     "idle": "zset", "index": "zset", "lags": "zset", "limit": "hash", "live": "zset", "mark": "string",
     "pauses": "list", "purge": "hash", "q": "zset", "queued": "string", "retention": "zset", "served": "zset",
     "stats": "hash", "t": "string", "task": "string", "tenants": "zset", "tick": "string", "took": "list",
-    "unknown": "zset", "vtime": "string", "wanted": "hash", "weights": "hash", "x": "hash",
+    "unknown": "zset", "vtime": "string", "weights": "hash", "workers": "hash", "x": "hash",
 }  # fmt: skip
 """By the first part of a key's name, as in the map of `repository.py`."""
 
 _OF_ONE: Final = {
-    "beat", "chain", "claim", "due", "e", "ext", "fresh", "i", "idem", "idle", "index", "limit", "pauses", "q", "t",
+    "beat", "claim", "due", "e", "ext", "fresh", "i", "idem", "idle", "index", "limit", "pauses", "q", "t",
     "task", "took", "x",
 }  # fmt: skip
 """Those that have a second part."""
@@ -31,7 +31,7 @@ _OF_ONE: Final = {
 SHARED: Final = (
     *sorted(KINDS.keys() - _OF_ONE),
     *(f"due:{line}" for line in ("submit", "adopt", "poll", "store", "manifest")),
-    *(f"{name}:{step}" for name in ("live", "chain", "idle") for step in Step),
+    *(f"idle:{step}" for step in Step),
     *(f"{name}:{operation}" for name in ("limit", "pauses") for operation in OPERATIONS),
     "q:default", "index:default", "took:28",
 )  # fmt: skip

@@ -1,72 +1,107 @@
-"""The worker processes that live, as they said last: who works on which steps, which chains run, which ceilings hold.
+"""The worker registry: which worker processes live, the steps that each consumes, and the ceilings it was given.
 
-What they say is written by `scripts/_crew.lua`; those of an older release say it by other keys, read here too.
+A process lives while its heartbeats come; `lua/heartbeat.lua` writes what they say, and forgets the dead.
 """
 
-import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final
+from uuid import uuid4
 
 from redis.asyncio.client import Pipeline
 
+from edits.ceilings import Ceilings
+from edits.db.clock import ms
+from edits.db.constants import SERVERS
 from edits.db.keys import Key
+from edits.db.scripts import Script, parsed
+from edits.db.sender import Scripts
 from edits.models import Step
 
-ASKED: Final = 3 + 2 * len(Step)
+HEARTBEAT: Final = timedelta(seconds=2)
+LIVES: Final = timedelta(seconds=7)
+"""A process without a heartbeat for so long is dead: three heartbeats and a margin."""
+
+ASKED: Final = 2
 """Answers that `ask` brings."""
+
+_HEARTBEAT: Final[Script[dict[str, Any]]] = Script("heartbeat", parsed)
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """How many processes, how many of them on each step, chains that run, ceilings they were given."""
+class Workers:
+    """How many processes live, how many of them work on each step, and the ceilings they were given."""
 
     processes: int
     on: dict[Step, int]
-    chains: dict[Step, int]
     ceilings: dict[str, tuple[float, ...]]  # each value once, lowest first
 
 
 def ask(pipe: Pipeline, namespace: str) -> None:
     pipe.zrange(Key.LIVE.of(namespace), 0, -1, withscores=True)
-    pipe.hgetall(Key.CREW.of(namespace))
-    pipe.hgetall(Key.WANTED.of(namespace))
-    for step in Step:
-        pipe.zrange(Key.LIVE.of(namespace, step), 0, -1, withscores=True)
-        pipe.hgetall(Key.CHAIN.of(namespace, step))
+    pipe.hgetall(Key.WORKERS.of(namespace))
 
 
-def crew_of(answers: Sequence[Any], *, now: int) -> Crew:
-    """Of what `ask` brought, at `now` (ms, by the clock of the scripts)."""
-    live, told, wanted, *by_step = answers
-    alive = {process for process, until in live if until > now}
-    said = {process: json.loads(text) for process, text in told.items() if process in alive}
-    older = alive - said.keys()
-    runs = {tuple(name.split(" ")) for one in said.values() for name in one["runs"].split(",") if name}
+def workers_of(answers: Sequence[Any], *, now: int) -> Workers:
+    """From the answers to `ask`, at `now` (ms, by the clock of the scripts)."""
+    live, registered = answers
+    alive = [registered.get(process, "").split() for process, until in live if until > now]
     values: dict[str, set[float]] = {}
-    for name, value in _ceilings(said, {process: wanted[process] for process in older & wanted.keys()}):
-        values.setdefault(name, set()).add(value)
-    return Crew(
+    for name, _, value in (word.partition("=") for words in alive for word in words if "=" in word):
+        values.setdefault(name, set()).add(float(value))
+    return Workers(
         processes=len(alive),
-        on={
-            step: sum(step in one["steps"].split() for one in said.values())
-            + sum(process in older and until > now for process, until in rows)
-            for step, rows in zip(Step, by_step[0::2], strict=True)
-        },
-        chains={
-            step: len({slot for named, slot in runs if named == step} | _counting(slots, now))
-            for step, slots in zip(Step, by_step[1::2], strict=True)
-        },
+        on={step: sum(step in words for words in alive) for step in Step},
         ceilings={name: tuple(sorted(given)) for name, given in values.items()},
     )
 
 
-def _counting(slots: dict[str, str], now: int) -> set[str]:
-    """Slots whose chain counts although nobody says that he runs it."""
-    return {name[1:] for name, until in slots.items() if name.startswith("a") and int(until) >= now}
+@dataclass(slots=True)
+class WorkerRegistry:
+    """One process's entry, and what it knows of the servers that its data had (`lua/_served.lua`)."""
 
+    scripts: Scripts
+    ceilings: Ceilings
+    process: str = field(default_factory=lambda: uuid4().hex)
+    beats: int = 0
+    untold: Counter[str] = field(default_factory=Counter)  # what the last beat counts, until it has its answer
+    told: list[dict[str, Any]] = field(default_factory=list)  # servers and numbers, the last first
+    shut: bool = False  # the data may lack what was written last
 
-def _ceilings(said: dict[str, Any], wanted: dict[str, str]) -> list[tuple[str, float]]:
-    pairs = [pair.split("=") for one in said.values() for pair in one["ceilings"].split()]
-    older = [item for text in wanted.values() for item in json.loads(text).items() if item[0] != "beat"]
-    return [(name, float(value)) for name, value in [*pairs, *older]]
+    async def heartbeat(self, steps: list[Step], *, counts: Counter[str] | None = None, leave: bool = False) -> None:
+        """Registers this process, or takes it out (`leave`).
+
+        `counts`: what it has counted since; what is sent is taken out of it. A heartbeat without an answer may have
+        been counted: it is sent again as it was, and newer counts go with the next one.
+        """
+        counts = Counter() if counts is None else counts
+        if not self.untold:
+            self.beats += 1
+            self.untold = +counts  # without those that are zero
+        answer = await self.scripts.run(
+            _HEARTBEAT,
+            process=self.process,
+            steps=steps,
+            ttl=ms(LIVES),
+            ceilings={
+                "creates_per_second": self.ceilings.creates_per_second,
+                "reads_per_second": self.ceilings.reads_per_second,
+                "max_in_flight": self.ceilings.max_in_flight,
+            },
+            beat=self.beats,
+            counts=dict(self.untold),
+            leave=int(leave),
+            told=self.told,
+        )
+        counts -= self.untold
+        self.untold = Counter()
+        self.heard(answer)
+        self.shut = answer["shut"] == 1
+        self.told = self.told if self.shut else self.told[:1]
+
+    def heard(self, answer: dict[str, Any]) -> None:
+        """Answers come in the order in which Redis gave them, so the last one counts, be its number lower or not."""
+        before = [pair for pair in self.told if pair["run"] != answer["run"]][: SERVERS - 1]
+        self.told = [{"run": answer["run"], "n": answer["n"]}, *before]

@@ -17,9 +17,9 @@ from redis.exceptions import ResponseError
 from config.settings import Settings
 from edits.db import kinds
 from edits.db.circuits import OPERATIONS
+from edits.db.claims import IDLE, NEEDS
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.db.schedule import IDLE, NEEDS
 from edits.invariants import facts as reading
 from edits.invariants import members, objects, rules, sums
 from edits.invariants.facts import Facts

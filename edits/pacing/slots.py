@@ -37,3 +37,8 @@ class SlotClock:
     def ours(self, moment: float) -> float:
         """The latest that this moment of the server's can be on our clock."""
         return moment + self._most
+
+    def heard(self, now_ms: int, *, sent: float, received: float) -> float:
+        """Takes an answer's time of the server (ms). Returns the latest that it can be on our clock."""
+        self.told(now_ms / 1000, sent=sent, received=received)
+        return self.ours(now_ms / 1000)

@@ -1,7 +1,4 @@
-"""Delivers every message of Celery a second time: each one that is pushed onto a queue is pushed again.
-
-The first link of a chain goes to the queue of the process that starts it, as do its pulses, which are not counted.
-"""
+"""Delivers every message of Celery a second time: each one that is pushed onto a queue of a process is pushed again."""
 
 import threading
 from collections.abc import Iterator
@@ -9,8 +6,7 @@ from contextlib import contextmanager
 
 import redis as redis_sync
 
-QUEUES = ("retouch:submit", "retouch:poll", "retouch:store", "retouch:adopt", "retouch:sweep", "retouch:process.")
-PULSE = "retouch.pulse"
+QUEUES = "retouch:process."
 END = "doubling:end"
 
 
@@ -47,7 +43,7 @@ class Doubler:
             return
         self._pushed.add(message)
         self._redis.lpush(queue, message)
-        self.doubled += PULSE not in message
+        self.doubled += 1
 
 
 @contextmanager

@@ -28,18 +28,18 @@ def test_frozen_submit(scenario: Scenario):
         "a worker is frozen at each point of a submit", how=f"SIGSTOP past lease and quiet period: {', '.join(points)}"
     )
     scenario.row.dose = f"{len(points)} freezes"
-    with scenario.system(RETOUCH_QUBICO__CREATES_PER_SECOND="8") as system, frozen(system.stack, points) as crew:
-        _hand_in_until_frozen(system, crew)
+    with scenario.system(RETOUCH_QUBICO__CREATES_PER_SECOND="8") as system, frozen(system.stack, points) as frozen_ones:
+        _hand_in_until_frozen(system, frozen_ones)
         began = time.monotonic()
         assert system.until_ended(within=200, leap=not SOAK), "the others did not end what the frozen ones held"
         scenario.row.dose += f", {time.monotonic() - began:.0f} s"
         bought = _tasks(system)
-        for worker in crew:
+        for worker in frozen_ones:
             worker.send_signal(signal.SIGCONT)
         time.sleep(AFTERWARDS)
         late = {task: edit for task, edit in _tasks(system).items() if task not in bought}
         assert not late, [system.timeline(edit) for edit in late.values()]
-        assert [worker.poll() for worker in crew] == [None] * len(points)
+        assert [worker.poll() for worker in frozen_ones] == [None] * len(points)
         system.fault_over()
         scenario.judge(system)
 
@@ -48,22 +48,22 @@ def test_frozen_submit(scenario: Scenario):
 def frozen(stack: RunningStack, points: list[str] | tuple[str, ...]) -> Iterator[list["subprocess.Popen[bytes]"]]:
     """A worker for each point, which buys and does nothing else."""
     folder = Path(freezing.__file__).parent
-    crew = [workers.start(stack, "--steps", "submit", folder=folder, FREEZE_AT=point) for point in points]
+    frozen_ones = [workers.start(stack, "--steps", "submit", folder=folder, FREEZE_AT=point) for point in points]
     try:
-        yield crew
+        yield frozen_ones
     finally:
-        for worker in crew:
+        for worker in frozen_ones:
             worker.kill()
             worker.wait()
 
 
-def _hand_in_until_frozen(system: System, crew: list["subprocess.Popen[bytes]"]) -> None:
+def _hand_in_until_frozen(system: System, frozen_ones: list["subprocess.Popen[bytes]"]) -> None:
     """The workers of `up` stand still meanwhile, or they would take most of the edits."""
     others = system.stack.worker_pids()
     _signal(others, signal.SIGSTOP)
     until = time.monotonic() + 120
-    while not all(_stopped(worker.pid) for worker in crew):
-        assert time.monotonic() < until, [worker.poll() for worker in crew]
+    while not all(_stopped(worker.pid) for worker in frozen_ones):
+        assert time.monotonic() < until, [worker.poll() for worker in frozen_ones]
         system.submit(len(system.accepted))
         time.sleep(1)
     _signal(others, signal.SIGCONT)

@@ -48,11 +48,11 @@ def replies_lost(scenario: Scenario, ground: Ground, seconds: int) -> None:
 def messages_doubled(_scenario: Scenario, ground: Ground, seconds: int) -> None:
     """A calm system sends few messages, so workers are killed and started: each brings links for all its chains."""
     stack, kills = ground.system.stack, 0
-    with doubling.doubled(stack.setting("RETOUCH_BROKER_URL")) as doubler, workers.beside(stack, 1) as crew:
+    with doubling.doubled(stack.setting("RETOUCH_BROKER_URL")) as doubler, workers.beside(stack, 1) as others:
         until = time.monotonic() + seconds
         while time.monotonic() < until or doubler.doubled < LEAST_DOUBLED:
             time.sleep(RESTART_EVERY)
-            crew.kill(crew.pids()[0])
+            others.kill(others.pids()[0])
             kills += 1
             assert time.monotonic() < until + 60, f"{doubler.doubled} messages"
     ground.doses.append(f"{doubler.doubled} messages in {seconds} s with {kills} kills")

@@ -28,26 +28,26 @@ def test_sigkill_of_any_process(scenario: Scenario):
         "RETOUCH_WORKER__PROCESSES": "1",
         "SANDBOX_LATENCY": "1.5",
     }
-    with scenario.system(**settings) as system, workers.beside(system.stack, 3 if SOAK else 2) as crew:
+    with scenario.system(**settings) as system, workers.beside(system.stack, 3 if SOAK else 2) as others:
         with system.submitting(edits, per_second=3):
             for number in range(kills):
                 time.sleep(scenario.chance.expovariate(1 / MEAN_PAUSE))
-                crew.keep()
+                others.keep()
                 if number % 250 == 5:
                     system.kill()
-                    crew.join(system.stack)
+                    others.join(system.stack)
                 else:
-                    _kill_one(scenario, system, crew)
+                    _kill_one(scenario, system, others)
         scenario.row.dose = f"{kills} kills"
         system.fault_over()
         scenario.judge(system)
 
 
-def _kill_one(scenario: Scenario, system: System, crew: workers.Workers) -> None:
+def _kill_one(scenario: Scenario, system: System, others: workers.Workers) -> None:
     """One in ten is a part of `up`, which takes ever longer to start a part again that keeps dying."""
     parts = [pid for pid, command in system.stack.part_pids().items() if not any(name in command for name in SPARED)]
-    if parts and (scenario.chance.random() < 0.1 or not crew.pids()):
+    if parts and (scenario.chance.random() < 0.1 or not others.pids()):
         with suppress(ProcessLookupError):
             os.kill(scenario.chance.choice(sorted(parts)), signal.SIGKILL)
     else:
-        crew.kill(scenario.chance.choice(crew.pids()))
+        others.kill(scenario.chance.choice(others.pids()))

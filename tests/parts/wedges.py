@@ -1,6 +1,6 @@
 """Celery tasks by which a test breaks the worker that runs them: `celery … worker -I tests.parts.wedges`.
 
-Each is told the limit (seconds): what stood before it came is excused.
+Each is given the limit of a stall in seconds, as it is counted from then on.
 """
 
 import asyncio
@@ -14,27 +14,24 @@ from kombu.asynchronous import get_event_loop
 
 from edits.models import Step
 from workers import app as worker
-from workers.engine import StepWork
-from workers.pulse import CONSUMER
+from workers.chains import StepWork
 
 log = structlog.get_logger()
 
 FOR_LONG = 600.0
-BEATS = 30
 
 
-def _hasten(limit: float, *, leave: float = 0.0) -> None:
-    """Once the wedge is in. `leave`: of the consumer, whose next message may come by the long limit yet."""
+def _hasten(limit: float) -> None:
+    """Once the wedge is in."""
     watch = worker._engine.watch
+    watch.limit = limit
     watch.excuse()
-    watch.limit, watch._period = limit, limit / BEATS
-    watch.moved(CONSUMER, leave=leave)
 
 
 @shared_task(name="wedge.none")
 def wedge_none(limit: float) -> None:
     """Nothing but the short limit."""
-    _hasten(limit, leave=limit)
+    _hasten(limit)
     log.info("wedge.hastened")
 
 
@@ -42,7 +39,7 @@ def wedge_none(limit: float) -> None:
 def wedge_loop(limit: float) -> None:
     """The engine's loop is held by something that blocks."""
     worker._engine.loop.call_soon_threadsafe(time.sleep, FOR_LONG)
-    _hasten(limit, leave=limit)
+    _hasten(limit)
 
 
 @shared_task(name="wedge.consumer")
@@ -54,10 +51,10 @@ def wedge_consumer(limit: float) -> None:
 
 @dataclass
 class _Never:
-    step: StepWork
+    work: StepWork
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.step, name)
+        return getattr(self.work, name)
 
     async def claim(self, _most: int) -> Any:
         await asyncio.Event().wait()
@@ -67,9 +64,9 @@ class _Never:
 def wedge_chain(limit: float) -> None:
     """A claim of step poll never comes back."""
     engine = worker._engine
-    engine.work[Step.POLL] = _Never(engine.work[Step.POLL])
+    engine.chains[Step.POLL].work = _Never(engine.chains[Step.POLL].work)
     engine.loop.call_soon_threadsafe(engine.wake_all)
-    _hasten(limit, leave=limit)
+    _hasten(limit)
 
 
 @shared_task(name="wedge.pool")

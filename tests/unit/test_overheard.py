@@ -10,7 +10,7 @@ def test_what_a_script_calls_is_its_own_and_no_call_of_a_client():
         ("tcp", "MULTI"),
         ("tcp", f'EVALSHA {SCRIPTS["heartbeat"].sha} 1 retouch {{"process": "p"}}'),
         ("lua", "TIME"),
-        ("lua", "HGETALL retouch:crew"),
+        ("lua", "HGETALL retouch:workers"),
         ("tcp", f"EVALSHA {SCRIPTS['evict'].sha} 1 retouch {{}}"),
         ("lua", "TIME"),
         ("tcp", "EVALSHA 5ecdea626ad8e7f65b2514c179abe629aa40908c 1 retouch:unacked_mutex"),  # not ours

@@ -145,7 +145,7 @@ class History:
 
     async def _page(self, start: datetime, end: datetime, number: int) -> HistoryPage:
         try:
-            async with reading(self.clients.schedule, self.clients.circuits.history):
+            async with reading(self.clients.rate_tokens, self.clients.circuits.history):
                 page = await self.clients.qubico.history(start=start, end=end, page=number)
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
@@ -163,7 +163,7 @@ class History:
 
     async def _created(self, task_id: str) -> datetime | None:
         try:
-            async with reading(self.clients.schedule, self.clients.circuits.read):
+            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
                 return (await self.clients.qubico.get(task_id)).created_at
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
@@ -182,7 +182,7 @@ class History:
     async def _sight(self, task_id: str) -> Sighting:
         """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""
         try:
-            async with reading(self.clients.schedule, self.clients.circuits.read):
+            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
                 task = await self.clients.qubico.get(task_id)
         except errors.TaskGone as exc:
             raise Unreadable(type(exc).__name__) from exc

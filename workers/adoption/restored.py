@@ -42,7 +42,7 @@ class Restored:
     looking: "asyncio.Task[None] | None" = None
 
     def __post_init__(self) -> None:
-        repository, process = self.clients.repository, self.clients.schedule.process
+        repository, process = self.clients.repository, self.clients.registry.process
         self.restoring = Restoring(repository.redis, repository.namespace, repository.scripts, process)
 
     def start(self) -> None:
@@ -159,7 +159,7 @@ class Restored:
 
     async def _open(self, doubt: Doubt, *, only_if_idle: bool = False) -> None:
         if await self.restoring.open(doubt, only_if_idle=only_if_idle):
-            self.clients.schedule.shut = False
+            self.clients.registry.shut = False
             log.info("restored.settled", mark=doubt.mark, shut=doubt.shut)
 
 

@@ -11,11 +11,10 @@ import structlog
 
 from edits import retry
 from edits.attempts import Attempt
-from edits.db.claims import Claim, Claims
+from edits.db.claims import Claim, Claims, Unanswered
 from edits.db.clock import boot_time
 from edits.db.fields import Field, Text
 from edits.db.freshness import Completeness, Freshness
-from edits.db.schedule import Unanswered
 from edits.db.sender import ScriptError
 from edits.models import CostState, EditError, ErrorKind, Step, Wait, from_ms
 from qubico import errors
@@ -48,10 +47,8 @@ class Adopt:
         return self.clients.settings.leases.adopt_lease
 
     async def claim(self, most: int) -> Claims:
-        claims = await self.clients.schedule.claim_due(
-            Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False
-        )
-        if not self.clients.schedule.shut:
+        claims = await self.clients.claims.due(Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False)
+        if not self.clients.registry.shut:
             return claims
         self.restored.start()
         return Claims(claims.claims, min(claims.next, LOOKS_EVERY))
@@ -100,7 +97,7 @@ class Adopt:
         while not (await asyncio.wait([looking], timeout=self.lease.total_seconds() / 3))[0]:
             renewed = Lease(began=boot_time(), length=lease.length)
             with contextlib.suppress(ScriptError):  # there is time for one more try before the lease ends
-                if not await self.clients.schedule.renew(claim, Step.ADOPT, lease=self.lease):
+                if not await self.clients.claims.renew(claim, Step.ADOPT, lease=self.lease):
                     looking.cancel()
                     return None
                 lease = renewed
@@ -128,7 +125,7 @@ class Adopt:
         """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
         freshness = Freshness(self.clients.repository.scripts)
         tasks = [found.silent[i] for i in await freshness.without_edit(list(found.silent))] if found.silent else []
-        edits = await self.clients.schedule.unanswered() if tasks else []
+        edits = await self.clients.claims.unanswered() if tasks else []
         if not tasks or edits is None:
             return None, bool(tasks)
         wanted = {edit.id: self._wanted(edit) for edit in edits}
@@ -159,7 +156,7 @@ class Adopt:
         if not task_id:
             return False
         try:
-            async with reading(self.clients.schedule, self.clients.circuits.read):
+            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
                 task = await self.clients.qubico.get(task_id)
         except errors.QubicoError:
             return False

@@ -33,9 +33,7 @@ class Poll:
         return self.clients.settings.leases.poll_lease
 
     async def claim(self, most: int) -> Claims:
-        claims = await self.clients.schedule.claim_due(
-            Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False
-        )
+        claims = await self.clients.claims.due(Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False)
         self.clients.paces.claimed(late=claims.late)
         self.clients.circuits.read.note(claims)
         return claims

@@ -7,8 +7,8 @@ import structlog
 
 from edits.db.claims import Claim
 from edits.db.clock import boot_time
-from edits.db.schedule import Shut
 from edits.db.sender import ScriptError
+from edits.db.tokens import Shut
 from edits.models import Wait
 from workers.clients import Clients
 from workers.lease import Lease
@@ -55,7 +55,7 @@ class Turn:
             self.put_back = "handed_back", Wait.FAIR_SHARE
             return False
         try:
-            self._at, probe = await self.clients.schedule.new_slot()
+            self._at, probe = await self.clients.rate_tokens.new_slot()
         except Shut:
             self.put_back = "not_sent", Wait.COOLDOWN
         except ScriptError as exc:

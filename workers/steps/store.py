@@ -51,9 +51,7 @@ class Store:
         return self.clients.settings.leases.store_lease
 
     async def claim(self, most: int) -> Claims:
-        claims = await self.clients.schedule.claim_due(
-            Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True
-        )
+        claims = await self.clients.claims.due(Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True)
         for circuit in (self.clients.circuits.storage, self.clients.circuits.download):
             circuit.note(claims)
         return claims
@@ -130,7 +128,7 @@ class Store:
                 yield chunks
             return
         # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
-        async with reading(self.clients.schedule, self.clients.circuits.read):
+        async with reading(self.clients.rate_tokens, self.clients.circuits.read):
             task = await self.clients.qubico.get(claim.task_id)
         if task.image_url is None:
             yield _one(task.image_bytes(max_bytes=cap))
@@ -160,7 +158,7 @@ class Store:
         None if the lease is over: then nothing is written, and the edit comes back.
         """
         edit = claim.edit()
-        told = await lease.decide(lambda: self.clients.schedule.timeline_until_now(edit.id))
+        told = await lease.decide(lambda: self.clients.claims.timeline_until_now(edit.id))
         if told is None:
             return None
         timeline, at = told

@@ -32,7 +32,7 @@ class Submit:
         return self.clients.settings.leases.submit_lease
 
     async def claim(self, most: int) -> Claims:
-        claims = await self.clients.schedule.claim_submit(most, lease=self.lease)
+        claims = await self.clients.claims.submit(most, lease=self.lease)
         if claims.probe:
             await self._ask_account()
         self.clients.circuits.create.note(claims)

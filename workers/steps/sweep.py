@@ -55,19 +55,17 @@ class Sweep:
                     await self._read_abandoned()
         if its_time or self.too_old_left:
             self.too_old_left = await self.retention.slice()
-        claims = await self.clients.schedule.claim_due(
-            "manifest", most, lease=self.lease, wakes=Step.SWEEP, with_input=True
-        )
+        claims = await self.clients.claims.due("manifest", most, lease=self.lease, wakes=Step.SWEEP, with_input=True)
         self.clients.circuits.storage.note(claims)
         return Claims(claims.claims, 0.0 if self.too_old_left else min(claims.next, LOOKS_EVERY))
 
     async def work(self, claim: Claim, lease: Lease) -> None:
         edit = claim.edit()
-        timeline = await lease.decide(lambda: self.clients.schedule.timeline(claim.id))
+        timeline = await lease.decide(lambda: self.clients.claims.timeline(claim.id))
         if not timeline:
             return
         try:
-            if self.clients.schedule.shut and await self._later_attempt_told(edit):
+            if self.clients.registry.shut and await self._later_attempt_told(edit):
                 return
             await self.clients.storage.put(
                 manifest_key(edit.id), manifest.compose(edit, timeline), content_type="application/json"
@@ -88,19 +86,19 @@ class Sweep:
         return found is not None and found[0].attempt > edit.attempt
 
     async def _read_abandoned(self) -> None:
-        schedule = self.clients.schedule
-        for task_id, edit_id in await schedule.claim_abandoned(ABANDONED_AT_ONCE, lease=self.lease):
+        claims = self.clients.claims
+        for task_id, edit_id in await claims.abandoned(ABANDONED_AT_ONCE, lease=self.lease):
             try:
-                async with reading(self.clients.schedule, self.clients.circuits.read):
+                async with reading(self.clients.rate_tokens, self.clients.circuits.read):
                     task = await self.clients.qubico.get(task_id)
             except errors.TaskGone:
-                await schedule.settle_abandoned(task_id, status="gone")
+                await claims.settle_abandoned(task_id, status="gone")
                 continue
             except errors.QubicoError as exc:
                 log.warning("abandoned.unreadable", edit_id=edit_id, cause=type(exc).__name__)
                 continue
             if task.is_final:
-                await schedule.settle_abandoned(task_id, status=task.status, units=task.charge)
+                await claims.settle_abandoned(task_id, status=task.status, units=task.charge)
             else:
                 age = time.time() - task.created_at.timestamp() if task.created_at else 0.0
-                await schedule.abandoned_later(task_id, delay=pace.abandoned_look(age))
+                await claims.abandoned_later(task_id, delay=pace.abandoned_look(age))

@@ -4,13 +4,13 @@
 -- is given the next one, and tells those it was given before: whoever was given more than is here shows that something is missing.
 -- Numbers only rise, from server to server, and are ms: nothing before the last one is missing.
 -- `doubt`, a hash, is there from another server on until nothing is missing any more: shut (ms, when it was noticed), mark (ms: nothing
--- before it is missing), lost (1: something is), crew (workers that must speak), newest (no edit with a later id was here), settled
+-- before it is missing), lost (1: something is), expected (workers that must speak), newest (no edit with a later id was here), settled
 -- (ms: what was bought before it was found), holder, held (who looks for it, until when). `awaited`: workers that lived and have not
 -- spoken since. `fresh:{tenant}`: those in its queue that may be bought meanwhile.
 
 local SETTLES = 3000 -- ms: accepts that are repeated by their id are over, and every worker that lives has spoken once
 local SERVERS = $SERVERS -- of so many a number is kept
-local DOUBT = {'shut', 'mark', 'lost', 'crew', 'newest', 'settled', 'holder', 'held'}
+local DOUBT = {'shut', 'mark', 'lost', 'expected', 'newest', 'settled', 'holder', 'held'}
 
 -- run, n: the last server and its number; gave: the number of each; and the doubt, if there is one.
 local function served()
@@ -18,7 +18,7 @@ local function served()
   for i = 1, #rows, 2 do s.gave[rows[i]] = tonumber(rows[i + 1]) end
   s.run, s.n = rows[1], tonumber(rows[2] or 0)
   for i, value in ipairs(redis.call('HMGET', key('doubt'), unpack(DOUBT))) do s[DOUBT[i]] = value or nil end
-  for _, name in ipairs({'shut', 'mark', 'crew', 'settled', 'held'}) do s[name] = tonumber(s[name]) end
+  for _, name in ipairs({'shut', 'mark', 'expected', 'settled', 'held'}) do s[name] = tonumber(s[name]) end
   return s
 end
 
@@ -66,7 +66,7 @@ local function shut(s, run, last, lost)
   local mark = s.mark or (s.run and math.min(last, NOW)) or oldest()
   doubted(s, {
     shut = NOW + math.max(0, RAW - SEEN - UNSEEN), -- nobody may have looked at the clock yet, and the copy may be old
-    mark = mark, settled = s.settled or mark, lost = (lost or s.lost == '1') and '1' or '0', crew = redis.call('ZCARD', key('awaited')),
+    mark = mark, settled = s.settled or mark, lost = (lost or s.lost == '1') and '1' or '0', expected = redis.call('ZCARD', key('awaited')),
   })
   redis.call('HDEL', key('doubt'), 'newest', 'holder', 'held')
   s.newest, s.holder, s.held = nil, nil, nil
@@ -111,7 +111,7 @@ end
 local function spoke(s, process, told)
   if not s.shut then return end
   if told[1] and told[1].run == s.run then redis.call('ZREM', key('awaited'), process) end
-  local all = s.crew > 0 and redis.call('ZCARD', key('awaited')) == 0
+  local all = s.expected > 0 and redis.call('ZCARD', key('awaited')) == 0
   if all and s.lost == '0' and NOW >= s.shut + SETTLES then
     count('restored:whole')
     reopen(s)

@@ -1,55 +1,57 @@
 #!lua flags=allow-oom
---- @include _served _crew
--- A worker process lives: its steps, the chains it runs, the ceilings it was given. A: process, steps, running [{step, slot,
--- number}], ttl, grace (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n since the last beat},
--- leave (1: it goes), told? (see serve). Returns {start: the chains that nobody runs, to be started: [{step, slot, number}], run,
--- n, shut (1: the data may lack what was written last)}.
--- Nothing is written again that all know (_crew.lua). A chain that nobody says he runs still counts until the time of its slot, `a`: a
--- grace from its start, from its last link and from the beat that missed it.
+--- @include _served
+-- A worker process lives. A: process, steps, ttl (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n
+-- since the last beat}, leave (1: it goes), told? (see serve). Returns {run, n, shut (1: the data may lack what was written last)}.
+-- `live`, a zset, has each process by the time (ms) at which it counts as dead; `workers`, a hash, its steps and ceilings as words;
+-- `ceilings` the lowest of all that live. Nothing is written again that has not changed.
 local COUNTED = 24 * 3600 * 1000 -- ms; Redis is not out of reach of a living process for longer
-local told = crew_told()
-local ran = runs_in(told[A.process] and told[A.process].runs)
 local counted = tonumber(redis.call('GET', key('beat', A.process)) or 0)
+local live, workers = redis.call('ZRANGE', key('live'), 0, -1, 'WITHSCORES'), redis.call('HGETALL', key('workers'))
+local held = redis.call('HGETALL', key('ceilings'))
 local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
-if A.leave == 1 then redis.call('ZREM', key('live'), A.process) else redis.call('ZADD', key('live'), NOW + A.ttl, A.process) end
 
 -- Counts are added once, also when a beat whose reply was lost is repeated, however much later.
-local behind = NOW < state.n -- the clock was set back: numbers go on one by one, and a beat that is repeated is given none anew
+local behind = NOW < state.n -- the clock was set back: numbers go on one by one, and a beat that is repeated is given no other
 if A.beat > counted and (behind or next(A.counts)) then
   for name, n in pairs(A.counts) do count(name, n) end
   redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
 end
 if NOW > state.n or behind and A.beat > counted then give_number(state, state.run) end
 
--- Of a chain that it did not run before only the last link counts: one that was overtaken keeps nothing alive.
-local runs, names = {}, {}
-for _, chain in ipairs(A.running) do
-  local name = chain.step .. ' ' .. chain.slot
-  local last = ran[name] or tonumber(redis.call('HGET', key('chain', chain.step), 'n' .. chain.slot) or -1) == chain.number
-  if last and not runs[name] then runs[name], names[#names + 1] = true, name end
-end
-for name in pairs(ran) do
-  local step, slot = string.match(name, '^(%S+) (%d+)$')
-  if not runs[name] then redis.call('HSET', key('chain', step), 'a' .. slot, NOW + A.grace) end
-end
-table.sort(names)
-local mine = {steps = table.concat(A.steps, ' '), ceilings = told_of(A.ceilings), runs = table.concat(names, ',')}
-local all = muster(told, A.leave ~= 1 and mine or nil)
-if all.changed then agree(all) end
-
-local start = {}
-local function start_missing(step, slot)
-  if all.runs[step .. ' ' .. slot] then return end
-  local chain = redis.call('HMGET', key('chain', step), 'n' .. slot, 'a' .. slot)
-  local until_then = tonumber(chain[2] or 0)
-  if until_then < NOW or until_then > NOW + HORIZON then
-    local number = tonumber(chain[1] or 0) + 1
-    redis.call('HSET', key('chain', step), 'n' .. slot, number, 'a' .. slot, NOW + A.grace)
-    start[#start + 1] = {step = step, slot = slot, number = number}
+local words = A.steps
+for name, value in pairs(A.ceilings) do words[#words + 1] = string.format('%s=%.14g', name, value) end
+table.sort(words)
+local alive, said = {[A.process] = A.leave ~= 1 and table.concat(words, ' ') or nil}, {}
+for i = 1, #workers, 2 do said[workers[i]] = workers[i + 1] end
+for i = 1, #live, 2 do
+  if live[i] == A.process then
+    -- as it says now
+  elseif tonumber(live[i + 1]) > NOW then
+    alive[live[i]] = said[live[i]] or ''
+  else
+    redis.call('ZREM', key('live'), live[i])
   end
 end
-for _, step in ipairs(A.leave == 1 and {} or A.steps) do
-  for slot = 0, all.on[step] - 1 do start_missing(step, slot) end
+if A.leave == 1 then
+  redis.call('ZREM', key('live'), A.process)
+else
+  redis.call('ZADD', key('live'), NOW + A.ttl, A.process)
+  if said[A.process] ~= alive[A.process] then redis.call('HSET', key('workers'), A.process, alive[A.process]) end
 end
-return cjson.encode({start = #start > 0 and start or nil, run = state.run, n = state.n, shut = state.shut and 1 or 0})
+for process in pairs(said) do
+  if not alive[process] then redis.call('HDEL', key('workers'), process) end
+end
+
+local lowest, before = {}, {}
+for i = 1, #held, 2 do before[held[i]] = tonumber(held[i + 1]) end
+for _, one in pairs(alive) do
+  for name, value in string.gmatch(one, '(%S+)=(%S+)') do lowest[name] = math.min(lowest[name] or math.huge, tonumber(value)) end
+end
+for name, value in pairs(lowest) do
+  if before[name] ~= value then redis.call('HSET', key('ceilings'), name, string.format('%.14g', value)) end
+end
+for name in pairs(before) do
+  if not lowest[name] then redis.call('HDEL', key('ceilings'), name) end
+end
+return cjson.encode({run = state.run, n = state.n, shut = state.shut and 1 or 0})

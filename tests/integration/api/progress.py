@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from PIL import Image
 
 from config.settings import Settings
+from edits.ceilings import Ceilings
 from edits.db import connection
 from edits.db.circuits import Limiter
-from edits.db.claims import Claim
+from edits.db.claims import Claim, Claimer
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
+from edits.db.workers import WorkerRegistry
 from edits.models import CostState, EditError, EditResult, ErrorKind, Step, to_ms
 from edits.storage import layout, manifest
 from edits.storage.links import Links
@@ -35,13 +36,12 @@ class Progress:
         self.repository = repository
         self.storage = storage
         self._outcomes = Outcomes(repository.scripts)
-        self._schedule = Schedule(
-            repository.scripts, creates_per_second=1000, reads_per_second=1000, max_in_flight=1000
-        )
+        scripts = repository.scripts
+        self._claims = Claimer(scripts, WorkerRegistry(scripts, Ceilings(1000, 1000, 1000)))
 
     async def submitting(self) -> Claim:
         """Takes the next edit of the queue."""
-        (claim,) = (await self._schedule.claim_submit(1, lease=LEASE)).claims
+        (claim,) = (await self._claims.submit(1, lease=LEASE)).claims
         return claim
 
     async def processing(self, task_id: str = "task-1") -> Claim:
@@ -65,9 +65,9 @@ class Progress:
     async def succeeded(self, data: bytes) -> str:
         """The id of the next edit of the queue, now with `data` as its result."""
         await self.processing()
-        (polled,) = (await self._schedule.claim_due("poll", 1, lease=LEASE, wakes=Step.POLL, with_input=False)).claims
+        (polled,) = (await self._claims.due("poll", 1, lease=LEASE, wakes=Step.POLL, with_input=False)).claims
         assert await self._outcomes.completed(polled, address="http://x/y", started_at=None, ended_at=None, units=None)
-        (claim,) = (await self._schedule.claim_due("store", 1, lease=LEASE, wakes=Step.STORE, with_input=True)).claims
+        (claim,) = (await self._claims.due("store", 1, lease=LEASE, wakes=Step.STORE, with_input=True)).claims
         key = layout.result_key(claim.id, claim.attempt, "png")
         stored = await self.storage.put(key, data, content_type="image/png")
         result = EditResult(

@@ -16,17 +16,19 @@ import pytest
 from redis.asyncio import Redis
 
 from config.settings import load
+from edits.ceilings import Ceilings
 from edits.db.acceptance import Accepted, Idempotency
 from edits.db.admission import Caps
 from edits.db.circuits import Limiter
-from edits.db.claims import Claim, Claims
+from edits.db.claims import Claim, Claimer, Claims
 from edits.db.connection import connect
 from edits.db.constants import UNSEEN
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
 from edits.db.scripts import Argument, Script, T
 from edits.db.sender import Scripts
+from edits.db.tokens import RequestTokens
+from edits.db.workers import WorkerRegistry
 from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
 from edits.models import CostState, Edit, ErrorKind, Step, Wait
@@ -83,6 +85,20 @@ class WatchedScripts(Scripts):
 
 
 @dataclass
+class Worker:
+    """One worker process, as it calls scripts."""
+
+    registry: WorkerRegistry
+    claims: Claimer
+    tokens: RequestTokens
+
+    @classmethod
+    def of(cls, scripts: Scripts, ceilings: Ceilings) -> "Worker":
+        registry = WorkerRegistry(scripts, ceilings)
+        return cls(registry, Claimer(scripts, registry), RequestTokens(scripts, ceilings))
+
+
+@dataclass
 class Core:
     redis: Redis
     namespace: str
@@ -97,11 +113,11 @@ class Core:
         self.repository = EditRepository(self.redis, namespace=self.namespace, scripts=self.scripts)
         self.outcomes = Outcomes(self.scripts)
         self.limiter = Limiter(self.scripts)
-        self.schedule = self.worker()
+        self.process = self.worker()
 
-    def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> Schedule:
+    def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> "Worker":
         """A worker process of its own, with its ceilings."""
-        return Schedule(self.scripts, creates_per_second=creates, reads_per_second=reads, max_in_flight=in_flight)
+        return Worker.of(self.scripts, Ceilings(creates, reads, in_flight))
 
     async def freeze(self) -> None:
         """Time stands still but for `pass_time`: nobody looks at the clock, which was last seen long ago."""
@@ -180,14 +196,14 @@ class Core:
         return (await self.accept(**changes)).edit.id
 
     async def claim_submit(self, most: int = 1, *, lease: timedelta = LEASE) -> list[Claim]:
-        return (await self.schedule.claim_submit(most, lease=lease)).claims
+        return (await self.process.claims.submit(most, lease=lease)).claims
 
     async def claims(
-        self, step: str, most: int = 10, *, lease: timedelta = LEASE, of: Schedule | None = None
+        self, step: str, most: int = 10, *, lease: timedelta = LEASE, of: "Worker | None" = None
     ) -> Claims:
         """By the worker itself, or by another one."""
         wakes = Step.SWEEP if step == "manifest" else Step(step)
-        return await (of or self.schedule).claim_due(step, most, lease=lease, wakes=wakes, with_input=True)
+        return await (of or self.process).claims.due(step, most, lease=lease, wakes=wakes, with_input=True)
 
     async def claim(self, step: str) -> Claim:
         """The one edit that is due in a step."""
@@ -248,9 +264,9 @@ async def fill(core: Core, edits: int) -> None:
     await asyncio.gather(*[core.queued() for _ in range(edits)])
 
 
-async def slots(worker: Schedule, most: int = 100) -> list[float]:
+async def slots(worker: "Worker", most: int = 100) -> list[float]:
     """Seconds from now at which the claimed creates may be sent."""
-    return [claim.slot for claim in (await worker.claim_submit(most, lease=LEASE)).claims]
+    return [claim.slot for claim in (await worker.claims.submit(most, lease=LEASE)).claims]
 
 
 def moment(ms: float) -> datetime:

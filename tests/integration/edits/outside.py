@@ -112,7 +112,7 @@ class Outside(RuleBasedStateMachine):
 
     @rule()
     def a_worker_says_that_it_lives(self) -> None:
-        self.do(self.core.schedule.heartbeat(list(Step), []))
+        self.do(self.core.process.registry.heartbeat(list(Step)))
         self.world.whole_again()
 
     @rule(lost=edits)

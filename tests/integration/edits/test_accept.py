@@ -176,7 +176,7 @@ async def test_edits_expire_also_while_nothing_may_be_submitted(core: Core):
     behind = await core.queued(expires_at=MOMENT + timedelta(seconds=5))
     await core.limiter.block("no credit")
     await core.pass_time(6)
-    assert (await core.schedule.claim_submit(1, lease=timedelta(seconds=40))).claims == []
+    assert (await core.process.claims.submit(1, lease=timedelta(seconds=40))).claims == []
     assert (await core.edit(behind)).status == "failed"
     assert (await core.edit(first)).status == "queued"
 
@@ -254,7 +254,7 @@ async def test_at_the_memory_limit_new_edits_are_refused_and_accepted_ones_still
         assert await core.succeed(await core.claim("store"))
         (other,) = await core.claim_submit()
         assert await core.fail(other)
-        assert await core.schedule.heartbeat([], []) == []
+        await core.process.registry.heartbeat([])
     assert (await core.edit(claim.id)).status == "succeeded"
 
 

@@ -206,7 +206,7 @@ async def test_a_setting_buys_again_with_a_new_attempt_and_counts_it(core: Core)
 async def test_other_paid_tasks_are_still_shown_after_a_rebuy(core: Core):
     claim = await core.processing()
     await core.bought(claim, "task-extra")
-    await core.schedule.settle_abandoned("task-extra", status="failed")
+    await core.process.claims.settle_abandoned("task-extra", status="failed")
     await core.outcomes.rebuy(claim, kind=ErrorKind.PROVIDER_FAILED, automatic=True)
     edit = await core.edit(claim.id)
     assert (edit.status, edit.other_task_ids) == ("queued", ("task-extra", claim.task_id))

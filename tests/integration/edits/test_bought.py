@@ -143,7 +143,7 @@ async def test_a_retried_edit_takes_the_task_whose_answer_came_after_all(core: C
 
 async def test_in_flight_is_where_the_edits_are(core: Core):
     """A submit claim, one looked for, a task that is read and one given up fill four places; a copy fills none."""
-    core.schedule = core.worker(in_flight=5)
+    core.process = core.worker(in_flight=5)
     await core.succeed(await core.storing())
     await core.storing()
     await core.fail(await core.processing(), ErrorKind.PROVIDER_TIMEOUT, abandon=True)
@@ -153,7 +153,7 @@ async def test_in_flight_is_where_the_edits_are(core: Core):
     await core.queued()
     await core.queued()
     assert len(await core.claim_submit(5)) == 1
-    answer = await core.schedule.claim_submit(5, lease=LEASE)
+    answer = await core.process.claims.submit(5, lease=LEASE)
     assert (answer.claims, answer.next) == ([], 1)
 
 
@@ -163,14 +163,14 @@ async def test_in_flight_is_where_the_edits_are(core: Core):
 async def test_an_abandoned_task_is_read_slowly_until_it_ends(core: Core):
     claim = await core.processing()
     await core.fail(claim, ErrorKind.PROVIDER_TIMEOUT, abandon=True)
-    assert await core.schedule.claim_abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
-    assert await core.schedule.claim_abandoned(5, lease=LEASE) == []
-    await core.schedule.abandoned_later(claim.task_id, delay=300)
+    assert await core.process.claims.abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
+    assert await core.process.claims.abandoned(5, lease=LEASE) == []
+    await core.process.claims.abandoned_later(claim.task_id, delay=300)
     await core.pass_time(299)
-    assert await core.schedule.claim_abandoned(5, lease=LEASE) == []
+    assert await core.process.claims.abandoned(5, lease=LEASE) == []
     await core.pass_time(1.1)
-    assert await core.schedule.claim_abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
-    await core.schedule.settle_abandoned(claim.task_id, status="completed")
+    assert await core.process.claims.abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
+    await core.process.claims.settle_abandoned(claim.task_id, status="completed")
     assert await core.abandoned() == []
     edit = await core.edit(claim.id)
     assert (edit.status, edit.task_status) == ("failed", "completed")
@@ -180,17 +180,17 @@ async def test_an_abandoned_task_is_read_slowly_until_it_ends(core: Core):
 async def test_an_abandoned_task_is_settled_once(core: Core):
     claim = await core.processing()
     await core.fail(claim, ErrorKind.PROVIDER_TIMEOUT, abandon=True)
-    await core.schedule.settle_abandoned(claim.task_id, status="failed")
+    await core.process.claims.settle_abandoned(claim.task_id, status="failed")
     before = await core.dump()
-    await core.schedule.settle_abandoned(claim.task_id, status="completed")
-    await core.schedule.abandoned_later(claim.task_id, delay=1)
+    await core.process.claims.settle_abandoned(claim.task_id, status="completed")
+    await core.process.claims.abandoned_later(claim.task_id, delay=1)
     assert await core.dump() == before
 
 
 async def test_the_end_of_an_extra_task_is_not_the_state_of_the_edits_own(core: Core):
     claim = await core.processing()
     await core.bought(claim, "task-extra")
-    await core.schedule.settle_abandoned("task-extra", status="failed")
+    await core.process.claims.settle_abandoned("task-extra", status="failed")
     assert (await core.edit(claim.id)).task_status == "pending"
     assert await core.complete(claim)
 
@@ -199,7 +199,7 @@ async def test_the_end_of_a_late_task_is_written_into_the_manifest(core: Core):
     claim = await core.processing()
     await core.fail(claim, ErrorKind.PROVIDER_TIMEOUT, abandon=True)
     await core.outcomes.recorded(await core.claim("manifest"))
-    await core.schedule.settle_abandoned(claim.task_id, status="completed")
+    await core.process.claims.settle_abandoned(claim.task_id, status="completed")
     assert (await core.claim("manifest")).edit().task_status == "completed"
 
 
@@ -207,7 +207,7 @@ async def test_abandoned_tasks_beyond_the_horizon_are_read_now(core: Core):
     claim = await core.processing()
     await core.fail(claim, ErrorKind.PROVIDER_TIMEOUT, abandon=True)
     await core.pass_time(-86_400)
-    assert await core.schedule.claim_abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
+    assert await core.process.claims.abandoned(5, lease=LEASE) == [(claim.task_id, claim.id)]
 
 
 async def test_a_task_given_up_by_failure_alone_is_followed_only_if_told(core: Core):

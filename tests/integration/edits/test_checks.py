@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import redis as redis_sync
 
+from edits.ceilings import Ceilings
 from edits.db import checks
 from edits.db.connection import connect
 from edits.db.kinds import SHARED
-from edits.db.schedule import Link, Schedule
+from edits.db.workers import LIVES, WorkerRegistry
 from edits.errors import RedisUnfit, Unavailable
 from edits.models import Step
 from tests.integration.edits.core import Core
@@ -119,23 +120,21 @@ async def test_a_key_of_another_program_is_named_with_what_to_do(core: Core, eng
         await checks.refuse_unfit(f"redis://127.0.0.1:{engine_port}/0", core.namespace)
 
 
-async def test_the_crew_is_who_lives_with_what_it_was_told(core: Core):
-    nobody = await checks.crew(core.redis, core.namespace)
+async def test_the_registry_has_the_living_processes_with_their_steps_and_ceilings(core: Core):
+    nobody = await checks.workers(core.redis, core.namespace)
     assert (nobody.processes, set(nobody.on.values()), nobody.ceilings) == (0, {0}, {})
 
-    one = Schedule(core.scripts, 5, 50, 20)
-    other = Schedule(core.scripts, 5, 50, 10)
-    started = await one.heartbeat(list(Step), [])
-    await other.heartbeat([Step.POLL], [])
-    for link in started:
-        assert await one.link(link)
-    await one.heartbeat(list(Step), [Link(link.step, link.slot, link.number + 1) for link in started])
-    crew = await checks.crew(core.redis, core.namespace)
-    assert crew.processes == 2
-    assert (crew.on[Step.POLL], crew.on[Step.SUBMIT]) == (2, 1)
-    assert crew.chains[Step.SUBMIT] == 1
-    assert crew.ceilings == {"creates_per_second": (5,), "reads_per_second": (50,), "max_in_flight": (10, 20)}
+    one, other = (WorkerRegistry(core.scripts, Ceilings(5, 50, in_flight)) for in_flight in (20, 10))
+    await one.heartbeat(list(Step))
+    await other.heartbeat([Step.POLL])
+    found = await checks.workers(core.redis, core.namespace)
+    assert found.processes == 2
+    assert (found.on[Step.POLL], found.on[Step.SUBMIT]) == (2, 1)
+    assert found.ceilings == {"creates_per_second": (5,), "reads_per_second": (50,), "max_in_flight": (10, 20)}
 
-    await other.heartbeat([Step.POLL], [], leave=True)
-    left = await checks.crew(core.redis, core.namespace)
+    await other.heartbeat([Step.POLL], leave=True)
+    left = await checks.workers(core.redis, core.namespace)
     assert (left.processes, left.on[Step.POLL], left.ceilings["max_in_flight"]) == (1, 1, (20,))
+    await core.pass_time(LIVES.total_seconds() + 0.1)
+    dead = await checks.workers(core.redis, core.namespace)
+    assert (dead.processes, set(dead.on.values()), dead.ceilings) == (0, {0}, {})

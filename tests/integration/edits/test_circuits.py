@@ -4,10 +4,11 @@ from collections import Counter
 
 import pytest
 
+from edits.ceilings import Ceilings
 from edits.db.circuits import Operation
 from edits.db.sender import TRIES, ReplyLost, Scripts
 from edits.models import Step, Wait
-from tests.integration.edits.core import Core
+from tests.integration.edits.core import Core, Worker
 from tests.parts.proxy import Proxy
 
 
@@ -120,17 +121,16 @@ async def test_counts_of_a_heartbeat_without_an_answer_are_added_once(
     core: Core, far: Scripts, proxy: Proxy, away: float
 ):
     """However long it takes to come through: another process has forgotten this one meanwhile."""
-    worker, other = core.worker(), core.worker()
-    worker.scripts = far
+    worker, other = Worker.of(far, Ceilings(1000, 1000, 1000)), core.worker()
     counts = Counter({"request:get:ok": 3})
     proxy.lose = TRIES
     with pytest.raises(ReplyLost):
-        await worker.heartbeat([Step.POLL], [], counts=counts)
+        await worker.registry.heartbeat([Step.POLL], counts=counts)
     assert counts["request:get:ok"] == 3
     counts.update({"request:get:ok": 2})
     await core.pass_time(away)
-    await other.heartbeat([Step.POLL], [])
+    await other.registry.heartbeat([Step.POLL])
     for _ in range(2):
-        await worker.heartbeat([Step.POLL], [], counts=counts)
+        await worker.registry.heartbeat([Step.POLL], counts=counts)
     assert await core.counter("request:get:ok") == 5
     assert not +counts

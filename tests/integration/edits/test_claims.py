@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edits.db.schedule import IDLE
+from edits.db.claims import IDLE
 from edits.models import CostState, Step, Wait
 from tests.integration.edits.core import LEASE, Core, raw
 
@@ -130,7 +130,7 @@ async def test_a_sleep_of_a_day_is_cut_to_an_hour_since_the_horizon_is_there(cor
 
 async def test_a_step_with_nothing_to_do_sleeps_for_the_idle_time(core: Core):
     assert (await core.claims("poll")).next == pytest.approx(IDLE.total_seconds())
-    assert (await core.schedule.claim_submit(1, lease=LEASE)).next == pytest.approx(IDLE.total_seconds())
+    assert (await core.process.claims.submit(1, lease=LEASE)).next == pytest.approx(IDLE.total_seconds())
 
 
 async def test_adopt_wakes_up_when_a_submit_lease_ends(core: Core):
@@ -142,7 +142,7 @@ async def test_adopt_wakes_up_when_a_submit_lease_ends(core: Core):
 async def test_more_work_than_permits_means_at_once_again(core: Core):
     await core.queued()
     await core.queued()
-    assert (await core.schedule.claim_submit(1, lease=LEASE)).next == 0
+    assert (await core.process.claims.submit(1, lease=LEASE)).next == 0
 
 
 async def test_no_more_is_claimed_than_asked_for(core: Core):

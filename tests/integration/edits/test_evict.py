@@ -121,7 +121,7 @@ async def test_an_edit_stays_while_a_paid_task_of_it_is_followed(core: Core, ret
     await retention.evict()
     assert await core.abandoned() == [claim.task_id]
     assert await core.repository.get(claim.id) is not None
-    await core.schedule.settle_abandoned(claim.task_id, status="completed")
+    await core.process.claims.settle_abandoned(claim.task_id, status="completed")
     await told(core)
     await core.pass_time(PAST_A_LOOK)
     await retention.evict()
@@ -131,7 +131,7 @@ async def test_an_edit_stays_while_a_paid_task_of_it_is_followed(core: Core, ret
 async def test_all_tasks_ever_bought_for_an_edit_leave_with_it(core: Core, retention: Retention):
     claim = await core.processing()
     await core.bought(claim, "task-extra")
-    await core.schedule.settle_abandoned("task-extra", status="failed")
+    await core.process.claims.settle_abandoned("task-extra", status="failed")
     await core.outcomes.rebuy(claim, kind=ErrorKind.PROVIDER_FAILED, automatic=True)
     (again,) = await core.claim_submit()
     await core.bought(again, "task-of-attempt-2")

@@ -163,12 +163,10 @@ class Lives(Outside):
 
     @rule(most=st.integers(1, 3), status=st.sampled_from(["completed", "failed", "gone", None]))
     def abandoned(self, most: int, status: str | None) -> None:
-        schedule = self.core.schedule
-        for task, edit_id in self.do(schedule.claim_abandoned(most, lease=LEASE)):
+        claims = self.core.process.claims
+        for task, edit_id in self.do(claims.abandoned(most, lease=LEASE)):
             assert edit_id == self.world.tasks[task]
-            self.do(
-                schedule.settle_abandoned(task, status=status) if status else schedule.abandoned_later(task, delay=60)
-            )
+            self.do(claims.settle_abandoned(task, status=status) if status else claims.abandoned_later(task, delay=60))
 
 
 def test_whatever_happens_every_invariant_holds(valkey_port: int):

@@ -16,7 +16,7 @@ async def with_two(core: Core, step: str = "processing", *, units: int = 150_000
 
 
 async def ends(core: Core, task: str = EXTRA, status: str = "completed", units: int | None = None) -> None:
-    await core.schedule.settle_abandoned(task, status=status, units=units)
+    await core.process.claims.settle_abandoned(task, status=status, units=units)
 
 
 async def test_the_other_task_counts_if_it_is_completed_first(core: Core):

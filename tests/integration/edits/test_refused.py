@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from edits.db.schedule import IDLE
+from edits.db.claims import IDLE
 from edits.models import Wait
 from tests.integration.edits.core import LEASE, Core, fill, slots
 
@@ -16,7 +16,7 @@ CLIMB = 6
 
 async def _until_open(core: Core) -> float:
     """Seconds until a create is let through."""
-    answer = await core.schedule.claim_submit(1, lease=LEASE)
+    answer = await core.process.claims.submit(1, lease=LEASE)
     assert answer.claims == []
     return answer.next
 
@@ -68,9 +68,9 @@ async def test_half_open_lets_one_probe_through_and_the_next_after_its_time(busy
     await fill(busy, 10)
     await busy.limiter.close("create")
     await busy.pass_time(1)
-    answer = await busy.schedule.claim_submit(10, lease=LEASE)
+    answer = await busy.process.claims.submit(10, lease=LEASE)
     assert (len(answer.claims), answer.half) == (1, {"create"})
-    answer = await busy.schedule.claim_submit(10, lease=LEASE)
+    answer = await busy.process.claims.submit(10, lease=LEASE)
     assert (answer.claims, answer.half) == ([], set())
     assert answer.next <= 1
     await busy.pass_time(PROBE)
@@ -153,9 +153,9 @@ async def test_no_limit_stays_shut_when_the_clock_is_set_back(busy: Core, state:
     worker = busy.worker(creates=100)
     if state == "blocked":
         await busy.limiter.block("no credit")
-        await worker.claim_submit(1, lease=LEASE)
+        await worker.claims.submit(1, lease=LEASE)
         await busy.pass_time(-86_400)
-        assert (await worker.claim_submit(1, lease=LEASE)).probe
+        assert (await worker.claims.submit(1, lease=LEASE)).probe
         return
     await busy.limiter.close("create")
     if state != "closed":
@@ -187,9 +187,9 @@ async def test_while_the_account_is_refused_nothing_is_claimed_and_one_asks_for_
     await busy.limiter.block("another word for it")
     gate = await busy.limiter.gate()
     assert (gate.reason, gate.message) == (Wait.PROVIDER_ACCOUNT, "402: no credit")
-    assert not (await busy.schedule.claim_submit(1, lease=LEASE)).probe
+    assert not (await busy.process.claims.submit(1, lease=LEASE)).probe
     await busy.pass_time(15)
-    answers = [await busy.schedule.claim_submit(1, lease=LEASE) for _ in range(3)]
+    answers = [await busy.process.claims.submit(1, lease=LEASE) for _ in range(3)]
     assert [answer.probe for answer in answers] == [True, False, False]
     assert not any(answer.claims for answer in answers)
 
@@ -199,7 +199,7 @@ async def test_an_account_that_answers_again_lets_one_probe_through_first(busy: 
     await busy.limiter.block("no credit")
     await busy.limiter.unblock()
     assert (await busy.limiter.gate()).message == ""
-    answer = await busy.schedule.claim_submit(3, lease=LEASE)
+    answer = await busy.process.claims.submit(3, lease=LEASE)
     assert (len(answer.claims), answer.half) == (1, {"create"})
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from edits import errors
+from edits.ceilings import Ceilings
 from edits.db import sender
 from edits.db.admission import Caps
 from edits.db.connection import connect
 from edits.db.repository import EditRepository
-from edits.db.schedule import Schedule
 from edits.db.sender import Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import LEASE
+from tests.integration.edits.core import LEASE, Worker
 from tests.parts.patience import LONG
 from tests.parts.valkey import free_port, server_binary, start_server
 
@@ -62,8 +62,8 @@ async def test_with_its_replica_everything_goes_on(
 ) -> None:
     await online(repository)
     accepted = await repository.accept(make_edit(), None, Caps(10))
-    worker = Schedule(repository.scripts, 100, 100, 100)
-    (claim,) = (await worker.claim_submit(1, lease=LEASE)).claims
+    worker = Worker.of(repository.scripts, Ceilings(100, 100, 100))
+    (claim,) = (await worker.claims.submit(1, lease=LEASE)).claims
     assert claim.id == accepted.edit.id
 
 

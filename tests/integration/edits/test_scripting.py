@@ -14,7 +14,7 @@ from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
 from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
 from tests.factories import make_edit
-from tests.integration.edits.core import LEASE, PRICE, Core, connected, raw
+from tests.integration.edits.core import LEASE, PRICE, Core, Worker, connected, raw
 from tests.parts.patience import LONG
 from tests.parts.proxy import Proxy
 
@@ -153,9 +153,9 @@ async def test_an_accept_whose_reply_was_lost_takes_the_edit_once(
 
 async def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_edits(core: Core, far: Scripts, proxy: Proxy):
     ids = [await core.queued() for _ in range(3)]
-    worker = replace(core.schedule, scripts=far)
+    worker = Worker.of(far, core.process.registry.ceilings)
     proxy.lose = 2 * sender.TRIES + 1  # more than the client itself repeats
-    claims = (await worker.claim_submit(2, lease=LEASE)).claims
+    claims = (await worker.claims.submit(2, lease=LEASE)).claims
     assert proxy.lost == 2 * sender.TRIES + 1
     assert [claim.id for claim in claims] == ids[:2]
     assert all(claim.fence == 1 for claim in claims)

@@ -122,11 +122,11 @@ async def test_buckets_of_a_histogram_are_those_that_the_scripts_count(busy: Cor
 
 
 async def test_the_limit_that_holds_the_queue_is_told(core: Core):
-    core.schedule = core.worker(in_flight=2)
-    await core.schedule.heartbeat([Step.SUBMIT], [])
+    core.process = core.worker(in_flight=2)
+    await core.process.registry.heartbeat([Step.SUBMIT])
     for _ in range(3):
         await core.queued()
-    await core.schedule.claim_submit(5, lease=LEASE)
+    await core.process.claims.submit(5, lease=LEASE)
     found = await _samples(core)
     assert found["retouch_limit_used_ratio", ("max_in_flight",)] == 1
     assert found["retouch_limit_binding", ("max_in_flight",)] == 1
@@ -134,11 +134,11 @@ async def test_the_limit_that_holds_the_queue_is_told(core: Core):
 
 
 async def test_chains_that_are_alive_are_counted(core: Core):
-    await core.schedule.heartbeat([Step.POLL, Step.STORE], [])
-    await core.worker().heartbeat([Step.POLL], [])
+    await core.process.registry.heartbeat([Step.POLL, Step.STORE])
+    await core.worker().registry.heartbeat([Step.POLL])
     assert await _chains(core) == {"submit": 0, "poll": 2, "store": 1, "adopt": 0, "sweep": 0}
     await core.pass_time(7.1)
-    await core.schedule.heartbeat([], [])
+    await core.process.registry.heartbeat([])
     assert (await _chains(core))["poll"] == 0
 
 

@@ -53,7 +53,7 @@ class World:
         self._runner = asyncio.Runner()
         self.core = Core(connect(f"redis://127.0.0.1:{port}/0"), f"machine{next(_runs)}")
         self.core.use(RepeatedScripts(self.core.redis, self.core.namespace))
-        self.core.schedule = self.core.worker(creates=50, reads=50, in_flight=CAP)
+        self.core.process = self.core.worker(creates=50, reads=50, in_flight=CAP)
         self.do(self.core.freeze())
         self.do(self.core.redis.set(self.core.key("tick"), f"{BEGINNING} 0"))
         self.tasks: dict[str, str] = {}
@@ -122,8 +122,8 @@ class World:
         if number is not None:
             self.do(self.core.redis.zrem(key, here))
             self.do(self.core.redis.zadd(key, {gone: number}))
-        schedule = self.core.schedule
-        schedule.told = [pair | {"run": gone} if pair["run"] == here else pair for pair in schedule.told]
+        registry = self.core.process.registry
+        registry.told = [pair | {"run": gone} if pair["run"] == here else pair for pair in registry.told]
         self.do(self.core.redis.script_flush())
         self.in_doubt = set(self._numbers)
 
@@ -147,8 +147,8 @@ class World:
     async def _all_leave(self) -> None:
         await self.core.limiter.open("storage")
         await self.core.pass_time(10_000_000)  # also past what was written before the clock was set back
-        for task, _ in await self.core.schedule.claim_abandoned(1000, lease=LEASE):
-            await self.core.schedule.settle_abandoned(task, status="failed")
+        for task, _ in await self.core.process.claims.abandoned(1000, lease=LEASE):
+            await self.core.process.claims.settle_abandoned(task, status="failed")
         for claim in (await self.core.claims("manifest", 1000)).claims:
             await self.core.outcomes.recorded(claim)
         await self.core.scripts.run(raw("evict"), k=1000, hot=0, later=1000)

@@ -1,12 +1,12 @@
 """A worker as it is started in production, and what is seen of it from outside."""
 
+import ast
 import contextlib
-import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,6 @@ from workers.clients import open_clients
 
 ROOT = Path(__file__).parents[3]
 STEPS = [str(step) for step in Step]
-Told = tuple[str, int, int]
-"""Step, slot and number of a link."""
 
 
 @dataclass
@@ -34,6 +32,7 @@ class Worker:
     port: int
     log: Path
     name: str
+    steps: Sequence[str]
 
     def health(self) -> dict[str, Any]:
         try:
@@ -47,21 +46,16 @@ class Worker:
         assert self.process.poll() is None, "the worker ended"
         return int(self.health().get("chains", 0))
 
-    def started(self) -> set[Told]:
-        """The first links of the chains that it missed, as it says in its log."""
-        told = (json.loads(line) for line in self.log.read_text().splitlines() if '"chain.started"' in line)
-        return {(line["step"], line["slot"], line["number"]) for line in told}
-
     def has_all_chains(self) -> bool:
-        return self.chains() == len(STEPS)
+        return self.chains() == len(self.steps)
 
 
 @contextlib.contextmanager
-def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Worker]:
+def worker(environ: dict[str, str], folder: Path, *options: str, steps: Sequence[str] = STEPS) -> Iterator[Worker]:
     """With `options`, which are Celery's, by Celery's own command."""
     port = free_port()
     name = f"worker-{port}"
-    queues = ",".join(STEPS)
+    queues = ",".join(steps)
     own = ["-m", "workers", "--steps", queues, "--name", name]
     celery = ["-m", "celery", "-A", "workers.app", "worker", "-Q", queues, "-E", "-n", f"{name}@%h", *options]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("RETOUCH_")}
@@ -74,7 +68,7 @@ def worker(environ: dict[str, str], folder: Path, *options: str) -> Iterator[Wor
             stderr=subprocess.STDOUT,
         )
         try:
-            yield Worker(process, port, Path(written.name), name)
+            yield Worker(process, port, Path(written.name), name, steps)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -94,13 +88,17 @@ class Events:
             self.receiver = self.app.events.Receiver(connection, handlers={"*": self.heard.append})
             self.receiver.capture(limit=None, timeout=None, wakeup=False)
 
-    def links(self) -> dict[Told, str]:
-        """Which worker has received each link."""
-        return {
-            (event["name"].removeprefix("retouch."), *json.loads(event["args"])): event["hostname"].partition("@")[0]
+    def links(self) -> list[tuple[str, str, int]]:
+        """Worker, step and number of each link that was received, in that order."""
+        return [
+            (
+                event["hostname"].partition("@")[0],
+                event["name"].removeprefix("retouch."),
+                ast.literal_eval(event["args"])[1],
+            )
             for event in list(self.heard)
             if event["type"] == "task-received" and event["name"].removeprefix("retouch.") in STEPS
-        }
+        ]
 
     def names(self) -> set[str]:
         return {event["name"] for event in list(self.heard) if event["type"] == "task-received"}

@@ -19,8 +19,8 @@ from edits.db.claims import Claim, Claims
 from edits.models import Edit, EditInput, EditStatus, Priority, Step, new_id
 from edits.storage import layout
 from tests.parts.sandbox import Sandbox
+from workers.chains import StepWork, steps_of
 from workers.clients import Clients
-from workers.engine import StepWork, steps_of
 from workers.lease import Lease
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
@@ -190,11 +190,11 @@ class Rounds:
         return found
 
     async def events(self, edit_id: str) -> list[str]:
-        return [event.type for event in await self.clients.schedule.timeline(edit_id)]
+        return [event.type for event in await self.clients.claims.timeline(edit_id)]
 
     async def waits(self, edit_id: str) -> list[str | None]:
         """What the edit waited for, as its timeline says, without the empty start."""
-        return [event.wait and str(event.wait) for event in (await self.clients.schedule.timeline(edit_id))[1:]]
+        return [event.wait and str(event.wait) for event in (await self.clients.claims.timeline(edit_id))[1:]]
 
     def bought(self) -> int:
         count: int = self.sandbox.ledger()["tasks_bought"]

@@ -73,7 +73,7 @@ async def test_time_vouches_where_our_tasks_appeared_fast(rounds: Rounds) -> Non
     edit_id = await lost(rounds, "drop_before")
     assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
     assert rounds.bought() == 2
-    (waited,) = [event for event in await rounds.clients.schedule.timeline(edit_id) if event.type == "provably_absent"]
+    (waited,) = [event for event in await rounds.clients.claims.timeline(edit_id) if event.type == "provably_absent"]
     assert waited.duration_ms < 100_000
 
 

@@ -28,7 +28,7 @@ async def go_on_for(rounds: Rounds, seconds: float) -> None:
 async def check_timeline(rounds: Rounds, edit_id: str) -> dict[str, float]:
     """Seconds by wait; their sum is the whole life. A slow machine makes any of them longer, and none shorter."""
     edit = await rounds.edit(edit_id)
-    timeline = await rounds.clients.schedule.timeline(edit_id)
+    timeline = await rounds.clients.claims.timeline(edit_id)
     assert edit.finished_at is not None
     whole = (edit.finished_at - edit.created_at).total_seconds()
     assert sum(event.duration_ms for event in timeline) / 1000 == pytest.approx(whole, rel=0.01, abs=0.01)
@@ -176,14 +176,14 @@ async def test_a_refused_account_is_a_span_of_the_timeline(rounds: Rounds) -> No
 
 async def test_a_read_that_tells_nothing_of_the_operation_lets_another_probe_go(rounds: Rounds) -> None:
     """Whoever reads beside the polls: the account was refused, which says nothing of whether reading works."""
-    schedule, circuit = rounds.clients.schedule, rounds.clients.circuits.read
+    tokens, circuit = rounds.clients.rate_tokens, rounds.clients.circuits.read
     await rounds.clients.limiter.close("read")
     await rounds.wait(2)
     with pytest.raises(AccountBlocked):
-        async with reading(schedule, circuit):
+        async with reading(tokens, circuit):
             raise AccountBlocked("the key was refused")
     assert circuit.probes == set()
-    async with reading(schedule, circuit):
+    async with reading(tokens, circuit):
         pass
     assert await rounds.clients.repository.outages() == {}
 

@@ -1,6 +1,7 @@
 """The deadline of a task: what is given up is followed to its end, and what it made may still be taken."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -33,9 +34,9 @@ async def test_past_the_deadline_an_unfinished_task_is_given_up_but_followed(ove
 
 async def test_a_given_up_task_keeps_its_room_in_flight_until_it_ends(overdue: tuple[Rounds, str]) -> None:
     rounds, _ = overdue
-    claims = await rounds.clients.schedule.claim_submit(10, lease=timedelta(seconds=40))
+    claims = await rounds.clients.claims.submit(10, lease=timedelta(seconds=40))
     assert claims.claims == []
-    rounds.clients.schedule.max_in_flight = 1
+    rounds.clients.registry.ceilings = replace(rounds.clients.registry.ceilings, max_in_flight=1)
     await rounds.accept()
     assert await rounds.run(Step.SUBMIT) == []
 

@@ -83,7 +83,7 @@ async def test_an_edit_ends_as_it_should_with(fault: str, open_rounds: OpenRound
 
 
 async def _every_moment_is_named(rounds: Rounds, edit_id: str) -> None:
-    timeline = await rounds.clients.schedule.timeline(edit_id)
+    timeline = await rounds.clients.claims.timeline(edit_id)
     assert all(event.wait for event in timeline[1:]), timeline
     assert all(event.duration_ms >= 0 for event in timeline)
     lasted = timeline[-1].at - timeline[0].at

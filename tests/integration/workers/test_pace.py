@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from edits.db.schedule import LOOKAHEAD
+from edits.db.tokens import LOOKAHEAD
 from edits.models import Step
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds

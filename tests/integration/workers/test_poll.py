@@ -47,7 +47,7 @@ async def test_the_start_of_the_run_is_seen_and_named(rounds: Rounds) -> None:
     await rounds.run(Step.POLL)
     edit = await rounds.edit(edit_id)
     assert (edit.task_status, edit.waiting_for) == ("processing", Wait.PROVIDER_RUN)
-    *_, started = await rounds.clients.schedule.timeline(edit_id)
+    *_, started = await rounds.clients.claims.timeline(edit_id)
     assert (started.type, started.wait) == ("started", Wait.PROVIDER_QUEUE)
     assert started.duration_ms == pytest.approx(1000, abs=900)  # the provider's own time, not that of our look
 
@@ -64,7 +64,7 @@ async def test_a_completed_task_has_its_address_recorded_and_is_due_to_be_stored
     assert (await rounds.texts(edit_id))["addr"].startswith(rounds.sandbox.base_url)
     assert (await rounds.events(edit_id))[3:] == ["started", "completed", "storing"]
     assert (await rounds.waits(edit_id))[2:] == [Wait.PROVIDER_QUEUE, Wait.PROVIDER_RUN, Wait.NOTICE]
-    lasted = [event.duration_ms for event in await rounds.clients.schedule.timeline(edit_id)][3:]
+    lasted = [event.duration_ms for event in await rounds.clients.claims.timeline(edit_id)][3:]
     assert lasted[1] == pytest.approx(4000, abs=10)  # as the provider tells both its ends
     assert lasted[0] < 1010
     assert lasted[2] > 1990
@@ -262,7 +262,7 @@ async def test_odd_casing_and_foreign_times_are_read(rounds: Rounds) -> None:
     assert (edit.task_status, edit.waiting_for) == ("Processing", Wait.PROVIDER_RUN)
     await rounds.wait(4)
     await rounds.run(Step.POLL)
-    completed = (await rounds.clients.schedule.timeline(edit_id))[4]
+    completed = (await rounds.clients.claims.timeline(edit_id))[4]
     assert completed.type == "completed"
     assert completed.duration_ms == pytest.approx(4000, abs=10)
     assert abs(completed.at - datetime.now(UTC)) < timedelta(minutes=5)

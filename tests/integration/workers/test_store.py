@@ -40,7 +40,7 @@ async def is_told_in_full(rounds: Rounds, edit_id: str) -> None:
     assert found is not None
     told, timeline = found
     assert told.model_copy(update={"updated_at": edit.updated_at}) == edit
-    assert timeline == await rounds.clients.schedule.timeline(edit_id)
+    assert timeline == await rounds.clients.claims.timeline(edit_id)
     assert timeline[-1].type == edit.status
 
 

@@ -28,7 +28,7 @@ async def due_for_a_manifest(rounds: Rounds) -> list[str]:
 
 async def is_told_in_full(rounds: Rounds, edit_id: str) -> None:
     found = manifest.read(await rounds.clients.storage.get(layout.manifest_key(edit_id)))
-    assert found == (await rounds.edit(edit_id), await rounds.clients.schedule.timeline(edit_id))
+    assert found == (await rounds.edit(edit_id), await rounds.clients.claims.timeline(edit_id))
 
 
 async def failed(rounds: Rounds) -> str:

@@ -24,16 +24,26 @@ async def test_edits_flow_through_a_worker_and_its_events_name_the_steps(
         async with rounds_of(environ, sandbox) as rounds:
             await all_succeed(rounds, [await rounds.accept(f"number {number}") for number in range(20)])
             await until(running.has_all_chains)
-            await until(lambda: events.names() >= {f"retouch.{step}" for step in STEPS})  # and pulses
+            await until(lambda: events.names() >= {f"retouch.{step}" for step in STEPS})
             await until(lambda: events.said_every() == {SAID_TO_FLOWER})
 
-            # Messages that are delivered twice: each is of a link that has run already.
-            number = int(await rounds.redis.hget(rounds.key("chain", "poll"), "n0"))
-            doubled = [
-                events.app.send_task("retouch.poll", args=[0, number - 1 - back], queue="poll").id for back in range(5)
+            # Links of another process and of an older release: each ends at once.
+            others = [["process.of-another", 1], [0, 17], [0, 18], [], [{"slot": 0}]]
+            ids = [
+                events.app.send_task(f"retouch.{step}", args=args, queue=step).id for step in STEPS for args in others
             ]
-            await until(lambda: events.done(doubled))
+            await until(lambda: events.done(ids))
             await until(running.has_all_chains)
+
+
+async def test_links_run_on_the_process_that_sent_them(environ: dict[str, str], tmp_path: Path) -> None:
+    with listening(load(environ, dotenv=None)) as events:
+        with worker(environ, tmp_path) as first, worker(environ, tmp_path, steps=["poll", "store"]) as second:
+            await until(first.has_all_chains)
+            await until(second.has_all_chains)
+            expected = {(first.name, step, 1) for step in STEPS} | {(second.name, step, 1) for step in second.steps}
+            await until(lambda: set(events.links()) >= expected)
+        assert len(events.links()) == len(set(events.links()))
 
 
 async def test_a_terminated_worker_ends_well_and_the_next_one_goes_on(
@@ -41,17 +51,19 @@ async def test_a_terminated_worker_ends_well_and_the_next_one_goes_on(
 ) -> None:
     async with rounds_of(environ, sandbox) as rounds:
         with worker(environ, tmp_path) as first, worker(environ, tmp_path) as second:
-            both = 2 * len(STEPS)
-            await until(lambda: first.chains() + second.chains() == both)
+            await until(first.has_all_chains)
+            await until(second.has_all_chains)
             ids = [await rounds.accept(f"number {number}") for number in range(10)]
             first.process.send_signal(signal.SIGTERM)
             assert first.process.wait(90) == 0
             await all_succeed(rounds, ids)
-            await until(lambda: second.chains() >= len(STEPS))  # and those too many end with their slice
+            assert second.has_all_chains()
             second.process.send_signal(signal.SIGTERM)
             assert second.process.wait(90) == 0
         live = await rounds.redis.zcard(rounds.key("live"))
         assert live == 0
+    with redis_sync.Redis.from_url(load(environ, dotenv=None).broker_url) as broker:
+        assert list(broker.scan_iter("*process.*")) == []  # no queue is left
 
 
 async def test_a_broker_that_is_emptied_at_work_loses_no_edit(

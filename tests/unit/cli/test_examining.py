@@ -8,7 +8,7 @@ from cli.doctor import checks, report
 from cli.doctor.results import Level
 from config.settings import load
 from edits.db.checks import RedisState
-from edits.db.workers import Crew
+from edits.db.workers import Workers
 from edits.errors import Unavailable
 from edits.models import Step
 
@@ -19,9 +19,9 @@ def settings(**environ):
     return load(environ, None)
 
 
-def crew(*, processes=1, on=1, chains=1, ceilings=None, **only):
+def workers(*, processes=1, on=1, ceilings=None, **only):
     steps = dict.fromkeys(Step, on) | {Step(name): number for name, number in only.items()}
-    return Crew(processes=processes, on=steps, chains=dict.fromkeys(Step, chains), ceilings=ceilings or {})
+    return Workers(processes=processes, on=steps, ceilings=ceilings or {})
 
 
 def state(**changes):
@@ -99,10 +99,9 @@ def test_a_balance_is_judged_by_the_edits_it_pays_for(usd, level):
 @pytest.mark.parametrize(
     ("found", "levels", "said"),
     [
-        (crew(), [Level.OK, Level.OK], "1 alive (submit 1, poll 1, store 1, adopt 1, sweep 1)"),
-        (crew(processes=0, on=0), [Level.FAIL], "none is alive"),
-        (crew(adopt=0), [Level.FAIL, Level.OK], "none for adopt"),
-        (crew(poll=3), [Level.OK, Level.WARN], "poll (1 of 3)"),
+        (workers(), [Level.OK], "1 alive, every step has a process (submit 1, poll 1, store 1, adopt 1, sweep 1)"),
+        (workers(processes=0, on=0), [Level.FAIL], "none is alive"),
+        (workers(adopt=0), [Level.FAIL], "none for adopt"),
         (Unavailable("away"), [Level.WARN], "not known"),
     ],
 )
@@ -126,7 +125,7 @@ def test_workers_are_counted_by_their_steps(found, levels, said):
     ],
 )
 def test_ceilings_are_those_of_the_processes_that_run(given, warned, sums_up_to):
-    *warnings, total = report._ceilings(settings(), crew(ceilings=given))
+    *warnings, total = report._ceilings(settings(), workers(ceilings=given))
     assert len(warnings) == len(warned)
     for finding, said in zip(warnings, warned, strict=True):
         assert said in finding.said

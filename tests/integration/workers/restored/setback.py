@@ -16,7 +16,7 @@ ALIVE = list(Step)
 
 async def beat(*processes: Rounds) -> None:
     for process in processes:
-        await process.clients.schedule.heartbeat(ALIVE, [])
+        await process.clients.registry.heartbeat(ALIVE)
 
 
 async def offset(rounds: Rounds) -> int:

@@ -1,0 +1,67 @@
+"""Tokens for requests to the provider that belong to no claim: single reads, and another slot for a late create."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from edits.ceilings import Ceilings
+from edits.db.circuits import Operation
+from edits.db.clock import boot_time, ms
+from edits.db.scripts import Script
+from edits.db.sender import Scripts
+from edits.pacing.slots import SlotClock
+
+LOOKAHEAD: Final = timedelta(milliseconds=200)
+"""How far ahead time slots are given out."""
+
+NEW_SLOT_WITHIN: Final = timedelta(seconds=1)
+"""The same for a create that missed its slot: the new one stands behind all that are given out."""
+
+
+_TOKENS: Final[Script[tuple[str, int, int]]] = Script("tokens", tuple)
+
+
+class Shut(Exception):
+    """The operation does not work now, and another request tries whether it does again."""
+
+
+@dataclass(slots=True)
+class RequestTokens:
+    """`slots`: the server's time on this process's clock, shared with the claims that give out slots."""
+
+    scripts: Scripts
+    ceilings: Ceilings
+    slots: SlotClock = field(default_factory=SlotClock)
+
+    async def read(self, operation: Operation = "read") -> bool:
+        """Waits until one read that belongs to no claim may be sent. Returns whether it is the probe. Raises Shut."""
+        while True:
+            answer, delay, _ = await self.scripts.run(
+                _TOKENS,
+                name="read",
+                operation=operation,
+                ceiling="reads_per_second",
+                rate=self.ceilings.reads_per_second,
+                lookahead=ms(LOOKAHEAD),
+            )
+            if answer == "shut":
+                raise Shut(operation)
+            await asyncio.sleep(delay / 1000)
+            if answer != "wait":
+                return bool(answer == "half")
+
+    async def new_slot(self) -> tuple[float, bool]:
+        """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe. Raises Shut."""
+        sent = boot_time()
+        answer, delay, now = await self.scripts.run(
+            _TOKENS,
+            name="create",
+            operation="create",
+            ceiling="creates_per_second",
+            rate=self.ceilings.creates_per_second,
+            lookahead=ms(NEW_SLOT_WITHIN),
+        )
+        if answer in {"shut", "wait"}:
+            raise Shut("create")
+        return self.slots.heard(now, sent=sent, received=boot_time()) + delay / 1000, bool(answer == "half")
