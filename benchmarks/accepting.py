@@ -23,7 +23,7 @@ from benchmarks.used import used_by
 from cli.local import probes
 from cli.local.ports import unclaimed
 from cli.local.programs import ROOT, api
-from cli.local.supervisor import Part
+from cli.local.supervisor import Service
 from config.settings import Settings
 
 _LENGTH: Final = b"content-length: "
@@ -172,10 +172,10 @@ def _require(seen: Seen) -> None:
         raise RuntimeError(f"answers that say no: {wrong}")
 
 
-def _bare(settings: Settings, port: int) -> Part:
+def _bare(settings: Settings, port: int) -> Service:
     """The product's own command line with another app on another port."""
     other = {"api.app:app": "benchmarks.route:app", str(settings.api.port): str(port)}
-    return Part(
+    return Service(
         name="bare",
         command=tuple(other.get(word, word) for word in api(settings)),
         environment=bare_environ() | {"PYTHONPATH": str(ROOT)},

@@ -17,10 +17,10 @@ from benchmarks.provider import Provider
 from benchmarks.rounds import say
 from benchmarks.system import IMAGE, PROMPT
 from benchmarks.used import used_by
-from cli.local import services
 from cli.local.ports import Ports
 from cli.local.programs import ROOT
-from cli.local.supervisor import Part, Supervisor
+from cli.local.services import Services
+from cli.local.supervisor import Service, Supervisor
 from qubico.schemas import KontextRequest
 
 ASKED: Final[dict[str, Any]] = {
@@ -94,11 +94,11 @@ async def _celery(pool: str, provider: Provider, *, gap: float) -> AsyncIterator
         async def ready() -> bool:
             return (folder / "ready").exists()
 
-        worker = Part(
+        worker = Service(
             name="worker", command=(*CELERY, "--pool", pool, "--concurrency", POOLS[pool]), environment=environ,
             ready=ready, order=1, start_within=STARTED_WITHIN, folder=folder,
         )  # fmt: skip
-        valkey = services.valkey(broker, data_dir=folder, environment=bare_environ(), folder=folder)
+        valkey = Services(environment=bare_environ(), folder=folder).valkey(broker, data_dir=folder)
         async with Supervisor([valkey, worker], logs=folder / "logs", say=say, grace=10) as supervisor:
             yield url, supervisor, port
 

@@ -20,9 +20,8 @@ from benchmarks.rounds import goal, say
 from benchmarks.spent import spent
 from benchmarks.system import NAMESPACE, System, running
 from benchmarks.used import used_by
-from cli.local import services
 from cli.local.ports import Ports
-from cli.local.stack import Ground
+from cli.local.stack import Environment
 from cli.local.supervisor import Supervisor
 from edits.ceilings import Ceilings
 from edits.db.acceptance import Accepted, Idempotency
@@ -190,11 +189,11 @@ async def _read_for(system: System, seconds: float) -> Row:
 
 @asynccontextmanager
 async def _worker(system: System) -> AsyncIterator[int]:
-    ground = Ground(environ=system.environ, folder=system.folder)
-    settings, ports = ground.load(), Ports()
-    (part,) = services.workers(settings, environment=ground.environment({}), folder=system.folder, ports=ports)
-    async with Supervisor([part], logs=system.folder / "logs", say=say, grace=10) as supervisor:
-        yield supervisor.pids()[part.name]
+    env = Environment(environ=system.environ, folder=system.folder)
+    settings, ports = env.load(), Ports()
+    (worker,) = env.services({}).workers(settings, ports)
+    async with Supervisor([worker], logs=system.folder / "logs", say=say, grace=10) as supervisor:
+        yield supervisor.pids()[worker.name]
     ports.release()
 
 

@@ -10,13 +10,13 @@ from typing import Final
 from benchmarks.provider import Provider
 from cli.local import probes
 from cli.local.programs import ROOT
-from cli.local.supervisor import Part
+from cli.local.supervisor import Service
 
 STARTED_WITHIN: Final = 90.0  # seconds; on a busy machine Python itself takes long
 
 
-def standin_part(port: int, provider: Provider, *, folder: Path) -> Part:
-    return Part(
+def standin_part(port: int, provider: Provider, *, folder: Path) -> Service:
+    return Service(
         name="standin",
         command=(sys.executable, "-m", "benchmarks.standin", str(port), json.dumps(asdict(provider))),
         environment=bare_environ() | {"PYTHONPATH": str(ROOT)},
@@ -32,5 +32,5 @@ def bare_environ() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith(("RETOUCH_", "SANDBOX_", "FLOWER_"))}
 
 
-def patient(part: Part) -> Part:
-    return Part(**{**part.__dict__, "start_within": STARTED_WITHIN, "well": None})
+def patient(part: Service) -> Service:
+    return Service(**{**part.__dict__, "start_within": STARTED_WITHIN, "well": None})

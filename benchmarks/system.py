@@ -24,7 +24,7 @@ from benchmarks.rounds import say
 from benchmarks.used import Used, used_by
 from cli.local import data_dir, stack
 from cli.local.ports import Ports, unclaimed
-from cli.local.supervisor import Part, Supervisor
+from cli.local.supervisor import Service, Supervisor
 from config.settings import Settings
 from edits.db.acceptance import Accepted
 from edits.db.admission import Caps
@@ -147,7 +147,7 @@ async def running(
     workers: int = 1,
     api: bool = False,
     settings: Mapping[str, str] | None = None,
-    beside: Callable[[Settings], Part] | None = None,
+    beside: Callable[[Settings], Service] | None = None,
 ) -> AsyncIterator[System]:
     """`settings` go over `UNLIMITED`. Flower is left out, and the API unless it is asked for; `workers=0`: none.
 
@@ -167,13 +167,13 @@ async def running(
             "RETOUCH_SHUTDOWN_GRACE": "5s",
             **(settings or {}),
         }  # fmt: skip
-        ground = stack.Ground(environ=environ, folder=folder)
+        ground = stack.Environment(environ=environ, folder=folder)
         asked = ground.load()
         data_dir.create(asked.data_dir)
         built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
         left_out = {"flower"} | (set() if api else {"api"}) | (set() if workers else {"worker"})
         more = [beside(built.settings)] if beside else []
-        wanted = [patient(part) for part in built.parts if part.name.rstrip("0123456789") not in left_out]
+        wanted = [patient(part) for part in built.services if part.name.rstrip("0123456789") not in left_out]
         supervisor = Supervisor(
             [standin_part(port, provider, folder=folder), *wanted, *more],
             logs=asked.data_dir / "logs",

@@ -1,4 +1,4 @@
-"""The API as the program's client commands use it: an answer as JSON, or an error that ends the program."""
+"""HTTP client of the API: returns JSON, or raises an error that ends the program."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -18,12 +18,12 @@ from config import addresses, local_stack
 from config.settings import Settings
 
 CONNECT_WITHIN = 3.0  # seconds
-ANSWER_WITHIN = 75.0  # seconds: longer than the API holds an answer back for `Prefer: wait`
-TRIES = 6  # of a call that is safe to repeat; about 8 s of pauses in all
+ANSWER_WITHIN = 75.0  # seconds: longer than the API may wait under `Prefer: wait`
+TRIES = 6  # about 8 s of pauses in all; every call here is safe to repeat
 PAUSE = 0.25  # seconds before the second try, doubled each time
-LONGEST_PAUSE = 10.0  # seconds, also when the server asks for more
+LONGEST_PAUSE = 10.0  # seconds, also if `Retry-After` is longer
 BUSY = frozenset({429, 502, 503, 504})
-TRIED = "retouch.tried"  # where an answer keeps how often it was asked for
+TRIED = "retouch.tried"  # key of the number of tries in `extensions`
 WRONG_INPUT = frozenset({400, 401, 403, 404, 413, 415, 422})
 
 
@@ -45,7 +45,7 @@ def find(settings: Settings) -> Server:
     up = local_stack.find(settings.data_dir)
     if up is None:
         raise Unreachable(
-            f"no `retouch up` runs on {settings.data_dir}; start one with `make up` (or `retouch up`), "
+            f"no `retouch up` is running in {settings.data_dir}; start one with `make up` (or `retouch up`), "
             "or set RETOUCH_CLIENT__URL and RETOUCH_CLIENT__API_KEY"
         )
     return Server(url=up.api_url, key=key.get_secret_value() if key else up.api_key)
@@ -61,7 +61,7 @@ class Client:
             headers={"X-API-Key": server.key, "User-Agent": "retouch-cli"},
             timeout=httpx.Timeout(ANSWER_WITHIN, connect=CONNECT_WITHIN),
             transport=transport,
-            trust_env=not addresses.is_loopback(server.url),  # a proxy for the world knows nothing of this host
+            trust_env=not addresses.is_loopback(server.url),  # no proxy for loopback addresses
         )
 
     async def __aenter__(self) -> Self:
@@ -75,18 +75,18 @@ class Client:
     async def create(
         self, body: Mapping[str, Any], *, picture: Picture | None, idempotency_key: str
     ) -> tuple[Any, bool]:
-        """The edit, and whether it was there before. Safe to repeat: the key makes every try the same edit."""
+        """Returns the edit, and whether an earlier call had made it. The key makes repeats safe."""
         headers = {"Idempotency-Key": idempotency_key}
         answer = await self._answer("POST", "/v1/edits", headers=headers, **_sent(body, picture))
         there = answer.headers.get("Idempotent-Replayed") == "true" and answer.extensions[TRIED] == 1
         return self._json(answer), there
 
     async def price(self, body: Mapping[str, Any], *, picture: Picture | None) -> Any:
-        """What this edit would cost; nothing is kept."""
+        """Price of this edit by a dry run."""
         return await self._call("POST", "/v1/edits", params={"dry_run": "true"}, **_sent(body, picture))
 
     async def edit(self, edit_id: str, *, wait: int | None = None) -> tuple[Any, float]:
-        """The edit, and after how many seconds asking again is worth it."""
+        """Returns the edit and the seconds until the next call (`Retry-After`)."""
         headers = {"Prefer": f"wait={wait}"} if wait else {}
         answer = await self._answer("GET", _path(edit_id), headers=headers)
         return self._json(answer), retry_after(answer, default=1.0)
@@ -101,7 +101,7 @@ class Client:
         return await self._call("POST", _path(edit_id, "cancel"))
 
     async def retry(self, edit_id: str) -> Any:
-        """A failed edit again; one that is on its way already is taken as it is."""
+        """Retries a failed edit; returns a running one unchanged."""
         try:
             return await self._call("POST", _path(edit_id, "retry"))
         except Conflict:
@@ -109,7 +109,7 @@ class Client:
 
     @asynccontextmanager
     async def result(self, edit_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The bytes of the picture as they come."""
+        """Streams the picture."""
         try:
             async with self._http.stream("GET", _path(edit_id, "result")) as answer:
                 if answer.status_code != 200:
@@ -123,13 +123,13 @@ class Client:
         return self._json(await self._answer(method, path, **request))
 
     async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Repeats while the server is busy or the connection breaks; every call of ours may be repeated."""
+        """Repeats the call while the server is busy or the connection breaks."""
         for attempt in range(TRIES):
             last = attempt == TRIES - 1
             pause = PAUSE * 2**attempt
             try:
                 answer = await self._http.request(method, path, **request)
-            except httpx.ConnectError as error:  # nothing listens there: a person should hear of it at once
+            except httpx.ConnectError as error:  # nothing listens there: fail at once
                 raise self._unreachable(error) from error
             except httpx.TransportError as error:
                 if last:
@@ -148,14 +148,16 @@ class Client:
         try:
             return answer.json()
         except ValueError as error:
-            raise WorkFailed(f"{self._server.url} did not answer in JSON; is it a Retouch API?") from error
+            raise WorkFailed(f"{self._server.url} did not answer with JSON; check that it is a Retouch API") from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
-        return Unreachable(f"no answer from {self._server.url} ({str(error) or type(error).__name__}); safe to repeat")
+        return Unreachable(
+            f"no answer from {self._server.url} ({str(error) or type(error).__name__}); the command is safe to repeat"
+        )
 
 
 def _sent(body: Mapping[str, Any], picture: Picture | None) -> dict[str, Any]:
-    """An address goes as JSON, a file as a form. Its own name stays here."""
+    """URLs are sent as JSON, files as a form without their names."""
     if picture is None:
         return {"json": dict(body)}
     fields = {name: str(value) for name, value in body.items()}
@@ -163,18 +165,18 @@ def _sent(body: Mapping[str, Any], picture: Picture | None) -> dict[str, Any]:
 
 
 def _busy(answer: httpx.Response) -> bool:
-    """Whether the same call is worth repeating: the server is, or another call with the same key is being read."""
+    """Whether to repeat the call: the server is busy, or a call with the same key is in progress."""
     return answer.status_code in BUSY or (answer.status_code == 409 and b"idempotency_in_progress" in answer.content)
 
 
 def _path(edit_id: str, *more: str) -> str:
     if not edit_id.strip():
-        raise WrongUsage("an id is needed, like edit_01J…; `retouch status` lists them")
+        raise WrongUsage("ID is empty; `retouch status` lists ids, such as edit_01J…")
     return "/".join(["/v1/edits", quote(edit_id.strip(), safe=""), *more])
 
 
 def refusal(answer: httpx.Response) -> Stop:
-    """An error answer as the end of the program: wrong input is for the caller to change, the rest is not."""
+    """An error answer as an exception: WrongUsage for wrong input, else WorkFailed or Conflict."""
     try:
         said = str(Problem.model_validate_json(answer.content))
     except ValidationError:
@@ -185,6 +187,6 @@ def refusal(answer: httpx.Response) -> Stop:
 
 
 def retry_after(answer: httpx.Response, *, default: float) -> float:
-    """Seconds; a date or nonsense counts as not said."""
+    """Seconds of `Retry-After`; dates and other text give the default."""
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdecimal() else default

@@ -1,8 +1,8 @@
-"""How the program ends when it does not end well: one class per exit code, each shown as one clear message on stderr.
+"""Errors that end the program: one class per exit code, each shown as one message on stderr.
 
 Stop
 ├── WorkFailed    1: the work was tried and failed
-│   └── Conflict  1: the edit is past what was asked for it
+│   └── Conflict  1: the edit is too far along
 ├── WrongUsage    2: the command, a file or a setting must be changed first
 └── Unreachable   3: no server answered; safe to repeat
 """
@@ -23,7 +23,7 @@ class WorkFailed(Stop):
 
 
 class Conflict(WorkFailed):
-    """The edit is past what was asked for it."""
+    """The edit is too far along for this call."""
 
 
 class WrongUsage(Stop):

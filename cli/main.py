@@ -1,8 +1,8 @@
-"""`retouch`: every command and its options; the work is done elsewhere and imported when it is asked for."""
+"""`retouch`: all commands with their options. Each imports its implementation when it runs."""
 # ruff: noqa: PLC0415 - commands import what they need when they run, so that `retouch --help` answers at once
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="retouch",
-    help="Image edits on the Qubico Kontext API: crash-safe, rate-limited, watched over.",
+    help="Image edits on the Qubico Kontext API: crash-safe, rate-limited, observable.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals may hold keys
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON; lists as one object a line.")]
+
+def _option(text: str) -> Any:
+    return typer.Option(help=text, show_default=False)
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 EditId = Annotated[
     str,
     typer.Argument(metavar="ID", help="The edit's id, like edit_01J…", show_default=False, callback=arguments.text),
@@ -29,7 +34,7 @@ EditId = Annotated[
 
 @app.command()
 def up(*, as_json: Json = False) -> None:
-    """Start the whole system on this host and keep it running until Ctrl-C."""
+    """Start the whole system on this host and run it until Ctrl-C."""
     from cli.local import up as command
 
     output.run(command.run(as_json=as_json))
@@ -37,7 +42,7 @@ def up(*, as_json: Json = False) -> None:
 
 @app.command()
 def demo() -> None:
-    """Edit the sample picture through the whole system, on the sandbox, and stop."""
+    """Edit the sample picture on a temporary system with the sandbox, then stop."""
     from cli.local import demo as command
 
     output.run(command.run())
@@ -55,9 +60,9 @@ def api() -> None:
 @app.command()
 def worker(
     *,
-    steps: Annotated[str, typer.Option(help="Queues to work on, by comma.")] = "submit,poll,store,adopt,sweep",
+    steps: Annotated[str, typer.Option(help="Steps to run, separated by commas.")] = "submit,poll,store,adopt,sweep",
 ) -> None:
-    """Run Celery workers: RETOUCH_WORKER__PROCESSES of them."""
+    """Run Celery workers, as many as RETOUCH_WORKER__PROCESSES."""
     from cli.local import processes, programs
     from config.local_stack import load_for_process
 
@@ -95,15 +100,13 @@ def edit(
         list[str],
         typer.Argument(
             metavar="IMAGE",
-            help="http(s) addresses, PNG, JPEG or WebP files, folders of such (not those below them).",
+            help="URLs, PNG, JPEG or WebP files, or folders of files (without subfolders).",
             show_default=False,
         ),
     ],
     prompt: Annotated[
         str,
-        typer.Argument(
-            metavar="PROMPT", help="What to do with the pictures.", show_default=False, callback=arguments.text
-        ),
+        typer.Argument(metavar="PROMPT", help="The edit to make.", show_default=False, callback=arguments.text),
     ],
     *,
     out: Annotated[
@@ -116,36 +119,37 @@ def edit(
             show_default=False,
         ),
     ] = None,
-    width: Annotated[int | None, typer.Option(help="Of the result; with --height.", show_default=False)] = None,
-    height: Annotated[int | None, typer.Option(help="Of the result; with --width.", show_default=False)] = None,
-    steps: Annotated[int | None, typer.Option(help="1 to 40; the server's own is 28.", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed paints the same way.", show_default=False)] = None,
+    width: Annotated[int | None, _option("Width of the result in pixels; needs --height.")] = None,
+    height: Annotated[int | None, _option("Height of the result in pixels; needs --width.")] = None,
+    steps: Annotated[int | None, _option("Sampling steps, 1 to 40; default 28.")] = None,
+    seed: Annotated[int | None, _option("Random seed; the same seed gives the same result.")] = None,
     priority: Annotated[
-        Literal["interactive", "standard", "bulk"] | None, typer.Option(help="Place in the queue.", show_default=False)
+        Literal["interactive", "standard", "bulk"] | None,
+        _option("Priority in the queue."),
     ] = None,
-    anew: Annotated[bool, typer.Option("--anew", help="Buy again what was asked for before.")] = False,
-    no_wait: Annotated[bool, typer.Option("--no-wait", help="Hand it in and print its id.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would cost; nothing is bought.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Buy again, also an edit that was bought before.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Submit, print the id and exit.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the price; nothing is submitted.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Edit pictures: hand them in, wait, and save each result under a name that is free.
+    """Edit pictures: submit them, wait, and save each result under an unused name.
 
-    The same command again, within 24 hours, buys nothing twice: it takes up what the first one left.
+    The same command within 24 hours continues the same edits and buys nothing twice.
     """
     from cli.commands import edit
-    from cli.commands.submit import Asked
+    from cli.commands.submit import EditRequest
 
     given = {"width": width, "height": height, "steps": steps, "seed": seed, "priority": priority}
     options = {name: value for name, value in given.items() if value is not None}
-    wanted = edit.Wanted(
+    command = edit.EditCommand(
         images=tuple(images),
-        asked=Asked(prompt=prompt, options=options, anew=anew),
+        request=EditRequest(prompt=prompt, options=options, force=force),
         out=out,
         wait=not no_wait,
         dry_run=dry_run,
         as_json=as_json,
     )
-    output.run(edit.run(_server(), wanted))
+    output.run(edit.run(_server(), command))
 
 
 @app.command()
@@ -157,7 +161,7 @@ def status(
     *,
     as_json: Json = False,
 ) -> None:
-    """Show one edit, or the most recent ones: at a terminal a live table until Ctrl-C, else once."""
+    """Show one edit, or the latest ones; at a terminal as a live table until Ctrl-C."""
     from cli.commands import status
 
     output.run(status.status(_server(), edit_id=edit_id, as_json=as_json))
@@ -165,7 +169,7 @@ def status(
 
 @app.command()
 def cancel(edit_id: EditId, *, as_json: Json = False) -> None:
-    """Cancel an edit that is still queued."""
+    """Cancel a queued edit."""
     from cli.commands import status as commands
 
     output.run(commands.cancel(_server(), edit_id=edit_id, as_json=as_json))
@@ -173,7 +177,7 @@ def cancel(edit_id: EditId, *, as_json: Json = False) -> None:
 
 @app.command()
 def explain(edit_id: EditId, *, as_json: Json = False) -> None:
-    """Say why an edit waits, or how it ended, in a sentence."""
+    """Explain in one sentence why an edit waits or how it ended."""
     from cli.commands import status as commands
 
     output.run(commands.why(_server(), edit_id=edit_id, as_json=as_json))
@@ -183,21 +187,18 @@ def explain(edit_id: EditId, *, as_json: Json = False) -> None:
 def doctor(
     *,
     invariants: Annotated[
-        bool, typer.Option("--invariants", help="Hold every edit against every rule instead: what must never happen.")
+        bool, typer.Option("--invariants", help="Check all edits against the consistency rules instead.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="With --invariants: also read each result's hash and each task's token.")
+        bool, typer.Option("--deep", help="With --invariants: also verify result hashes and task tokens.")
     ] = False,
     since: Annotated[
         str | None,
-        typer.Option(
-            help="With --invariants: how far back to read the provider's history, like 2h; else RETOUCH_EDITS__HOT.",
-            show_default=False,
-        ),
+        _option("With --invariants: span of provider history to read, such as 2h; default RETOUCH_EDITS__HOT."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Look at settings, Redis, storage, provider, clock, address and workers; say what is wrong and what to do."""
+    """Check settings, Redis, storage, provider, clocks, addresses and workers; show each fault and its fix."""
     from cli.doctor import invariants as rules
     from cli.doctor import report as command
 
@@ -212,11 +213,11 @@ def config(
     *,
     template: Annotated[
         Literal["production"] | None,
-        typer.Option(help="Print a `.env` to start from instead.", show_default=False),
+        _option("Print a `.env` template instead."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print every setting, where it was set and what it means; secrets are masked."""
+    """Print all settings with source and meaning; secrets are masked."""
     from cli.commands import config
 
     with output.ending():

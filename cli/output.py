@@ -1,4 +1,4 @@
-"""Where things are printed: data on stdout, progress and notes on stderr, no colour off a terminal or with NO_COLOR."""
+"""Output: data on stdout, progress and notes on stderr; colour only at a terminal without NO_COLOR."""
 
 import asyncio
 import json
@@ -16,11 +16,11 @@ from cli.errors import Stop, WrongUsage
 from config.errors import SettingsError
 from edits.errors import RedisUnfit
 
-WIDE = 400  # columns off a terminal: a table in a pipe is for grep, so nothing may be cut or wrapped
+WIDE = 400  # columns where there is no terminal, so that tables in a pipe are not cut or wrapped
 
 
 def console(stream: IO[str]) -> Console:
-    """A console made anew for each use, as tests and callers swap the streams."""
+    """A new console for each use, because tests replace the streams."""
     colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(
         file=stream, color_system=colours, highlight=False, soft_wrap=True, width=None if stream.isatty() else WIDE
@@ -39,13 +39,13 @@ def data_json(what: Any) -> None:
 
 
 def note(message: str, *, style: str = "") -> None:
-    """One line for people, on stderr; the text is never read as markup."""
+    """Prints one line on stderr; markup in it is not interpreted."""
     console(sys.stderr).print(Text(message, style=style))
 
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """What stops the program in here becomes a message and an exit code."""
+    """Turns errors of ours into a message and an exit code."""
     try:
         yield
     except Stop as error:
@@ -57,10 +57,9 @@ def ending() -> Iterator[None]:
 
 
 def run(work: Coroutine[Any, Any, int | None], *, at_once: bool = False) -> None:
-    """The one door from a command into async code; a number is the exit code.
+    """Runs a command's coroutine; its result is the exit code.
 
-    `at_once`: ends the process without the interpreter's farewell. The storage's client has threads of its own, and
-    one that still waits for a server that hangs would bring the interpreter down while it ends.
+    `at_once`: exits without interpreter shutdown, which a storage thread blocked on a dead server would crash.
     """
     with ending():
         code = asyncio.run(work) or 0

@@ -1,4 +1,4 @@
-"""Where results go on the disk: under a name that is free, unless the same picture lies there already."""
+"""Saves results under unused names; an identical file is not written again."""
 
 import asyncio
 import hashlib
@@ -21,20 +21,20 @@ Opened = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
 
 
 def refuse_taken(out: str | None) -> None:
-    """Before anything is bought: where one picture is to go must be free and possible."""
+    """Checks before a purchase that the result can be saved. Raises WrongUsage."""
     if out is None or out == "-":
         return
     path = arguments.path(out, name="--out")
     if out.endswith(("/", os.sep)):
         make_folder(path)
     if path.exists() and not path.is_dir():
-        raise WrongUsage(f"--out: {out} is there already; nothing is overwritten, choose another name")
+        raise WrongUsage(f"--out: {out} exists and is not overwritten; choose another name")
     if not path.parent.is_dir():
         raise WrongUsage(f"--out: there is no folder {path.parent}")
 
 
 def make_folder(path: Path) -> Path:
-    """For results side by side; the folder above it must be there."""
+    """Makes a folder for results; its parent must exist."""
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -43,7 +43,7 @@ def make_folder(path: Path) -> Path:
 
 
 async def save(opened: Opened, *, result: Result, image: str, out: str | None) -> Path:
-    """Writes the picture to `out` (a file or a folder) or beside us. What lies there already is not fetched again."""
+    """Saves the picture as `out`, or in the folder `out`, or in the working folder; skips an identical file."""
     ending = ENDINGS.get(result.content_type, "bin")
     for path in _names(image=image, out=out, ending=ending):
         file = _created(path)
@@ -54,18 +54,18 @@ async def save(opened: Opened, *, result: Result, image: str, out: str | None) -
             return path
         if await asyncio.to_thread(_is_it, path, result):
             return path
-    raise WrongUsage(f"--out: no free name beside {Path(out or '.')}")
+    raise WrongUsage(f"--out: no unused name for {Path(out or '.')}")
 
 
 async def copy(content: AsyncIterator[bytes], file: IO[bytes], *, result: Result) -> None:
-    """Copies and checks the picture against what the edit says of it."""
+    """Copies the picture and compares its hash with the edit's. Raises WorkFailed."""
     digest = hashlib.sha256()
     async for piece in content:
         digest.update(piece)
         file.write(piece)
     file.flush()
     if digest.hexdigest() != result.sha256:
-        raise WorkFailed("the picture did not arrive whole; run `retouch status ID` for its address and fetch it again")
+        raise WorkFailed("the download is incomplete; `retouch status ID` shows its URL")
 
 
 @contextmanager
@@ -75,9 +75,9 @@ def _kept_if_whole(file: IO[bytes], path: Path) -> Iterator[None]:
             yield
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise WorkFailed(f"{path} cannot be written ({error.strerror}); the edit itself is done") from error
+        raise WorkFailed(f"{path} cannot be written ({error.strerror}); the edit has succeeded") from error
     except BaseException:
-        path.unlink(missing_ok=True)  # half a picture is worse than none
+        path.unlink(missing_ok=True)
         raise
 
 
@@ -91,7 +91,7 @@ def _names(*, image: str, out: str | None, ending: str) -> Iterator[Path]:
 
 
 def _created(path: Path) -> IO[bytes] | None:
-    """Ours alone, or None if the name is taken."""
+    """A new file, or None if the name is taken."""
     try:
         return path.open("xb")
     except FileExistsError:
@@ -110,7 +110,7 @@ def _is_it(path: Path, result: Result) -> bool:
 
 
 def _stem(image: str) -> str:
-    """The picture's own name without its ending, fit for a file of ours."""
+    """File name of the picture without its suffix, at most 80 safe characters."""
     name = unquote(urlsplit(image).path) if "://" in image else image
     stem = re.sub(r"[^\w.-]+", "-", Path(name.replace(os.sep, "/")).stem).strip("-.")
     return stem[:80] or "picture"

@@ -1,4 +1,4 @@
-"""Edits, timelines and settings as tables for people; nothing is decided here."""
+"""Tables of edits, timelines and settings."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ SHOWN_PROMPT = 48  # characters of a prompt in a list
 
 
 def edit_card(edit: Edit) -> Table:
-    """One edit, a line for each thing worth knowing."""
+    """One edit, one line per field."""
     card = Table(box=None, show_header=False, pad_edge=False)
     card.add_column(style="bold")
     card.add_column(overflow="fold")
@@ -46,7 +46,7 @@ def edit_list(edits: Sequence[Edit]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in ("id", "status", "waiting for", "created (UTC)"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("prompt")  # gives way on a narrow screen, as its cells may be cut
+    table.add_column("prompt")  # cut on a narrow screen
     for edit in edits:
         waiting = edit.waiting.name if edit.waiting else ""
         prompt = edit.input.prompt.replace("\n", " ")
@@ -57,7 +57,7 @@ def edit_list(edits: Sequence[Edit]) -> Table:
 
 
 def spans(events: Iterable[Event]) -> list[tuple[str, timedelta]]:
-    """How long the edit spent on each wait, in the order in which they first came."""
+    """Total time of each wait, in order of first appearance."""
     spent: dict[str, int] = defaultdict(int)
     for event in events:
         if event.duration_ms:
@@ -75,7 +75,7 @@ def where_time_went(events: Iterable[Event]) -> Table:
     for wait, span in went:
         table.add_row(wait, f"{span.total_seconds():.2f}", f"{span / whole:.0%}")
     table.add_section()
-    table.add_row("in all", f"{whole.total_seconds():.2f}", "100%")
+    table.add_row("total", f"{whole.total_seconds():.2f}", "100%")
     return table
 
 

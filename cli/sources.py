@@ -1,4 +1,4 @@
-"""What `edit` was given, as a list of pictures: addresses, files, and each picture of a folder."""
+"""The pictures to edit: URLs, files, and the pictures of folders."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,11 +12,11 @@ from cli import arguments
 from cli.errors import WrongUsage
 from edits.media import kinds
 
-LARGEST = 64 * 1024 * 1024  # bytes read from a local file; the server's own cap is lower and says so
+LARGEST = 64 * 1024 * 1024  # bytes of a local file; the server has a lower limit of its own
 
 
 class Picture(NamedTuple):
-    """A local picture as it is sent."""
+    """Content of a local picture."""
 
     content: bytes
     content_type: str
@@ -24,13 +24,13 @@ class Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """One picture. `name` is how a person knows it: the address or path, as it was given or found."""
+    """One picture. `name` is its URL or path."""
 
     name: str
-    path: Path | None = None  # None: an address, which the provider fetches itself
+    path: Path | None = None  # None for a URL
 
     def read(self) -> Picture | None:
-        """Its bytes, or None for an address. Raises WrongUsage."""
+        """Content of the file, None for a URL. Raises WrongUsage."""
         if self.path is None:
             return None
         try:
@@ -46,17 +46,17 @@ class Source:
 @dataclass(frozen=True)
 class Found:
     sources: tuple[Source, ...]
-    folders: tuple[Path, ...] = ()  # those that were looked through
-    passed_over: int = 0  # files in them that are no pictures
+    folders: tuple[Path, ...] = ()  # searched for pictures
+    passed_over: int = 0  # other files in them
 
     @property
-    def many(self) -> bool:
-        """Whether results go side by side into a folder: also for a folder that holds one picture."""
+    def several(self) -> bool:
+        """Whether results go into a folder: several pictures, or any folder."""
         return len(self.sources) > 1 or bool(self.folders)
 
 
 def find(images: Sequence[str]) -> Found:
-    """Every picture meant, none twice. Raises WrongUsage for what cannot be read, before anything is handed in."""
+    """All pictures, each once. Raises WrongUsage if one cannot be read."""
     sources: dict[str, Source] = {}
     folders = []
     passed_over = 0
@@ -74,7 +74,7 @@ def find(images: Sequence[str]) -> Found:
             _must_be_picture(image, path)
             sources.setdefault(image, Source(image, path))
     if not sources:
-        raise WrongUsage(f"IMAGE: there is no PNG, JPEG or WebP picture in {', '.join(images)}")
+        raise WrongUsage(f"IMAGE: no PNG, JPEG or WebP picture in {', '.join(images)}")
     return Found(tuple(sources.values()), tuple(folders), passed_over)
 
 
@@ -98,7 +98,7 @@ def _content_type(name: str, head: bytes) -> str:
 
 
 def _in_folder(folder: Path) -> list[Source]:
-    """Files right in it; hidden ones and folders below it are not meant."""
+    """Its files, without hidden ones and subfolders."""
     try:
         inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the API shows, as far as the program reads it: tolerant, since the API may add fields and words."""
+"""Models of API answers, only the fields used here; unknown fields and values are accepted."""
 
 from datetime import datetime
 from typing import Any, TypeVar
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cli.errors import WorkFailed
 
-NOT_OURS = "the server answers in a form that is not ours; is RETOUCH_CLIENT__URL a Retouch API?"
+NOT_OURS = "unexpected answer; check that RETOUCH_CLIENT__URL is a Retouch API"
 ENDED = frozenset({"succeeded", "failed", "canceled"})
 
 

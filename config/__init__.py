@@ -1,0 +1,1 @@
+"""Settings and what follows from them: leases, Celery, Flower, logging. May import only `runtime` of ours."""

@@ -1,4 +1,4 @@
-"""How processes find the `up` of their data folder: it leaves `up.json`, readable by its owner alone; they join it."""
+"""How processes find the running `up` of their data dir: by `up.json`, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from config.errors import Fault, SettingsError
 from config.settings import Settings, load
 
 FILE_NAME = "up.json"
-Part = Literal["api", "worker", "flower"]
+Service = Literal["api", "worker", "flower"]
 
 _SHARED = ("RETOUCH_SECRET_KEY", "RETOUCH_QUBICO__BASE_URL", "RETOUCH_QUBICO__API_KEY")
-_NEEDS: Mapping[Part, Iterable[str]] = {
+_NEEDS: Mapping[Service, Iterable[str]] = {
     "api": (*_SHARED, "RETOUCH_API__ADMIN_KEY"),
     "worker": _SHARED,
     "flower": ("RETOUCH_FLOWER__PASSWORD",),
@@ -26,17 +26,17 @@ _NEEDS: Mapping[Part, Iterable[str]] = {
 
 
 class Up(BaseModel):
-    """A running `up`: where to reach it, and the settings that it made for its parts."""
+    """A running `up`: where to reach it, and the settings of its services."""
 
     model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
 
     pid: int
-    started: str = ""  # when that process began, so that a reused pid is not taken for it
+    started: str = ""  # start time of the process, because pids are reused
     api_url: str
     api_key: str
     flower_url: str | None = None
     sandbox_url: str | None = None
-    environment: dict[str, str] = {}  # every RETOUCH_* value that it made, by name
+    environment: dict[str, str] = {}  # RETOUCH_* values by name
 
     @property
     def alive(self) -> bool:
@@ -44,7 +44,7 @@ class Up(BaseModel):
 
 
 def announce(data_dir: Path, up: Up) -> Path:
-    """Write `up.json` whole or not at all; it holds keys, so nobody else may read it."""
+    """Writes `up.json` atomically with mode 0600, because it holds keys."""
     data_dir.mkdir(parents=True, exist_ok=True)
     marked = up.model_copy(update={"started": up.started or _started(up.pid)})
     handle, written = tempfile.mkstemp(dir=data_dir, prefix=f".{FILE_NAME}.")  # created with mode 0600
@@ -61,27 +61,27 @@ def announce(data_dir: Path, up: Up) -> Path:
 
 
 def withdraw(data_dir: Path, *, pid: int) -> None:
-    """Remove `up.json` if it is this process's own."""
+    """Removes `up.json` if it belongs to this pid."""
     found = _parse(data_dir)
     if found is not None and found.pid == pid:
         (data_dir / FILE_NAME).unlink(missing_ok=True)
 
 
 def find(data_dir: Path) -> Up | None:
-    """The `up` that runs on this folder, or None: no file, an unreadable one, or its process is gone."""
+    """The `up` that runs in this folder; None if there is none."""
     found = _parse(data_dir)
     return found if found is not None and found.alive else None
 
 
 def load_for_process(
-    part: Part | None = None,
+    service: Service | None = None,
     *,
     environ: Mapping[str, str] | None = None,
     dotenv: Path | None = Path(".env"),
 ) -> Settings:
-    """The settings of a server process: its own, or beneath them those of the `up` it joins.
+    """Settings of a server process, with those of a running `up` as defaults if there is no RETOUCH_REDIS_URL.
 
-    All that `part` needs is set, or this raises; without `part`, all that the API needs.
+    Raises SettingsError if a setting that `service` (default: the API) needs is missing.
     """
     settings = load(environ, dotenv)
     if settings.redis_url is None:
@@ -90,21 +90,21 @@ def load_for_process(
             problem = f"set RETOUCH_REDIS_URL or start `retouch up` (none is running in {settings.data_dir})"
             raise SettingsError([Fault("RETOUCH_REDIS_URL", "not set", problem)])
         settings = load(environ, dotenv, beneath=[(f"up of {settings.data_dir}", up.environment)])
-    missing = [name for name in _needed(part) if not _is_set(settings, name)]
+    missing = [name for name in _needed(service) if not _is_set(settings, name)]
     if missing:
         raise SettingsError(
-            Fault(name, "not set", "this process needs it; only `up` makes its own") for name in missing
+            Fault(name, "not set", "required by this process; only `up` generates it") for name in missing
         )
     if environ is None:
-        # The storage's own client reads AWS_* and the like from the environment alone; `.env` may hold them too.
+        # The storage client reads AWS_* and similar names only from the environment.
         for name, value in settings.storage_environment.items():
             if not os.environ.get(name):
                 os.environ[name] = value
     return settings
 
 
-def _needed(part: Part | None) -> tuple[str, ...]:
-    return tuple(_NEEDS[part] if part else _NEEDS["api"])
+def _needed(service: Service | None) -> tuple[str, ...]:
+    return tuple(_NEEDS[service or "api"])
 
 
 def _is_set(settings: Settings, name: str) -> bool:
@@ -121,7 +121,7 @@ def _parse(data_dir: Path) -> Up | None:
 def _started(pid: int) -> str:
     """When a process began: in the kernel's ticks, or, where there is no /proc, as `ps` says it. Empty: it is gone."""
     if not Path("/proc/self/stat").exists():
-        return _told_by_ps(pid)
+        return _by_ps(pid)
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -129,7 +129,7 @@ def _started(pid: int) -> str:
     return text.rpartition(")")[2].split()[19]  # the 22nd field, counted after the name in brackets
 
 
-def _told_by_ps(pid: int) -> str:
+def _by_ps(pid: int) -> str:
     command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
-    told = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, check=False)  # noqa: S603 - a number
-    return told.stdout.strip()
+    done = subprocess.run(command, env={"LC_ALL": "C"}, capture_output=True, text=True, check=False)  # noqa: S603 - a number
+    return done.stdout.strip()

@@ -1,4 +1,4 @@
-"""The settings as text for people: `.env.example`, and what production starts from. Written from the tree."""
+"""`.env.example` and the production template, written from the settings tree."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from config.tree import Entry, entries
 
 _WIDTH = 110
 _HEAD = """\
-Settings of Retouch. Copy what you change into `.env`; the environment beats it. Empty counts as not set.
+Settings of Retouch. Copy lines to change into `.env`; environment variables override it. Empty means not set.
 Durations: 90s 15m 2h 30d or ISO 8601. Sizes: 20MiB or bytes. Lists: by comma or as JSON.
-Names marked (file) may also be given as NAME_FILE=/path, a file that holds the value.
-Names of the storage's own client (AWS_*, GOOGLE_*, AZURE_*) may stand here too.
+Names marked (file) can also be set as NAME_FILE=/path to a file with the value.
+Variables of the storage client (AWS_*, GOOGLE_*, AZURE_*) can be set here, too.
 """
 _PRODUCTION_HEAD = """\
-A production system. Fill in every line that is not commented out; `retouch config` then shows what holds.
-Secrets: openssl rand -hex 32. Names marked (file) may be given as NAME_FILE=/run/secrets/… instead.
+Settings of a production system. Fill in every line that is not commented out; `retouch config` shows the result.
+Secrets: openssl rand -hex 32. Names marked (file) can be set as NAME_FILE=/run/secrets/… instead.
 """
 # What production refuses to start without, with an example where a shape says more than nothing.
 _PRODUCTION = {
@@ -40,7 +40,7 @@ def env_example() -> str:
 
 
 def production_template() -> str:
-    """The same for production: what it needs stands open, the rest commented out."""
+    """The template for production: required settings are open, the rest is commented out."""
     return _text(_PRODUCTION_HEAD, _PRODUCTION)
 
 

@@ -59,16 +59,16 @@ def _problems(values: Values) -> Iterator[tuple[str, str]]:
     pair = ("RETOUCH_QUBICO__BASE_URL", "RETOUCH_QUBICO__API_KEY")
     for name, other in (pair, pair[::-1]):
         if {name, other} <= values.keys() and values[name] is None and values[other] is not None:
-            yield name, f"{other} is set, and one is no use without the other; set both or neither"
+            yield name, f"{other} is set, but this is not; set both or neither"
     redis_url, broker_url = values.get("RETOUCH_REDIS_URL"), values.get("RETOUCH_BROKER_URL")
     if redis_url and broker_url and addresses.parse_redis(redis_url).same_database(addresses.parse_redis(broker_url)):
-        problem = "the same database as RETOUCH_REDIS_URL, and a broker may be emptied; give it another database"
+        problem = "same database as RETOUCH_REDIS_URL; use another one"
         yield "RETOUCH_BROKER_URL", problem
     if broker_url and not redis_url and "RETOUCH_REDIS_URL" in values:
         yield "RETOUCH_BROKER_URL", "set without RETOUCH_REDIS_URL; set that too, or neither"
     hot, retention = values.get("RETOUCH_EDITS__HOT"), values.get("RETOUCH_EDITS__RETENTION")
     if hot and retention and hot > retention:
-        yield "RETOUCH_EDITS__HOT", "longer than RETOUCH_EDITS__RETENTION; edits leave Redis before their files go"
+        yield "RETOUCH_EDITS__HOT", "longer than RETOUCH_EDITS__RETENTION; set it to the same or less"
     quiet = values.get("RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD")
     if quiet:
         for name, problem in Leases().contradictions(unknown_quiet_period=quiet):
@@ -78,12 +78,12 @@ def _problems(values: Values) -> Iterator[tuple[str, str]]:
 
 def _missing_in_production(values: Values) -> Iterator[tuple[str, str]]:
     needed = {
-        "RETOUCH_REDIS_URL": "production has no embedded Redis; set the address of yours",
-        "RETOUCH_SECRET_KEY": "production needs it; set 32 random bytes or more: openssl rand -hex 32",
-        "RETOUCH_API__ADMIN_KEY": "production needs it; set the operator's key: openssl rand -hex 32",
-        "RETOUCH_QUBICO__BASE_URL": "production has no sandbox of its own; set the provider's address",
-        "RETOUCH_QUBICO__API_KEY": "production needs it; set the provider's key",
-        "RETOUCH_FLOWER__PASSWORD": "production needs it; set Flower's password",
+        "RETOUCH_REDIS_URL": "production has no embedded Redis; set the URL of a Redis server",
+        "RETOUCH_SECRET_KEY": "required in production; set at least 32 random bytes: openssl rand -hex 32",
+        "RETOUCH_API__ADMIN_KEY": "required in production; set a random key: openssl rand -hex 32",
+        "RETOUCH_QUBICO__BASE_URL": "production has no embedded sandbox; set the base URL of the provider",
+        "RETOUCH_QUBICO__API_KEY": "required in production; set the API key of the provider",
+        "RETOUCH_FLOWER__PASSWORD": "required in production; set Flower's password",
     }
     for name, problem in needed.items():
         if name in values and values[name] is None:
@@ -96,21 +96,21 @@ def _unfit_for_production(values: Values) -> Iterator[tuple[str, str]]:
         yield (
             "RETOUCH_STORAGE_URL",
             (
-                "production does not keep results on one machine's disk; use s3://, gs:// or az://, "
-                "or set RETOUCH_STORAGE_SHARED=true when every process sees this folder"
+                "a local folder is refused in production; use s3://, gs:// or az://, "
+                "or set RETOUCH_STORAGE_SHARED=true if all processes share it"
             ),
         )
     if values.get("RETOUCH_WEBHOOKS__ALLOW_PRIVATE"):
-        yield "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "is for development only; remove it in production"
+        yield "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "is refused in production; remove it"
     stall_limit = values.get("RETOUCH_STALL_LIMIT")
     if stall_limit and stall_limit < LEAST_STALL_LIMIT:
         least = f"{LEAST_STALL_LIMIT.total_seconds():g}s"
-        yield "RETOUCH_STALL_LIMIT", f"a step may rightly stand for nearly as long; set {least} or more"
+        yield "RETOUCH_STALL_LIMIT", f"must be at least {least}: a step may block nearly that long"
     public_url = values.get("RETOUCH_PUBLIC_URL") or "https:"
     if not public_url.startswith("https:"):
-        yield "RETOUCH_PUBLIC_URL", f"production is reached over https; {public_url} is not, set an https:// address"
+        yield "RETOUCH_PUBLIC_URL", f"must be an https:// address in production, not {public_url}"
     base_url, port = values.get("RETOUCH_QUBICO__BASE_URL"), values.get("RETOUCH_SANDBOX__PORT")
     said = values.get("RETOUCH_QUBICO__SANDBOX", True)
     if base_url and port and not said and addresses.looks_like_sandbox(base_url, port=port):
-        problem = f"{base_url} is a sandbox; set the provider's address, or RETOUCH_QUBICO__SANDBOX=true to mean it"
+        problem = f"{base_url} is a sandbox; set the base URL of the provider, or RETOUCH_QUBICO__SANDBOX=true"
         yield "RETOUCH_QUBICO__BASE_URL", problem

@@ -37,44 +37,46 @@ class ApiSettings(Section):
     admin_key: HeaderSecret | None = setting(
         None, "the operator's key; may also submit (tenant default)", shown="made by up, else required"
     )
-    trusted_proxies: values.Networks = setting("", "addresses or networks whose X-Forwarded-* headers are believed")
+    trusted_proxies: values.Networks = setting("", "IP addresses or networks whose X-Forwarded-* headers are trusted")
     cors_origins: values.Origins = setting("", "web origins that may call the API from a browser")
 
 
 class QubicoSettings(Section):
-    base_url: WebUrl | None = setting(None, "the provider's address; needs the key", shown="the sandbox in up and demo")
-    api_key: HeaderSecret | None = setting(None, "the provider's key; needs the address", shown="made by up and demo")
-    sandbox: Switch = setting("false", "says that the provider's address is a sandbox: nothing real is bought there")
-    creates_per_second: Rate = setting("5", "ceiling for creates, over the whole cluster")
-    reads_per_second: Rate = setting("50", "ceiling for status reads, over the whole cluster")
-    max_in_flight: Count = setting("20", "tasks pending or processing at the provider, over the whole cluster")
+    base_url: WebUrl | None = setting(
+        None, "base URL of the provider; set with the key", shown="the sandbox in up, demo"
+    )
+    api_key: HeaderSecret | None = setting(None, "API key of the provider; set with the URL", shown="made by up, demo")
+    sandbox: Switch = setting("false", "true if the base URL is a sandbox, where nothing is bought")
+    creates_per_second: Rate = setting("5", "limit of creates, for the whole cluster")
+    reads_per_second: Rate = setting("50", "limit of status reads, for the whole cluster")
+    max_in_flight: Count = setting("20", "limit of unfinished tasks at the provider, for the whole cluster")
     result_hosts: values.ResultHosts = setting(
-        "img.theapi.app,storage.theapi.app", "host or host:port results may be fetched from; redirects obey it too"
+        "img.theapi.app,storage.theapi.app", "allowed hosts (host or host:port) of result files, also after redirects"
     )
     webhooks: Switch = setting(
         None, "ask the provider to call back", shown="true when RETOUCH_PUBLIC_URL is https, and in up with its sandbox"
     )
-    rebuy_failed: CountOrNone = setting("0", "how often a task that failed is bought again by itself")
+    rebuy_failed: CountOrNone = setting("0", "automatic repurchases of a task that failed at the provider")
     unknown_submit: Literal["adopt_or_resubmit", "adopt_or_fail"] = setting(
-        "adopt_or_resubmit", "what to do when a create's answer was lost and the task is provably not there"
+        "adopt_or_resubmit", "after a lost create answer, if the provider has no such task: create again, or fail"
     )
-    unknown_quiet_period: Duration = setting("60s", "how long to look for the task of a lost answer")
+    unknown_quiet_period: Duration = setting("60s", "how long to look for the task after a lost create answer")
 
 
 class EditSettings(Section):
-    deadline: Duration = setting("15m", "longest wait for the provider, counted from its acceptance of the task")
-    hot: Duration = setting("2d", "ended edits leave Redis after this and are read from their manifest")
-    retention: Duration = setting("30d", "results and manifests go after this")
-    max_queued: Count = setting("1000000", "edits waiting in all; beyond, new ones are refused")
+    deadline: Duration = setting("15m", "longest wait for the provider after it has accepted the task")
+    hot: Duration = setting("2d", "time in Redis after the end of an edit; later reads use its manifest")
+    retention: Duration = setting("30d", "lifetime of results and manifests")
+    max_queued: Count = setting("1000000", "limit of queued edits; further ones are refused")
     max_queued_per_tenant: Count | None = setting(
-        None, "edits of one tenant waiting; beyond, its new ones are refused", shown="as many as in all"
+        None, "limit of queued edits per tenant; further ones are refused", shown="RETOUCH_EDITS__MAX_QUEUED"
     )
-    max_input_bytes: Size = setting("10MiB", "largest picture taken in")
-    max_result_bytes: Size = setting("20MiB", "largest picture stored")
+    max_input_bytes: Size = setting("10MiB", "largest input picture")
+    max_result_bytes: Size = setting("20MiB", "largest result picture")
 
 
 class WebhookSettings(Section):
-    allow_private: Switch = setting("false", "let customers' addresses be private (development)")
+    allow_private: Switch = setting("false", "allow private webhook addresses (development only)")
 
 
 class WorkerSettings(Section):
@@ -91,69 +93,70 @@ class SandboxSettings(Section):
 
 class FlowerSettings(Section):
     port: Port = setting("5555", "port of Flower, on loopback")
-    user: values.User = setting("ops", "who may open Flower")
+    user: values.User = setting("ops", "user name of Flower")
     password: HeaderSecret | None = setting(None, "Flower's password", shown="made by up, else required")
 
 
 class LogSettings(Section):
     format: Literal["auto", "console", "json"] = setting("auto", "auto is console at a terminal, else json")
-    level: Literal["debug", "info", "warning", "error"] = setting("info", "least level that is written")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "lowest level that is written")
 
 
 class ClientSettings(Section):
-    url: WebUrl | None = setting(None, "the API that edit, status, cancel … talk to", shown="the up of this data dir")
-    api_key: HeaderSecret | None = setting(None, "the key they send", shown="of the up of this data dir")
+    url: WebUrl | None = setting(None, "API of the client commands", shown="the up of this data dir")
+    api_key: HeaderSecret | None = setting(None, "API key of the client commands", shown="of the up of this data dir")
 
 
 class Settings(Section):
     """Everything that can be set, checked. Made by `load` alone."""
 
     env: Literal["development", "production"] = setting(
-        "development", "production refuses embedded parts, missing secrets and whatever else is for development only"
+        "development", "production refuses embedded services, missing secrets and development-only settings"
     )
-    unknown_settings: Literal["refuse", "warn"] = setting("refuse", "warn softens unknown names, for roll-backs")
-    data_dir: values.Folder = setting("./var", "embedded parts keep their data here")
+    unknown_settings: Literal["refuse", "warn"] = setting("refuse", "warn accepts unknown names, for rollbacks")
+    data_dir: values.Folder = setting("./var", "folder of the embedded services")
     secret_key: SigningKey | None = setting(
         None, "at least 32 bytes; signs file links, cursors and callback tokens", shown="made by up, else required"
     )
-    secret_key_previous: SigningKey | None = setting(None, "the key before this one; still verifies")
+    secret_key_previous: SigningKey | None = setting(None, "previous key; its signatures stay valid")
     api: ApiSettings
     public_url: WebUrl = setting(
-        None, "how Qubico and receivers of callbacks reach us", shown="http://{host}:{port} of the API"
+        None, "public address of this API, used in links and callbacks", shown="http://{host}:{port} of the API"
     )
     redis_url: RedisUrl | None = setting(
         None,
-        "records, schedule, limits: redis://, rediss:// (verified), unix://, sentinel://h1,h2/master/db",
+        "records, due-sets, limits: redis://, rediss:// (verified), unix://, sentinel://h1,h2/master/db",
         shown="embedded in up and demo, else the up of this data dir",
     )
     broker_url: RedisUrl | None = setting(
         None,
-        "Celery's broker; may be emptied without losing an edit",
+        "Celery's broker; emptying it loses no edit",
         shown="same server as RETOUCH_REDIS_URL, database + 1 (14 beside 15)",
     )
     storage_url: StorageUrl = setting(
         None, "file:///…, s3://bucket/prefix, gs://… or az://…; keys by AWS_* names", shown="file://{data_dir}/objects"
     )
-    storage_shared: Switch = setting("false", "says that every process sees the same folder behind a file:// storage")
+    storage_shared: Switch = setting("false", "true if all processes share the folder of a file:// storage")
     qubico: QubicoSettings
     edits: EditSettings
     webhooks: WebhookSettings
     worker: WorkerSettings
     metrics: MetricsSettings
     namespace: values.Namespace = setting(
-        "retouch", "prefix of keys and channels, first part of attempt tokens; differs between systems that share"
+        "retouch",
+        "prefix of Redis keys, channels and attempt tokens; unique among systems that share them",
     )
     sandbox: SandboxSettings
-    redis_wait_replicas: CountOrNone = setting("0", "replicas that must have an accept or a claim before it counts")
+    redis_wait_replicas: CountOrNone = setting("0", "replicas that must confirm each accept and claim")
     redis_max_memory_used: values.Memory = setting(
         "80%",
-        "beyond, new edits are refused: a size, or a share of Redis' maxmemory, without one of its host's memory",
+        "limit for new edits: a size, or a share of Redis' maxmemory (without maxmemory: of its host's memory)",
     )
     flower: FlowerSettings
     log: LogSettings
-    shutdown_grace: Duration = setting("20s", "time to end what is in hand at SIGTERM")
+    shutdown_grace: Duration = setting("20s", "time to finish work after SIGTERM")
     stall_limit: Duration = setting(
-        "30s", "a process whose event loop, consumer or chain has not moved for so long ends, to be started again"
+        "30s", "a process whose event loop, consumer or chain stands still this long exits with code 70"
     )
     client: ClientSettings
 

@@ -1,1 +1,1 @@
-"""All we know of the provider: its wire format, its errors, its client and its sandbox. Imports nothing of ours."""
+"""The provider: wire format, errors, client and sandbox. Imports no other package of ours."""

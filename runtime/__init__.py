@@ -1,0 +1,1 @@
+"""What runs inside every process: watchdog and garbage collection. Imports no other package of ours."""

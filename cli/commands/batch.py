@@ -1,4 +1,4 @@
-"""Many pictures edited side by side: so many on the way at once, each result into the folder, a summary at the end."""
+"""Edits several pictures concurrently, saves the results in one folder and prints a summary."""
 
 import asyncio
 import contextlib
@@ -19,29 +19,29 @@ from rich.text import Text
 from cli import arguments, output, pictures, sources, views
 from cli.client import Client
 from cli.commands import follow, submit
-from cli.commands.submit import Asked
+from cli.commands.submit import EditRequest
 from cli.errors import WorkFailed, WrongUsage
 from cli.explain import duration
 from cli.sources import Found, Source
 
-ON_THE_WAY = 32  # pictures followed at once: more than the provider takes of most accounts, fewer than tire the API
+ON_THE_WAY = 32  # edits followed at once: above the task limit of most accounts, below what loads the API
 SENDING = 4  # pictures in memory at once
 
 
 def folder_for(found: Found, out: str | None) -> Path:
-    """Where results go side by side: `out`, else a folder named after the one that is edited, else beside us."""
+    """Folder for results: `out`, else one named after the only source folder, else the working folder."""
     if out is None and len(found.folders) == 1:
         folder = Path(f"{found.folders[0].resolve().name}-retouched")
     else:
         folder = arguments.path(out or ".", name="--out")
     if sources.same_folder(folder, found.folders):
-        raise WrongUsage(f"--out: {folder} is the folder of the pictures; results there would be edited the next time")
+        raise WrongUsage(f"--out: {folder} is the source folder; the next run would edit the results")
     return pictures.make_folder(folder)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went for one picture. `edit` is None when it was not even accepted."""
+    """Result of one picture; `edit` is None if it was not accepted."""
 
     source: Source
     edit: views.Edit | None = None
@@ -56,9 +56,9 @@ class Outcome:
 
 
 @dataclass
-class Many:
+class Batch:
     client: Client
-    asked: Asked
+    request: EditRequest
     folder: Path
     wait: bool
     as_json: bool
@@ -68,16 +68,14 @@ class Many:
     async def run(self, found: Found) -> int:
         """The exit code: 1 when some failed."""
         began = time.monotonic()
-        await self.client.recent(1)  # a server that is away or refuses our key ends it here, not once a picture
+        await self.client.recent(1)  # one error here instead of one per picture
         if found.passed_over:
-            output.note(f"passed over as no pictures: {found.passed_over}")
+            output.note(f"skipped (not pictures): {found.passed_over}")
         with _progress(len(found.sources)) as tell:
             try:
                 await self._all(found.sources, tell)
             except asyncio.CancelledError:
-                output.note(
-                    "what is handed in goes on without us; the same command again takes it up and buys nothing twice"
-                )
+                output.note("submitted edits continue; the same command follows them and buys nothing twice")
                 raise
         self._sum_up(timedelta(seconds=time.monotonic() - began))
         return 1 if self.counts["failed"] else 0
@@ -102,10 +100,10 @@ class Many:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _one(self, source: Source, sending: asyncio.Semaphore) -> Outcome:
-        """Never raises what concerns this picture alone; a server that is away ends them all."""
+        """Raises only errors that concern all pictures, such as Unreachable."""
         try:
             async with sending:
-                raw, known = await submit.hand_in(self.client, source, self.asked)
+                raw, known = await submit.submit_picture(self.client, source, self.request)
         except (WorkFailed, WrongUsage) as error:
             return Outcome(source, trouble=str(error))
         edit = views.edit(raw)
@@ -152,12 +150,12 @@ class Many:
 
     def _sum_up(self, took: timedelta) -> None:
         done, failed, known = self.counts["done"], self.counts["failed"], self.counts["known"]
-        word = "succeeded" if self.wait else "handed in"
+        word = "succeeded" if self.wait else "submitted"
         said = [f"{done} of {done + failed} {word} in {duration(took)}"]
         if failed:
-            said.append(f"{failed} failed; the same command again tries those that are worth it")
+            said.append(f"{failed} failed; the same command retries those that may succeed")
         if known:
-            said.append(f"{known} asked for before, not bought again")
+            said.append(f"{known} bought before and reused")
         if self.wait:
             said.append(f"${self.spent}" + (" (sandbox: nothing was bought)" if self.counts["sandbox"] else ""))
         output.note("; ".join(said))
@@ -167,18 +165,18 @@ Tell = Callable[[Outcome, Counter[str]], None]
 
 
 def _unseen(_edit: views.Edit) -> None:
-    """Of many only the ends are shown."""
+    """In a batch only the ends are shown."""
 
 
 @contextmanager
 def _progress(total: int) -> Iterator[Tell]:
-    """A bar at a terminal, else a line for each picture that is through."""
+    """A progress bar at a terminal, else one line per picture."""
     screen = output.console(sys.stderr)
     if not screen.is_terminal:
         yield lambda outcome, counts: output.note(f"[{counts['done'] + counts['failed']}/{total}] {_line(outcome)}")
         return
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    # Taken over, a stdout that is a pipe would end up in the bar's terminal.
+    # A redirected stdout must not be captured by the bar.
     with Progress(*columns, console=screen, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
         task = bar.add_task("editing", total=total)
 
@@ -196,6 +194,6 @@ def _line(outcome: Outcome) -> str:
     if outcome.failed:
         return f"{name}: {f'{edit.id} failed: ' if edit else ''}{outcome.trouble}"
     if edit is None or outcome.saved is None:
-        return f"{name}: {edit.id if edit else ''} handed in"
+        return f"{name}: {edit.id if edit else ''} submitted"
     took = f" in {duration(edit.finished_at - edit.created_at)}" if edit.finished_at and not outcome.known else ""
     return f"{name}: {edit.id} succeeded{took} → {outcome.saved}"

@@ -1,4 +1,4 @@
-"""`retouch config`: the settings as this place sees them, with those of a running `up` beneath; secrets are masked."""
+"""`retouch config`: all settings here, with those of a running `up` as defaults; secrets are masked."""
 
 import sys
 from dataclasses import asdict
@@ -18,7 +18,7 @@ def show(*, as_json: bool) -> None:
 
 
 def show_template() -> None:
-    """What a production system starts from; nothing of this place's own settings is in it."""
+    """Prints a `.env` for production, without any value of this host."""
     sys.stdout.write(reference.production_template())
 
 

@@ -1,4 +1,4 @@
-"""`retouch edit`: hands pictures in, waits for them and brings the results home. Repeating it buys nothing twice."""
+"""`retouch edit`: submits pictures, waits and saves the results. A repeated command buys nothing twice."""
 
 import asyncio
 import sys
@@ -9,74 +9,74 @@ from typing import Any
 from cli import output, pictures, sources, streams, views
 from cli.client import Client, Server
 from cli.commands import batch, follow, pricing, submit
-from cli.commands.submit import Asked
+from cli.commands.submit import EditRequest
 from cli.errors import WorkFailed, WrongUsage
 from cli.explain import duration
 from cli.sources import Found, Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """The command line."""
+class EditCommand:
+    """Arguments of the command."""
 
     images: tuple[str, ...]
-    asked: Asked
+    request: EditRequest
     out: str | None
     wait: bool
     dry_run: bool
     as_json: bool
 
 
-async def run(server: Server, wanted: Wanted) -> int:
+async def run(server: Server, command: EditCommand) -> int:
     """The exit code."""
-    _refuse_mixture(wanted)
-    found = sources.find(wanted.images)
+    _refuse_mixture(command)
+    found = sources.find(command.images)
     async with Client(server) as client:
-        if wanted.dry_run:
-            return await pricing.show(client, found.sources, wanted.asked, as_json=wanted.as_json)
-        if found.many:
-            return await _many(client, found, wanted)
-        await _one(client, found.sources[0], wanted)
+        if command.dry_run:
+            return await pricing.show(client, found.sources, command.request, as_json=command.as_json)
+        if found.several:
+            return await _batch(client, found, command)
+        await _one(client, found.sources[0], command)
     return 0
 
 
-def _refuse_mixture(wanted: Wanted) -> None:
-    out = wanted.out
-    if out is not None and not wanted.wait:
-        raise WrongUsage("--no-wait leaves nothing to write to --out; give one of the two")
-    if out == "-" and wanted.as_json:
-        raise WrongUsage("--json and -o - would both write to stdout; give one of the two")
+def _refuse_mixture(command: EditCommand) -> None:
+    out = command.out
+    if out is not None and not command.wait:
+        raise WrongUsage("--out cannot be used with --no-wait")
+    if out == "-" and command.as_json:
+        raise WrongUsage("--json cannot be used with -o -: both write to stdout")
     if out == "-" and sys.stdout.isatty():
-        raise WrongUsage("-o - writes the picture's bytes to stdout, and that is a terminal; redirect it")
+        raise WrongUsage("-o - writes binary data to stdout; redirect stdout to a file or pipe")
 
 
-async def _many(client: Client, found: Found, wanted: Wanted) -> int:
-    if wanted.out == "-":
-        raise WrongUsage("-o - takes one picture; give a folder for several")
-    folder = batch.folder_for(found, wanted.out) if wanted.wait else Path()
-    work = batch.Many(client, wanted.asked, folder=folder, wait=wanted.wait, as_json=wanted.as_json)
+async def _batch(client: Client, found: Found, command: EditCommand) -> int:
+    if command.out == "-":
+        raise WrongUsage("-o - takes one picture; use a folder for several")
+    folder = batch.folder_for(found, command.out) if command.wait else Path()
+    work = batch.Batch(client, command.request, folder=folder, wait=command.wait, as_json=command.as_json)
     return await work.run(found)
 
 
-async def _one(client: Client, source: Source, wanted: Wanted) -> None:
-    pictures.refuse_taken(wanted.out)
-    raw, known = await submit.hand_in(client, source, wanted.asked)
+async def _one(client: Client, source: Source, command: EditCommand) -> None:
+    pictures.refuse_taken(command.out)
+    raw, known = await submit.submit_picture(client, source, command.request)
     edit_id = views.edit(raw).id
-    output.note(f"{edit_id} was asked for before: nothing is bought again" if known else f"{edit_id} accepted")
-    if not wanted.wait:
-        _handed_in(raw, edit_id, as_json=wanted.as_json)
+    output.note(f"{edit_id} exists already; it is not bought again" if known else f"{edit_id} accepted")
+    if not command.wait:
+        _print_submitted(raw, edit_id, as_json=command.as_json)
         return
     raw = await _followed(client, edit_id)
-    saved = await _bring(client, views.edit(raw), source=source, out=wanted.out)
-    _show(raw, saved, as_json=wanted.as_json)
+    saved = await _save(client, views.edit(raw), source=source, out=command.out)
+    _show(raw, saved, as_json=command.as_json)
 
 
-def _handed_in(raw: Any, edit_id: str, *, as_json: bool) -> None:
+def _print_submitted(raw: Any, edit_id: str, *, as_json: bool) -> None:
     if as_json:
         output.data_json(raw)
     else:
         output.data(edit_id)
-        output.note(f"look at it with `retouch status {edit_id}`")
+        output.note(f"`retouch status {edit_id}` shows its state")
 
 
 async def _followed(client: Client, edit_id: str) -> Any:
@@ -84,14 +84,12 @@ async def _followed(client: Client, edit_id: str) -> Any:
         with follow.progress() as show:
             return await follow.until_ended(client, edit_id, show)
     except asyncio.CancelledError:
-        output.note(
-            f"{edit_id} goes on without us: `retouch status {edit_id}` looks, `retouch cancel {edit_id}` ends it"
-        )
+        output.note(f"{edit_id} continues; `retouch status {edit_id}` shows it, `retouch cancel {edit_id}` cancels it")
         raise
 
 
-async def _bring(client: Client, edit: views.Edit, *, source: Source, out: str | None) -> Path | None:
-    """Where the picture was saved; None when it went to stdout or there is none."""
+async def _save(client: Client, edit: views.Edit, *, source: Source, out: str | None) -> Path | None:
+    """Path of the saved picture; None if it went to stdout or the edit has none."""
     if edit.result is None or edit.status != "succeeded":
         return None
     if out != "-":
@@ -112,5 +110,5 @@ def _show(raw: Any, saved: Path | None, *, as_json: bool) -> None:
         why = f": {edit.error.kind}: {edit.error.message}" if edit.error else ""
         raise WorkFailed(f"{edit.id} {edit.status}{why}")
     bought = "" if edit.livemode else "; sandbox: nothing was bought"
-    took = duration(edit.finished_at - edit.created_at) if edit.finished_at else "a while"
+    took = duration(edit.finished_at - edit.created_at) if edit.finished_at else "unknown time"
     output.note(f"{edit.id} succeeded in {took}, ${edit.cost.usd}{bought}")

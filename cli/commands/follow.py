@@ -1,4 +1,4 @@
-"""Following an edit to its end, with progress on stderr: a status line at a terminal, else a line for each change."""
+"""Follows an edit to its end, with progress on stderr: a status line at a terminal, else one line per change."""
 
 import asyncio
 import sys
@@ -12,13 +12,13 @@ from cli.client import LONGEST_PAUSE, Client
 from cli.errors import Unreachable
 from cli.explain import STATUSES, WAITS
 
-HOLD = 2  # seconds the server may hold an answer back: how stale the progress line gets
-AWAY = 60.0  # seconds a server may be gone while it is being started again
+HOLD = 2  # seconds the server may wait before it answers: the age limit of the progress line
+AWAY = 60.0  # seconds to wait for a server that restarts
 Show = Callable[[views.Edit], None]
 
 
 async def until_ended(client: Client, edit_id: str, show: Show) -> Any:
-    """The ended edit as the API shows it. A server that goes away for a moment is waited for."""
+    """Returns the ended edit as JSON; waits for a restarting server."""
     last_seen = time.monotonic()
     while True:
         asked = time.monotonic()
@@ -34,13 +34,13 @@ async def until_ended(client: Client, edit_id: str, show: Show) -> Any:
         show(edit)
         if edit.ended:
             return raw
-        if last_seen - asked < HOLD / 2:  # it does not hold answers back, so we space our questions
+        if last_seen - asked < HOLD / 2:  # the server ignores `Prefer: wait`
             await asyncio.sleep(min(pause, LONGEST_PAUSE))
 
 
 @contextmanager
 def progress() -> Iterator[Show]:
-    """Gives what shows the edit each time it was looked at."""
+    """Yields a function that shows the state of the edit."""
     started = time.monotonic()
     screen = output.console(sys.stderr)
     if screen.is_terminal:
@@ -64,4 +64,4 @@ def _doing(edit: views.Edit) -> str:
         return edit.status
     if edit.waiting:
         return f"{edit.status}: {WAITS.get(edit.waiting.name, edit.waiting.name)}"
-    return f"{edit.status}: {STATUSES.get(edit.status, 'on its way')}"
+    return f"{edit.status}: {STATUSES.get(edit.status, 'in progress')}"

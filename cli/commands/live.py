@@ -1,4 +1,4 @@
-"""The most recent edits as a table that keeps itself up to date until Ctrl-C."""
+"""A live table of the latest edits, until Ctrl-C."""
 
 import asyncio
 import sys
@@ -15,11 +15,11 @@ from cli.errors import Unreachable
 
 RECENT = 20  # edits that are listed
 REFRESH = 1.0  # seconds
-AROUND = 5  # lines of a screen that are not edits: headings and the line beneath
+AROUND = 5  # screen lines for headings and footer
 
 
 async def table(client: Client) -> None:
-    """Ends by being canceled, or with the first question if nobody answers that one."""
+    """Runs until canceled. Raises Unreachable if the first call fails."""
     screen = output.console(sys.stdout)
     fitting = max(min(RECENT, screen.height - AROUND), 1)
     edits = [views.edit(raw) for raw in await client.recent(fitting)]
@@ -31,10 +31,10 @@ async def table(client: Client) -> None:
             try:
                 edits = [views.edit(raw) for raw in await client.recent(fitting)]
             except Unreachable:
-                continue  # it may be starting again; the time beneath stands still
+                continue  # the server may be restarting; the time in the footer stays
             answered = datetime.now().astimezone()
 
 
 def _drawn(edits: Sequence[views.Edit], answered: datetime) -> RenderableType:
     rows = render.edit_list(edits) if edits else Text("no edits yet: `retouch edit IMAGE PROMPT` makes one")
-    return Group(rows, Text(f"as of {answered:%H:%M:%S}; Ctrl-C ends", style="dim"))
+    return Group(rows, Text(f"as of {answered:%H:%M:%S}; stop with Ctrl-C", style="dim"))

@@ -1,4 +1,4 @@
-"""`status`, `cancel` and `explain`: one question to the API, one answer on stdout."""
+"""`status`, `cancel` and `explain`: one API call, one answer on stdout."""
 
 import sys
 from datetime import UTC, datetime

@@ -1,7 +1,4 @@
-"""One picture handed in for an edit.
-
-The idempotency key is made from what is asked: the same again, within 24 hours, finds the same edit and buys nothing.
-"""
+"""Submits one picture. The idempotency key is a hash of the request: repeats within 24 hours return the same edit."""
 
 import asyncio
 import hashlib
@@ -17,47 +14,47 @@ from cli.sources import Picture, Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What to do with each picture. `anew`: buy again, whatever was asked before."""
+class EditRequest:
+    """The edit to make of each picture. `force`: buy again, ignoring earlier requests."""
 
     prompt: str
-    options: Mapping[str, Any] = field(default_factory=dict)  # fields of the body, only those that were given
-    anew: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # further fields of the body
+    force: bool = False
 
     def body(self, source: Source) -> dict[str, Any]:
         image = {"image": source.name} if source.path is None else {}
         return {"prompt": self.prompt, **image, **self.options}
 
     def key(self, source: Source, picture: Picture | None, *, after: str = "") -> str:
-        """`after`: an edit that this key stood for and that was canceled."""
-        if self.anew:
+        """`after`: id of the canceled edit that has the key without it."""
+        if self.force:
             return secrets.token_urlsafe(18)
         digest = hashlib.sha256(picture.content).hexdigest() if picture else ""
         text = json.dumps([self.body(source), digest, after], sort_keys=True)
         return f"retouch-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
-class HandedIn(NamedTuple):
-    edit: Any  # as the API shows it
-    known: bool  # it was handed in before
+class Submitted(NamedTuple):
+    edit: Any  # JSON of the API
+    known: bool  # an earlier call had made it
 
 
-async def hand_in(client: Client, source: Source, asked: Asked) -> HandedIn:
-    """The edit of this picture: a new one, or the one that was asked for before.
+async def submit_picture(client: Client, source: Source, request: EditRequest) -> Submitted:
+    """Returns a new edit of this picture, or the one of an earlier equal request.
 
-    A canceled one is asked for anew, and one that failed is tried again if that is worth it.
+    A canceled edit is submitted again under another key; a failed one is retried if its error is retryable.
     """
     picture = await asyncio.to_thread(source.read)
     after = ""
     while True:
-        key = asked.key(source, picture, after=after)
-        raw, known = await client.create(asked.body(source), picture=picture, idempotency_key=key)
+        key = request.key(source, picture, after=after)
+        raw, known = await client.create(request.body(source), picture=picture, idempotency_key=key)
         edit = views.edit(raw)
         if not known or edit.status not in {"canceled", "failed"}:
-            return HandedIn(raw, known)
+            return Submitted(raw, known)
         if edit.status == "canceled":
             after = edit.id
         elif edit.error is None or not edit.error.retryable:
-            return HandedIn(raw, known)
+            return Submitted(raw, known)
         else:
-            return HandedIn(await client.retry(edit.id), known)
+            return Submitted(await client.retry(edit.id), known)

@@ -1,0 +1,1 @@
+"""`retouch doctor`: checks, one file per part. May import `cli.output`, `config`, `edits` and `qubico`."""

@@ -1,4 +1,4 @@
-"""What an `up` keeps in its data dir: a lock, as two on one folder would ruin it, and secrets that survive restarts."""
+"""Data dir of an `up`: a lock against a second `up`, and secrets that survive restarts."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ LOOK_EVERY = 0.1  # seconds between tries for the lock
 
 
 class Secrets(BaseModel):
-    """Made once for each data dir; a setting of the same meaning beats them."""
+    """Made once per data dir; settings override them."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -32,9 +32,9 @@ class Secrets(BaseModel):
 
 @contextmanager
 def locked(folder: Path, *, patience: float = 0.0) -> Iterator[int]:
-    """Holds the folder for one `up`. The lock goes with the last process that has it open, so it cannot be left behind.
+    """Locks the folder for one `up`, until the last process that has the lock open ends.
 
-    `patience`: seconds to wait for the parts of an `up` that was killed to end.
+    `patience`: seconds to wait for the services of a killed `up` to end. Raises WrongUsage.
     """
     create(folder)
     held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -57,24 +57,24 @@ def create(folder: Path) -> None:
 
 
 def keep_secrets(folder: Path) -> Secrets:
-    """The secrets of this data dir, made at the first call."""
+    """Returns the secrets of this data dir; the first call makes them. Raises WrongUsage."""
     path = folder / SECRETS
     try:
         return Secrets.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return _make(path)
     except (OSError, ValidationError) as error:
-        raise WrongUsage(f"{path} cannot be read as secrets; restore it, or remove it to have new ones made") from error
+        raise WrongUsage(f"{path} cannot be read; restore it, or remove it to make new secrets") from error
 
 
 def keep_port(folder: Path, port: int) -> None:
-    """For the part whose folder this is, to have the same at its next start."""
+    """Stores the port for the next start."""
     create(folder)
     (folder / PORT).write_text(f"{port}\n")
 
 
 def kept_port(folder: Path) -> int | None:
-    """None if there is none, or no port."""
+    """The stored port; None if there is no valid one."""
     try:
         port = int((folder / PORT).read_text())
     except (OSError, ValueError):
@@ -90,8 +90,8 @@ def _lock(held: int, folder: Path, *, until: float) -> None:
             holder = os.pread(held, 32, 0).decode().strip()
             if _runs(holder) or time.monotonic() > until:
                 raise WrongUsage(
-                    f"`retouch up` (pid {holder or 'unknown'}) already runs on {folder}; "
-                    "end it, or set RETOUCH_DATA_DIR and RETOUCH_API__PORT for a second one"
+                    f"`retouch up` (pid {holder or 'unknown'}) already runs in {folder}; "
+                    "stop it, or set RETOUCH_DATA_DIR and RETOUCH_API__PORT for a second one"
                 ) from None
             time.sleep(LOOK_EVERY)
         else:

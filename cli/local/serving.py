@@ -1,7 +1,4 @@
-"""uvicorn's command line that exits 0 after SIGTERM: `python -m cli.local.serving api.app:app --port 1`.
-
-uvicorn raises the signal once more after it has ended well, and would so end by it.
-"""
+"""uvicorn's command line that exits 0 after SIGTERM, although uvicorn raises the signal again after its shutdown."""
 
 import signal
 import sys

@@ -1,12 +1,13 @@
-"""Signals of a program that keeps parts: the first one begins a graceful end, the second one hurries it."""
+"""Signals of a program that runs services: the first one stops them gracefully, the second one kills them."""
 
 import asyncio
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from cli.local.supervisor import Supervisor
 
+INTERRUPTED = 130  # exit code after Ctrl-C
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
 
 
@@ -15,14 +16,10 @@ class Caught:
 
     first: int | None = None
 
-    @property
-    def interrupted(self) -> bool:
-        return self.first == signal.SIGINT
-
 
 @contextmanager
 def caught_for(supervisor: Supervisor) -> Iterator[Caught]:
-    """Inside, a signal cancels the current task, unless the parts are ending already: then they are killed."""
+    """Inside, a signal cancels the current task; while the services are ending, it kills them."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     caught = Caught()
@@ -43,3 +40,16 @@ def caught_for(supervisor: Supervisor) -> Iterator[Caught]:
     finally:
         for number in ENDING:
             loop.remove_signal_handler(number)
+
+
+async def run_until_signal(supervisor: Supervisor, ready: AbstractContextManager[None]) -> int:
+    """Runs the services, inside `ready` once all of them are, until a signal comes. Returns the exit code."""
+    with caught_for(supervisor) as caught:
+        try:
+            async with supervisor:
+                with ready:
+                    await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if caught.first is None:
+                raise
+    return INTERRUPTED if caught.first == signal.SIGINT else 0

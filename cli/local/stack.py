@@ -1,4 +1,4 @@
-"""The whole system on one host: its parts, ports and settings. What somebody set is never overridden."""
+"""The whole system on one host: its services, ports and settings. Settings that are set are never overridden."""
 
 import os
 from collections.abc import Mapping
@@ -7,16 +7,17 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from cli.local import data_dir, programs, services
+from cli.local import data_dir, programs
 from cli.local.data_dir import Secrets
 from cli.local.ports import Ports
-from cli.local.supervisor import Part
+from cli.local.services import Services
+from cli.local.supervisor import Service
 from config import local_stack, values
 from config.settings import Settings, load
 from config.tree import entries
 
 MADE_BY = "made by up"
-# What every process of one system must agree in, by the first word of the setting; `up.json` carries it.
+# Settings that all processes of one system share, by their first word; `up.json` holds them.
 AGREED = frozenset(
     {
         "redis_url", "broker_url", "storage_url", "storage_shared", "secret_key", "secret_key_previous", "api",
@@ -26,49 +27,47 @@ AGREED = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ground:
-    """What settings are read from: the process's own environment, or another one for a system set apart."""
+class Environment:
+    """Where settings are read from: the environment of this process, or that of a separate system."""
 
     environ: Mapping[str, str]
-    folder: Path  # where the parts run, and where `.env` is looked for
+    folder: Path  # where the services run, and where `.env` is looked for
 
     def load(self, made: Mapping[str, str] | None = None) -> Settings:
         return load(self.environ, self.folder / ".env", beneath=[(MADE_BY, made)] if made else [])
 
-    def environment(self, made: Mapping[str, str]) -> dict[str, str]:
-        return programs.environment(made, beneath=self.environ, folder=self.folder)
+    def services(self, made: Mapping[str, str]) -> Services:
+        """Makes services that see these variables over our own."""
+        made = programs.environment(made, beneath=self.environ, folder=self.folder)
+        return Services(environment=made, folder=self.folder)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A system ready to be supervised."""
+    """A system that is ready to be started."""
 
-    settings: Settings  # as every part will read them
-    parts: tuple[Part, ...]
+    settings: Settings  # as every service will read them
+    services: tuple[Service, ...]
     up: local_stack.Up  # what others on this host may know
 
 
-def here() -> Ground:
-    return Ground(environ=dict(os.environ), folder=Path.cwd())
+def here() -> Environment:
+    return Environment(environ=dict(os.environ), folder=Path.cwd())
 
 
-def build(ground: Ground, *, settings: Settings, secrets: Secrets, ports: Ports) -> Stack:
-    """`settings` are as they were set; whatever is missing is made here."""
+def build(env: Environment, *, settings: Settings, secrets: Secrets, ports: Ports) -> Stack:
+    """`settings` are as they were set; missing ones are made here."""
     made = _made(settings, secrets, ports)
     embedded = []
     if settings.redis_url is None:
-        embedded.append(_valkey(ground, settings, made, ports))
+        embedded.append(_valkey(env, settings, made, ports))
     if settings.qubico.base_url is None:
-        embedded.append(_sandbox(ground, settings, secrets, made, ports))
-    whole = ground.load(made)
-    environment = ground.environment({name: text for name, text in made.items() if name not in settings.explicit})
-    rest = [
-        services.api(whole, environment=environment, folder=ground.folder),
-        *services.workers(whole, environment=environment, folder=ground.folder, ports=ports),
-        services.flower(whole, environment=environment, folder=ground.folder),
-    ]
+        embedded.append(_sandbox(env, settings, secrets, made, ports))
+    whole = env.load(made)
+    services = env.services({name: text for name, text in made.items() if name not in settings.explicit})
+    rest = (services.api(whole), *services.workers(whole, ports), services.flower(whole))
     has_sandbox = settings.qubico.base_url is None
-    return Stack(settings=whole, parts=(*embedded, *rest), up=_up(whole, has_sandbox=has_sandbox))
+    return Stack(settings=whole, services=(*embedded, *rest), up=_up(whole, has_sandbox=has_sandbox))
 
 
 def own_url(settings: Settings) -> str:
@@ -91,15 +90,15 @@ def _movable(ports: Ports, settings: Settings, name: str, preferred: int) -> str
     return str(ports.take(preferred, setting=name, movable=name not in settings.explicit))
 
 
-def _valkey(ground: Ground, settings: Settings, made: dict[str, str], ports: Ports) -> Part:
+def _valkey(env: Environment, settings: Settings, made: dict[str, str], ports: Ports) -> Service:
     port = ports.any()
     made["RETOUCH_REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
-    return services.valkey(port, data_dir=settings.data_dir, environment=ground.environment({}), folder=ground.folder)
+    return env.services({}).valkey(port, data_dir=settings.data_dir)
 
 
-def _sandbox(ground: Ground, settings: Settings, secrets: Secrets, made: dict[str, str], ports: Ports) -> Part:
+def _sandbox(env: Environment, settings: Settings, secrets: Secrets, made: dict[str, str], ports: Ports) -> Service:
     port = _sandbox_port(ports, settings)
-    chosen = {name: text for name, text in ground.environ.items() if name.startswith("SANDBOX_") and text}
+    chosen = {name: text for name, text in env.environ.items() if name.startswith("SANDBOX_") and text}
     kept = {"SANDBOX_API_KEY": secrets.sandbox_key, "SANDBOX_DATA_DIR": str(settings.data_dir / "sandbox")} | chosen
     made |= {
         "RETOUCH_SANDBOX__PORT": port,
@@ -109,11 +108,11 @@ def _sandbox(ground: Ground, settings: Settings, secrets: Secrets, made: dict[st
         "RETOUCH_QUBICO__WEBHOOKS": "true",
         "RETOUCH_QUBICO__RESULT_HOSTS": f"127.0.0.1:{port}",
     }
-    return services.sandbox(int(port), environment=ground.environment(kept), folder=ground.folder)
+    return env.services(kept).sandbox(int(port))
 
 
 def _sandbox_port(ports: Ports, settings: Settings) -> str:
-    """The one that it had before, if it can be: addresses of results are fixed when their tasks are made."""
+    """The port of the last start if it is free, because result addresses hold it."""
     name, folder = "RETOUCH_SANDBOX__PORT", settings.data_dir / "sandbox"
     before = data_dir.kept_port(folder)
     preferred = settings.sandbox.port if before is None or name in settings.explicit else before

@@ -1,6 +1,6 @@
-"""Keeps local processes running: starts them in order, starts the dead again and ends them all, whatever ends itself.
+"""Supervises local processes: starts them in order, restarts dead ones and stops all of them at the end.
 
-Each part leads a session of its own: Ctrl-C reaches the supervisor alone, and nothing below a part outlives it.
+Each service leads its own session: Ctrl-C reaches only the supervisor, and no child outlives its service.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ from types import TracebackType
 from typing import Self
 
 from cli.errors import WorkFailed
-from cli.local.logs import PartLog
+from cli.local.logs import ServiceLog
 from cli.local.reaper import Reaper
 from cli.local.reaper_process import kill_group
 
-STARTS_AT_ONCE = max((os.cpu_count() or 1) // 2, 1)  # of parts that died; a start takes a core for a second
-TURN = 3.0  # seconds that one which does not become ready holds up the others
-LOOK_EVERY = 0.05  # seconds between looks at a part that is starting
-TIDY_EVERY = 0.5  # seconds between looks at the logs
+STARTS_AT_ONCE = max((os.cpu_count() or 1) // 2, 1)  # restarts at once; a start takes one core for a second
+TURN = 3.0  # seconds that a slow start holds up the next one
+LOOK_EVERY = 0.05  # seconds between readiness probes
+TIDY_EVERY = 0.5  # seconds between reads of the logs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """One process to keep: what to run, when it counts as ready, and its place in the order."""
+class Service:
+    """One process: command, readiness probe and place in the start order."""
 
     name: str
     command: tuple[str, ...]
@@ -42,20 +42,20 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Backoff:
-    """How long a dead part waits before it is started again; one that lived `calm` seconds starts over."""
+    """Delay before a restart; a service that lived `calm` seconds starts with the first delay again."""
 
     first: float = 0.5
     last: float = 30.0
     calm: float = 30.0
 
     def after(self, deaths: int) -> float:
-        """The wait after so many deaths in a row, the first being 1."""
+        """Seconds of delay after this many deaths in a row (from 1)."""
         return min(self.first * 2.0 ** min(deaths - 1, 16), self.last)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patience:
-    """A part that is not well at so many looks in a row is killed. Looks are counted, not time: a machine may sleep."""
+    """A service that fails so many checks in a row is killed. Checks are counted, not time: the machine may sleep."""
 
     every: float = 5.0
     looks: int = 6
@@ -70,11 +70,11 @@ class Patience:
 
 
 class Supervisor:
-    """`async with Supervisor(…)`: inside, every part was ready once and is kept running; after it, none is left."""
+    """`async with Supervisor(…)`: inside, every service has been ready and is kept running; afterwards none runs."""
 
     def __init__(
         self,
-        parts: Sequence[Part],
+        services: Sequence[Service],
         *,
         logs: Path,
         say: Callable[[str], None],
@@ -83,8 +83,8 @@ class Supervisor:
         patience: Patience | None = None,
         keep_open: tuple[int, ...] = (),
     ) -> None:
-        self._parts = sorted(parts, key=lambda part: part.order)
-        self._logs = {part.name: PartLog(logs / f"{part.name}.log") for part in parts}
+        self._services = sorted(services, key=lambda service: service.order)
+        self._logs = {service.name: ServiceLog(logs / f"{service.name}.log") for service in services}
         self._say = say
         self._grace = grace
         self._backoff = backoff or Backoff()
@@ -93,16 +93,16 @@ class Supervisor:
         self._running: dict[str, Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._tidying: asyncio.Task[None] | None = None
-        self._turns = {part.order: asyncio.Semaphore(STARTS_AT_ONCE) for part in parts}
+        self._turns = {service.order: asyncio.Semaphore(STARTS_AT_ONCE) for service in services}
         self._hurry = asyncio.Event()
         self.ending = False
 
     async def __aenter__(self) -> Self:
         await self._reaper.start()
         try:
-            for order in sorted({part.order for part in self._parts}):
-                await self._start([part for part in self._parts if part.order == order])
-        except BaseException:  # an interrupted start must leave as little behind as a failed one
+            for order in sorted({service.order for service in self._services}):
+                await self._start([service for service in self._services if service.order == order])
+        except BaseException:  # an interrupted start stops all services, too
             await self.stop()
             raise
         self._tidying = asyncio.create_task(self._tidy())
@@ -121,100 +121,98 @@ class Supervisor:
         return self._reaper.pid
 
     def hurry(self) -> None:
-        """Asked twice to end: whatever is still ending is killed now."""
+        """Kills services that are still ending."""
         self._hurry.set()
 
     async def stop(self) -> None:
-        """Ends the parts in reverse order, each order within the grace."""
+        """Ends the services in reverse order, each order within the grace."""
         self.ending = True
         for keeper in [*self._keepers.values(), *([self._tidying] if self._tidying else [])]:
             keeper.cancel()
         await asyncio.gather(*self._keepers.values(), return_exceptions=True)
-        for order in sorted({part.order for part in self._parts}, reverse=True):
-            names = [part.name for part in self._parts if part.order == order]
+        for order in sorted({service.order for service in self._services}, reverse=True):
+            names = [service.name for service in self._services if service.order == order]
             await asyncio.gather(*(self._end(name) for name in names))
         await self._reaper.stop()
 
-    async def _start(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            await self._spawn(part)
-        await asyncio.gather(*(self._until_ready(part) for part in parts))
-        for part in parts:
-            self._keepers[part.name] = asyncio.create_task(self._keep(part))
+    async def _start(self, services: Sequence[Service]) -> None:
+        for service in services:
+            await self._spawn(service)
+        await asyncio.gather(*(self._until_ready(service) for service in services))
+        for service in services:
+            self._keepers[service.name] = asyncio.create_task(self._keep(service))
 
-    async def _spawn(self, part: Part) -> Process:
-        with self._logs[part.name].open() as log:
+    async def _spawn(self, service: Service) -> Process:
+        with self._logs[service.name].open() as log:
             process = await asyncio.create_subprocess_exec(
-                *part.command, env=dict(part.environment),
-                cwd=part.folder, stdin=DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=self._reaper.register(part.order),
+                *service.command, env=dict(service.environment),
+                cwd=service.folder, stdin=DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, preexec_fn=self._reaper.register(service.order),
             )  # fmt: skip
-        self._reaper.remember(process.pid, part.order)
-        self._running[part.name] = process
+        self._reaper.remember(process.pid, service.order)
+        self._running[service.name] = process
         return process
 
-    async def _until_ready(self, part: Part) -> None:
-        process = self._running[part.name]
-        until = time.monotonic() + part.start_within
-        while not await part.ready():
+    async def _until_ready(self, service: Service) -> None:
+        process = self._running[service.name]
+        until = time.monotonic() + service.start_within
+        while not await service.ready():
             if process.returncode is not None:
-                raise WorkFailed(self._failure(part, f"ended at once (exit {process.returncode})"))
+                raise WorkFailed(self._failure(service, f"ended at once (exit {process.returncode})"))
             if time.monotonic() > until:
-                raise WorkFailed(self._failure(part, f"was not ready within {part.start_within:.0f} s"))
+                raise WorkFailed(self._failure(service, f"was not ready within {service.start_within:.0f} s"))
             await asyncio.sleep(LOOK_EVERY)
 
-    def _failure(self, part: Part, how: str) -> str:
-        log = self._logs[part.name]
-        return "\n".join([f"{part.name} {how}; the end of {log.path}:", *(f"    {line}" for line in log.tail())])
+    def _failure(self, service: Service, how: str) -> str:
+        log = self._logs[service.name]
+        return "\n".join([f"{service.name} {how}; the end of {log.path}:", *(f"    {line}" for line in log.tail())])
 
-    async def _keep(self, part: Part) -> None:
-        """Starts the part again whenever it dies, ever more slowly while it keeps dying."""
+    async def _keep(self, service: Service) -> None:
+        """Restarts the service when it dies, with a growing delay."""
         deaths = 0
         born = time.monotonic()
         while True:
-            process = self._running[part.name]
-            code = await self._end_of(part, process, starts_until=born + part.start_within if deaths else 0.0)
+            process = self._running[service.name]
+            code = await self._end_of(service, process, starts_until=born + service.start_within if deaths else 0.0)
             self._forget(process)
             deaths = 1 if time.monotonic() - born > self._backoff.calm else deaths + 1
             wait = self._backoff.after(deaths)
-            self._say(
-                f"{part.name} died ({_how(code)}), starting it again in {wait:g} s; see {self._logs[part.name].path}"
-            )
+            self._say(f"{service.name} died ({_how(code)}); restart in {wait:g} s; see {self._logs[service.name].path}")
             await asyncio.sleep(wait)
-            async with self._turns[part.order]:
+            async with self._turns[service.order]:
                 born = time.monotonic()
-                process = await self._spawn(part)
-                self._say(f"{part.name} started again (pid {process.pid})")
-                await self._has_started(part, process)
+                process = await self._spawn(service)
+                self._say(f"{service.name} restarted (pid {process.pid})")
+                await self._has_started(service, process)
 
-    async def _has_started(self, part: Part, process: Process) -> None:
-        """So long the next one waits: many that start together would take the cores from those that still work."""
+    async def _has_started(self, service: Service, process: Process) -> None:
+        """Holds up the next restart, so that many restarts do not take the CPU from running services."""
         until = time.monotonic() + TURN
         while process.returncode is None and time.monotonic() < until:
-            if await part.ready():
+            if await service.ready():
                 return
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _end_of(self, part: Part, process: Process, *, starts_until: float) -> int:
-        """The exit code, once it ended: by itself, or killed because it was not well for too long."""
-        watching = asyncio.create_task(self._watch(part, process, starts_until=starts_until))
+    async def _end_of(self, service: Service, process: Process, *, starts_until: float) -> int:
+        """Waits for the end of the process, or kills it after failed health checks; returns the exit code."""
+        watching = asyncio.create_task(self._watch(service, process, starts_until=starts_until))
         try:
             return await process.wait()
         finally:
             watching.cancel()
 
-    async def _watch(self, part: Part, process: Process, *, starts_until: float) -> None:
-        """What hangs, or was stopped, can only be seen from outside and would not heed a signal that asks."""
-        if part.well is None:
+    async def _watch(self, service: Service, process: Process, *, starts_until: float) -> None:
+        """Kills a process that hangs or is stopped; it would not react to SIGTERM."""
+        if service.well is None:
             return
         missed = 0
         while missed < self._patience.looks:
             await asyncio.sleep(self._patience.every)
-            if await part.well():
+            if await service.well():
                 missed, starts_until = 0, 0.0
             elif time.monotonic() > starts_until:
                 missed += 1
-        self._say(f"{part.name} has not been well for {self._patience.seconds:g} s and is killed")
+        self._say(f"{service.name} failed its health check for {self._patience.seconds:g} s and is killed")
         kill_group(process.pid)
 
     async def _end(self, name: str) -> None:
@@ -234,7 +232,7 @@ class Supervisor:
         self._forget(process)
 
     def _forget(self, process: Process) -> None:
-        """What a dead leader left in its group would hold its port: it goes too."""
+        """Kills the rest of the process group, which would hold the port."""
         kill_group(process.pid)
         self._reaper.forget(process.pid)
 

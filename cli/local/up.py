@@ -1,6 +1,5 @@
-"""`retouch up`: the whole system on this host until a signal comes."""
+"""`retouch up`: runs the whole system on this host until a signal comes."""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,47 +14,35 @@ from config import local_stack
 from config.settings import Settings
 from edits.db import checks
 
-INTERRUPTED = 130
-KILLED_BEFORE = 5.0  # seconds beyond the graces that the parts of a killed `up` may take to end
+KILLED_BEFORE = 5.0  # seconds beyond their graces that services of a killed `up` may take to end
 
 
 async def run(*, as_json: bool) -> int:
     """The exit code: 0 after SIGTERM, 130 after Ctrl-C."""
-    ground = stack.here()
-    settings = ground.load()
+    env = stack.here()
+    settings = env.load()
     if settings.redis_url is not None:
         await checks.refuse_unfit(settings.redis_url, settings.namespace)
     grace = settings.shutdown_grace.total_seconds()
     with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
         secrets = data_dir.keep_secrets(settings.data_dir)
-        system = stack.build(ground, settings=settings, secrets=secrets, ports=Ports())
+        system = stack.build(env, settings=settings, secrets=secrets, ports=Ports())
         logs = settings.data_dir / "logs"
         patience = Patience.of(settings.stall_limit.total_seconds())
         supervisor = Supervisor(
-            system.parts, logs=logs, say=output.note, grace=grace, patience=patience, keep_open=(lock,)
+            system.services, logs=logs, say=output.note, grace=grace, patience=patience, keep_open=(lock,)
         )
-        return await _until_signal(system, supervisor, as_json=as_json)
-
-
-async def _until_signal(system: stack.Stack, supervisor: Supervisor, *, as_json: bool) -> int:
-    output.note("starting …")
-    with signals.caught_for(supervisor) as caught:
-        try:
-            async with supervisor:
-                with announced(system):
-                    _greet(system, as_json=as_json)
-                    await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            if caught.first is None:
-                raise
+        output.note("starting …")
+        code = await signals.run_until_signal(supervisor, announced(system, as_json=as_json))
     output.note("stopped")
-    return INTERRUPTED if caught.interrupted else 0
+    return code
 
 
 @contextmanager
-def announced(system: stack.Stack) -> Iterator[None]:
-    """While it lasts, other processes on this host find the system through its data dir."""
+def announced(system: stack.Stack, *, as_json: bool) -> Iterator[None]:
+    """Inside, other processes on this host find the system through its data dir."""
     local_stack.announce(system.settings.data_dir, system.up)
+    _greet(system, as_json=as_json)
     try:
         yield
     finally:
@@ -76,7 +63,7 @@ def _greet(system: stack.Stack, *, as_json: bool) -> None:
     output.note(_ceilings(system.settings))
     if not system.settings.livemode:
         output.note("the provider is the sandbox: nothing is bought")
-    output.note("ready; Ctrl-C ends it")
+    output.note("ready; stop with Ctrl-C")
 
 
 def addresses(system: stack.Stack) -> list[tuple[str, str]]:

@@ -30,14 +30,14 @@ def test_an_edit_comes_home_under_a_name_that_is_free(stack, tmp_path):
 
 def test_the_same_command_again_buys_nothing_and_finds_its_picture(stack, tmp_path):
     asked = ["edit", PICTURE, "Make it a quiet morning", "--seed", "7", "--json"]
-    first, second, anew = [
-        program(*asked, *more, folder=tmp_path, environ=stack.environ) for more in ([], [], ["--anew"])
+    first, second, forced = [
+        program(*asked, *more, folder=tmp_path, environ=stack.environ) for more in ([], [], ["--force"])
     ]
-    assert [answer.returncode for answer in (first, second, anew)] == [0, 0, 0]
-    assert b"nothing is bought again" in second.stderr
+    assert [answer.returncode for answer in (first, second, forced)] == [0, 0, 0]
+    assert b"it is not bought again" in second.stderr
     assert listed(second)[0]["id"] == listed(first)[0]["id"]
     assert listed(second)[0]["saved_to"] == listed(first)[0]["saved_to"]
-    assert listed(anew)[0]["id"] != listed(first)[0]["id"]
+    assert listed(forced)[0]["id"] != listed(first)[0]["id"]
 
 
 def test_options_reach_the_edit(stack):
@@ -99,7 +99,7 @@ def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=90)
     assert waiting.returncode == 130
-    assert f"{edit_id} goes on without us: `retouch status {edit_id}`".encode() in err
+    assert f"{edit_id} continues; `retouch status {edit_id}`".encode() in err
     assert out == b""
     assert stack.program("status", edit_id).returncode == 0
 
@@ -126,7 +126,7 @@ def test_a_folder_is_edited_side_by_side_and_a_repeated_command_goes_on(stack, a
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert sorted(first.stdout.decode().split()) == [str(tmp_path / "out" / name) for name in names]
     assert b"3 of 3 succeeded" in first.stderr
-    assert b"passed over as no pictures: 1" in first.stderr
+    assert b"skipped (not pictures): 1" in first.stderr
     assert b"[3/3]" in first.stderr
 
     (tmp_path / "out" / "p2-retouched.png").unlink()
@@ -135,7 +135,7 @@ def test_a_folder_is_edited_side_by_side_and_a_repeated_command_goes_on(stack, a
     again = stack.program(*asked, "--json")
     assert again.returncode == 0
     assert b"4 of 4 succeeded" in again.stderr
-    assert b"3 asked for before, not bought again" in again.stderr
+    assert b"3 bought before and reused" in again.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [*names, "p4-retouched.png"]
     edits = {edit["source"]: edit for edit in listed(again)}
     assert set(edits) == {str(album / f"p{number}.jpg") for number in range(1, 5)}
@@ -168,7 +168,7 @@ def test_many_can_be_handed_in_without_waiting(stack, album):
     ids = answer.stdout.decode().split()
     assert len(set(ids)) == 3
     assert all(edit_id.startswith("edit_") for edit_id in ids)
-    assert b"3 of 3 handed in" in answer.stderr
+    assert b"3 of 3 submitted" in answer.stderr
 
 
 def test_ctrl_c_among_many_says_that_the_same_command_goes_on(stack, album, tmp_path):
@@ -206,7 +206,7 @@ def test_a_dry_run_tells_the_price_and_leaves_nothing(stack):
     answer = stack.program("edit", PICTURE, prompt, "--dry-run")
     assert answer.returncode == 0, answer.stderr.decode()
     assert f"{PICTURE}: $0.02" in answer.stdout.decode()
-    assert b"dry run: nothing was handed in" in answer.stderr
+    assert b"dry run: nothing was submitted" in answer.stderr
     with stack.http() as api:
         assert prompt not in [edit["input"]["prompt"] for edit in api.get("/v1/edits").json()["data"]]
 
@@ -218,7 +218,7 @@ def test_a_dry_run_of_many_adds_up_and_finds_what_would_be_refused(stack, album)
     prices = listed(told)
     assert [price["cost"]["usd"] for price in prices] == ["0.02"] * 4
     assert prices[-1]["source"] == address
-    assert b"$0.08 in all" in told.stderr
+    assert b"$0.08 in total" in told.stderr
 
     (album / "broken.png").write_bytes(PNG + b"and nothing more")
     refused = stack.program("edit", str(album), "Make it all", "--dry-run")

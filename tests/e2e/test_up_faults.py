@@ -27,7 +27,7 @@ def test_dead_parts_are_started_again_and_no_edit_is_lost(tmp_path):
         _kill(up, [*up.worker_pids(), up.pid_of("valkey-server")])
         eventually(lambda: (_answer(api, path) or edit)["status"] == "succeeded", "the edit to succeed")
         for name in ("api", "sandbox", "flower", "worker1", "valkey"):
-            assert f"{name} died (SIGKILL), starting it again in 0.5 s" in up.said()
+            assert f"{name} died (SIGKILL); restart in 0.5 s" in up.said()
 
 
 @pytest.mark.fault
@@ -36,7 +36,7 @@ def test_parts_that_hang_are_killed_and_started_again(tmp_path):
         hung = [up.pid_of("api.app"), *up.worker_pids(), up.pid_of("flower")]
         for pid in hung:
             os.kill(pid, signal.SIGSTOP)
-        eventually(lambda: up.said().count("started again") >= len(hung), "all to be started again")
+        eventually(lambda: up.said().count("restarted") >= len(hung), "all to be started again")
         for name in ("api", "worker1", "flower"):
             assert f"{name} has not been well for 6 s and is killed" in up.said()
         eventually(lambda: _answer(api, "/readyz") is not None, "the API to answer again")
@@ -44,10 +44,10 @@ def test_parts_that_hang_are_killed_and_started_again(tmp_path):
 
 
 def _kill(up, pids):
-    before = up.said().count("started again")
+    before = up.said().count("restarted")
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: up.said().count("started again") >= before + len(pids), "all to be started again")
+    eventually(lambda: up.said().count("restarted") >= before + len(pids), "all to be started again")
 
 
 def _answer(api, path):

@@ -15,7 +15,7 @@ from tests.parts.stack import ROOT
 def test_one_data_dir_has_one_up(tmp_path):
     with (
         data_dir.locked(tmp_path / "var"),
-        pytest.raises(WrongUsage, match=rf"pid {os.getpid()}\) already runs on {tmp_path}/var"),
+        pytest.raises(WrongUsage, match=rf"pid {os.getpid()}\) already runs in {tmp_path}/var"),
         data_dir.locked(tmp_path / "var", patience=30),  # its holder lives, so there is nothing to be patient for
     ):
         pass
@@ -48,7 +48,7 @@ def test_secrets_are_made_once_and_are_for_their_owner_alone(tmp_path):
 def test_broken_secrets_are_not_replaced_in_silence(tmp_path, content):
     path = tmp_path / "secrets.json"
     path.write_text(content)
-    with pytest.raises(WrongUsage, match=r"secrets\.json cannot be read as secrets"):
+    with pytest.raises(WrongUsage, match=r"secrets\.json cannot be read"):
         data_dir.keep_secrets(tmp_path)
     assert path.read_text() == content
 

@@ -2,7 +2,7 @@
 
 import json
 
-from cli.local.logs import PartLog
+from cli.local.logs import ServiceLog
 
 
 def line(level, event, **more):
@@ -12,7 +12,7 @@ def line(level, event, **more):
 def test_news_are_the_warnings_and_errors_since_the_last_look(tmp_path):
     path = tmp_path / "api.log"
     path.write_bytes(line("error", "of.an.earlier.run"))
-    log = PartLog(path)
+    log = ServiceLog(path)
     with log.open() as file:
         file.write(line("info", "fine") + line("warning", "redis.away", error="Timeout") + b"plain words\n")
     assert log.news() == ["warning: redis.away error=Timeout"]
@@ -20,7 +20,7 @@ def test_news_are_the_warnings_and_errors_since_the_last_look(tmp_path):
 
 
 def test_a_line_that_is_half_written_is_told_when_it_is_whole(tmp_path):
-    log = PartLog(tmp_path / "api.log")
+    log = ServiceLog(tmp_path / "api.log")
     whole = line("error", "step.failed", edit_id="edit_1", step="poll")
     with log.open() as file:
         file.write(whole[:20])
@@ -31,7 +31,7 @@ def test_a_line_that_is_half_written_is_told_when_it_is_whole(tmp_path):
 
 
 def test_a_log_over_its_limit_moves_aside_and_its_writer_goes_on(tmp_path):
-    log = PartLog(tmp_path / "api.log", limit=100)
+    log = ServiceLog(tmp_path / "api.log", limit=100)
     with log.open() as file:
         file.write(b"x" * 200 + b"\n")
         file.flush()
@@ -43,6 +43,6 @@ def test_a_log_over_its_limit_moves_aside_and_its_writer_goes_on(tmp_path):
 
 
 def test_a_log_that_is_not_there_has_nothing_to_tell(tmp_path):
-    log = PartLog(tmp_path / "api.log")
+    log = ServiceLog(tmp_path / "api.log")
     log.bound()
     assert log.tail() == log.news() == []

@@ -12,7 +12,7 @@ import pytest
 from cli.errors import WorkFailed
 from cli.local import probes
 from cli.local import supervisor as module
-from cli.local.supervisor import Backoff, Part, Patience, Supervisor
+from cli.local.supervisor import Backoff, Patience, Service, Supervisor
 from tests.parts.stack import ROOT, eventually, running
 from tests.parts.valkey import free_port
 
@@ -55,7 +55,7 @@ def once(path):
 
 
 def part(name, code, *arguments, order=0, ready=at_once, start_within=90.0, well=None):
-    return Part(
+    return Service(
         name=name,
         command=(sys.executable, "-c", code, *(str(argument) for argument in arguments)),
         environment=dict(os.environ),
@@ -106,8 +106,8 @@ async def test_a_part_that_dies_is_started_again_and_a_line_says_so(tmp_path):
         os.kill(first, signal.SIGKILL)
         await until(lambda: watched.pids()["sleeper"] != first, "a new process")
         assert running(watched.pids()["sleeper"])
-    assert "sleeper died (SIGKILL), starting it again in 0.05 s" in said[0]
-    assert said.count_of("started again") == 1
+    assert "sleeper died (SIGKILL); restart in 0.05 s" in said[0]
+    assert said.count_of("restarted") == 1
 
 
 async def test_a_part_that_keeps_dying_is_started_ever_more_slowly(tmp_path):
@@ -152,8 +152,8 @@ async def test_a_part_that_hangs_is_killed_and_started_again(tmp_path, monkeypat
         assert not running(first)
         looks.clear()
         await until(lambda: any(looks), "the new process to answer")
-    assert said[0] == "server has not been well for 0.2 s and is killed"
-    assert "server died (SIGKILL), starting it again in 0.05 s" in said[1]
+    assert said[0] == "server failed its health check for 0.2 s and is killed"
+    assert "server died (SIGKILL); restart in 0.05 s" in said[1]
 
 
 async def test_a_part_that_is_unwell_now_and_then_is_left_alone(tmp_path):
@@ -311,9 +311,9 @@ async def test_of_parts_that_died_together_the_next_one_starts_when_the_one_befo
         well.clear()
         kill_all(watched)
         await until(lambda: said.count_of("died") == 2 and asked.count(False) > 10, "one is asked, the other waits")
-        assert said.count_of("started again") == 1
+        assert said.count_of("restarted") == 1
         well.set()
-        await until(lambda: said.count_of("started again") == 2, "the other one")
+        await until(lambda: said.count_of("restarted") == 2, "the other one")
 
 
 async def test_one_that_does_not_answer_holds_up_the_others_for_a_while_only(tmp_path, monkeypatch):
@@ -329,4 +329,4 @@ async def test_one_that_does_not_answer_holds_up_the_others_for_a_while_only(tmp
     async with supervisor(tmp_path, *parts, said=said) as watched:
         well.clear()
         kill_all(watched)
-        await until(lambda: said.count_of("started again") == 2, "both")
+        await until(lambda: said.count_of("restarted") == 2, "both")

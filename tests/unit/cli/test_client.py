@@ -84,7 +84,7 @@ async def test_an_address_goes_as_json_and_a_file_as_a_form_without_its_name():
 async def test_nobody_listening_is_told_at_once():
     transport, asked = answering(httpx.ConnectError("refused"))
     async with Client(SERVER, transport=transport) as api:
-        with pytest.raises(Unreachable, match=r"no answer from http://127.0.0.1:1 \(refused\); safe to repeat"):
+        with pytest.raises(Unreachable, match=r"http://127.0.0.1:1 \(refused\); the command is safe to repeat"):
             await api.recent(5)
     assert len(asked) == 1
 
@@ -132,7 +132,7 @@ def test_a_refusal_that_is_not_ours_is_told_by_its_status():
 async def test_an_answer_that_is_not_json_names_the_server():
     transport, _ = answering(httpx.Response(200, text="<html>"))
     async with Client(SERVER, transport=transport) as api:
-        with pytest.raises(WorkFailed, match="did not answer in JSON"):
+        with pytest.raises(WorkFailed, match="did not answer with JSON"):
             await api.edit("edit_1")
 
 
@@ -140,6 +140,6 @@ async def test_an_id_cannot_lead_elsewhere():
     transport, asked = answering(httpx.Response(200, json={}))
     async with Client(SERVER, transport=transport) as api:
         await api.edit("../admin?x=1")
-        with pytest.raises(WrongUsage, match="an id is needed"):
+        with pytest.raises(WrongUsage, match="ID is empty"):
             await api.edit(" ")
     assert asked[0].url.raw_path == b"/v1/edits/..%2Fadmin%3Fx%3D1"

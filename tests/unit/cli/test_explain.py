@@ -35,12 +35,12 @@ def test_a_wait_that_is_new_to_the_program_is_named():
 
 def test_a_success_says_how_long_it_took():
     edit = shown(status="succeeded", finished_at=NOW.isoformat())
-    assert explain.sentence(edit, now=NOW) == "edit_1 succeeded after 2 min 0 s; it waits for nothing."
+    assert explain.sentence(edit, now=NOW) == "edit_1 succeeded after 2 min 0 s."
 
 
 def test_a_failure_says_why_and_whether_to_try_again():
     edit = shown(status="failed", error={"kind": "moderated", "message": "refused", "retryable": False})
-    assert explain.sentence(edit, now=NOW) == "edit_1 failed: moderated: refused (the same again would fail too)."
+    assert explain.sentence(edit, now=NOW) == "edit_1 failed: moderated: refused (a retry would fail again)."
 
 
 def test_a_canceled_edit_says_that_nothing_was_bought():

@@ -40,7 +40,7 @@ async def not_to_be_opened():
 def test_a_file_that_is_there_already_is_refused_before_anything_is_bought(tmp_path):
     taken = tmp_path / "out.png"
     taken.touch()
-    with pytest.raises(WrongUsage, match="nothing is overwritten"):
+    with pytest.raises(WrongUsage, match="is not overwritten"):
         pictures.refuse_taken(str(taken))
     with pytest.raises(WrongUsage, match="no folder"):
         pictures.refuse_taken(str(tmp_path / "absent" / "out.png"))
@@ -91,6 +91,6 @@ async def test_a_result_is_named_after_the_picture(tmp_path, image, name):
 
 
 async def test_a_picture_that_did_not_arrive_whole_is_not_kept(tmp_path):
-    with pytest.raises(WorkFailed, match="did not arrive whole"):
+    with pytest.raises(WorkFailed, match="download is incomplete"):
         await pictures.save(opened(PNG[:-1]), result=result(PNG), image="a.png", out=str(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -37,11 +37,11 @@ def test_a_span_without_a_name_goes_by_its_event():
 def test_where_the_time_went_shows_shares_of_the_whole():
     shown = text(render.where_time_went(views.timeline([event(1, "provider_run", 3000), event(2, "copy", 1000)])))
     assert "provider_run      3.00     75%" in shown
-    assert "in all            4.00    100%" in shown
+    assert "total             4.00    100%" in shown
 
 
 def test_an_edit_without_spans_is_no_trouble():
-    assert "in all" in text(render.where_time_went([]))
+    assert "total" in text(render.where_time_went([]))
 
 
 def test_a_card_shows_what_is_there():

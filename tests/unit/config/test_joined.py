@@ -82,7 +82,7 @@ def test_another_process_with_the_same_pid_is_not_taken_for_it(tmp_path):
     assert local_stack.find(tmp_path) is None
 
 
-@pytest.mark.parametrize("told_by", [local_stack._started, local_stack._told_by_ps])
+@pytest.mark.parametrize("told_by", [local_stack._started, local_stack._by_ps])
 def test_when_a_process_began_is_told_while_it_runs(told_by):
     assert told_by(os.getpid()) == told_by(os.getpid()) != ""
     assert told_by(ended_pid()) == ""

@@ -112,7 +112,7 @@ class TestTogether:
             (
                 {"RETOUCH_REDIS_URL": "redis://h", "RETOUCH_BROKER_URL": "redis://:pw@h:6379/0"},
                 "RETOUCH_BROKER_URL",
-                "the same database",
+                "same database",
             ),
             (
                 {"RETOUCH_QUBICO__UNKNOWN_QUIET_PERIOD": "40s"},
@@ -186,8 +186,8 @@ class TestProduction:
         ("changed", "name", "words"),
         [
             ({"RETOUCH_STORAGE_URL": "file:///srv"}, "RETOUCH_STORAGE_URL", "RETOUCH_STORAGE_SHARED=true"),
-            ({"RETOUCH_PUBLIC_URL": "http://retouch.example"}, "RETOUCH_PUBLIC_URL", "set an https:// address"),
-            ({"RETOUCH_WEBHOOKS__ALLOW_PRIVATE": "true"}, "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "development only"),
+            ({"RETOUCH_PUBLIC_URL": "http://retouch.example"}, "RETOUCH_PUBLIC_URL", "must be an https:// address"),
+            ({"RETOUCH_WEBHOOKS__ALLOW_PRIVATE": "true"}, "RETOUCH_WEBHOOKS__ALLOW_PRIVATE", "refused in production"),
             (
                 {"RETOUCH_QUBICO__BASE_URL": "http://sandbox:8001"},
                 "RETOUCH_QUBICO__BASE_URL",

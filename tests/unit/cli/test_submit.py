@@ -1,4 +1,4 @@
-"""Keys made from what is asked, and what becomes of edits that were asked for before."""
+"""Idempotency keys of requests, and edits of earlier equal requests."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 from cli.client import Client, Server
 from cli.commands import submit
-from cli.commands.submit import Asked
+from cli.commands.submit import EditRequest
 from cli.sources import Picture, Source
 
 PICTURE = Picture(b"content", "image/png")
@@ -43,33 +43,33 @@ def server(edits):
 
 def test_the_same_question_has_the_same_key():
     local = Source("a.png")
-    keys = [Asked(prompt="p", options={"steps": 5, "seed": 1}).key(local, PICTURE) for _ in range(2)]
+    keys = [EditRequest(prompt="p", options={"steps": 5, "seed": 1}).key(local, PICTURE) for _ in range(2)]
     assert keys[0] == keys[1]
-    assert Asked(prompt="p", options={"seed": 1, "steps": 5}).key(local, PICTURE) == keys[0]
+    assert EditRequest(prompt="p", options={"seed": 1, "steps": 5}).key(local, PICTURE) == keys[0]
 
 
 @pytest.mark.parametrize(
-    ("asked", "source", "picture"),
+    ("changed", "source", "picture"),
     [
-        pytest.param(Asked(prompt="q"), SOURCE, None, id="another prompt"),
-        pytest.param(Asked(prompt="p", options={"seed": 1}), SOURCE, None, id="another option"),
-        pytest.param(Asked(prompt="p"), Source("https://example.com/b.png"), None, id="another address"),
-        pytest.param(Asked(prompt="p", anew=True), SOURCE, None, id="anew"),
+        pytest.param(EditRequest(prompt="q"), SOURCE, None, id="another prompt"),
+        pytest.param(EditRequest(prompt="p", options={"seed": 1}), SOURCE, None, id="another option"),
+        pytest.param(EditRequest(prompt="p"), Source("https://example.com/b.png"), None, id="another address"),
+        pytest.param(EditRequest(prompt="p", force=True), SOURCE, None, id="force"),
     ],
 )
-def test_another_question_has_another_key(asked, source, picture):
-    assert asked.key(source, picture) != Asked(prompt="p").key(SOURCE, None)
+def test_another_question_has_another_key(changed, source, picture):
+    assert changed.key(source, picture) != EditRequest(prompt="p").key(SOURCE, None)
 
 
 def test_a_picture_counts_by_its_content_and_not_by_its_name(tmp_path):
-    asked = Asked(prompt="p")
+    request = EditRequest(prompt="p")
     one, other = Source("a.png", tmp_path / "a.png"), Source("b.png", tmp_path / "b.png")
-    assert asked.key(one, PICTURE) == asked.key(other, Picture(b"content", "image/png"))
-    assert asked.key(one, PICTURE) != asked.key(one, Picture(b"changed", "image/png"))
+    assert request.key(one, PICTURE) == request.key(other, Picture(b"content", "image/png"))
+    assert request.key(one, PICTURE) != request.key(one, Picture(b"changed", "image/png"))
 
 
 def test_a_key_is_short_printable_ascii():
-    key = Asked(prompt="ä" * 4000).key(SOURCE, None)
+    key = EditRequest(prompt="ä" * 4000).key(SOURCE, None)
     assert key.isascii()
     assert key.isprintable()
     assert len(key) < 100
@@ -78,16 +78,16 @@ def test_a_key_is_short_printable_ascii():
 async def test_an_edit_that_was_made_is_taken_as_it_is():
     client, keys, retried = server([shown("edit_1", "succeeded")])
     async with client:
-        handed = await submit.hand_in(client, SOURCE, Asked(prompt="p"))
+        handed = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
     assert (handed.edit["id"], handed.known, len(keys), retried) == ("edit_1", True, 1, [])
 
 
-async def test_a_canceled_edit_is_asked_for_anew_under_a_key_that_can_be_found_again():
+async def test_a_canceled_edit_is_submitted_again_under_a_key_that_can_be_found_again():
     found = []
     for _ in range(2):
         client, keys, _ = server([shown("edit_1", "canceled"), shown("edit_2", "canceled")])
         async with client:
-            handed = await submit.hand_in(client, SOURCE, Asked(prompt="p"))
+            handed = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
         assert (handed.edit["id"], handed.known) == ("edit_new", False)
         assert len(set(keys)) == 3
         found.append(keys)
@@ -97,16 +97,16 @@ async def test_a_canceled_edit_is_asked_for_anew_under_a_key_that_can_be_found_a
 async def test_a_failed_edit_is_tried_again_if_that_is_worth_it():
     client, _, retried = server([failed("edit_1", retryable=True)])
     async with client:
-        assert (await submit.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "queued"
+        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))).edit["status"] == "queued"
     assert retried == ["edit_1"]
     client, _, retried = server([failed("edit_1", retryable=False)])
     async with client:
-        assert (await submit.hand_in(client, SOURCE, Asked(prompt="p"))).edit["status"] == "failed"
+        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))).edit["status"] == "failed"
     assert retried == []
 
 
 def test_only_what_was_given_is_in_the_body():
-    assert Asked(prompt="p", options={"steps": 5}).body(SOURCE) == {
+    assert EditRequest(prompt="p", options={"steps": 5}).body(SOURCE) == {
         "prompt": "p", "image": "https://example.com/a.png", "steps": 5,
     }  # fmt: skip
-    assert json.loads(json.dumps(Asked(prompt="p").body(Source("a", path=None)))) == {"prompt": "p", "image": "a"}
+    assert json.loads(json.dumps(EditRequest(prompt="p").body(Source("a", path=None)))) == {"prompt": "p", "image": "a"}
