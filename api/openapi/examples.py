@@ -27,43 +27,26 @@ def _of(summary: str, value: object) -> dict[str, Any]:
 
 
 _BODY: Final = {"prompt": "make the sky stormy", "image": samples.ADDRESS}
+_OPTIONAL: Final = {
+    "image_fetch": "copy", "width": 1024, "height": 768, "steps": 28, "seed": 42, "priority": "interactive",
+    "expires_in": 3600, "external_id": "order-4711", "metadata": {"room": "7"},
+}  # fmt: skip
 _PIXEL: Final = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGOosPkPAALjAbTcpxbPAAAAAElFTkSuQmCC"
 )
 ASKED: Final[dict[tuple[str, str], Examples]] = {
     ("create_edit", "application/json"): {
         "address": _of("A picture by its address", _BODY),
-        "whole": _of(
-            "Every field",
-            {
-                **_BODY,
-                "image_fetch": "copy",
-                "width": 1024,
-                "height": 768,
-                "steps": 28,
-                "seed": 42,
-                "priority": "interactive",
-                "expires_in": 3600,
-                "external_id": "order-4711",
-                "metadata": {"room": "7"},
-            },
-        ),
-        "data": _of("A picture in the body itself", {"prompt": "make the sky stormy", "image": _PIXEL}),
+        "whole": _of("Every field", _BODY | _OPTIONAL),
+        "data": _of("A picture in the body itself", _BODY | {"image": _PIXEL}),
     },
     ("create_edit", "multipart/form-data"): {
         "file": _of(
-            "A picture as a file (`@` as in curl)",
-            {"prompt": "make the sky stormy", "image": "@house.jpg", "external_id": "order-4711"},
+            "A picture as a file (`@` as in curl)", _BODY | {"image": "@house.jpg", "external_id": "order-4711"}
         )
     },
     ("receive_qubico_callback", "application/json"): {
-        "ended": _of(
-            "A task that ended",
-            {
-                "timestamp": 1732070696,
-                "data": {"task_id": samples.TASK_ID, "status": "completed"},
-            },
-        )
+        "ended": _of("A task that ended", {"data": {"task_id": samples.TASK_ID, "status": "completed"}})
     },
 }
 """Bodies, by operation and type of content."""

@@ -138,3 +138,26 @@ def test_the_api_starts_without_redis_and_is_ready_once_it_is_there(
         valkey.start()
         assert api.client.get("/readyz").status_code == 200
         api.accept()
+
+
+@pytest.mark.parametrize(
+    ("broken", "call"),
+    [
+        pytest.param("pipeline", ("POST", "/v1/edits?dry_run=true", BODY), id="estimate"),
+        pytest.param("get", ("POST", "/v1/edits", BODY | {"image_fetch": "copy"}), id="replay"),
+        pytest.param("info", ("POST", "/v1/edits", BODY), id="memory"),
+    ],
+)
+def test_an_error_of_our_own_is_not_called_an_outage_of_redis(
+    start_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch, broken: str, call: tuple[str, str, object]
+) -> None:
+    api = start_api()
+
+    def breaks(*_asked: object, **_options: object) -> None:
+        raise RuntimeError("a fault in this program")
+
+    monkeypatch.setattr(api.app.state.parts.repository.redis, broken, breaks)
+    method, path, body = call
+    answer = api.client.request(method, path, json=body, headers={"Idempotency-Key": "order-1"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer.json()["detail"] == "Internal error. Search the logs for this Request-Id."

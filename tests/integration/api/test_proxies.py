@@ -187,7 +187,7 @@ def test_a_named_origin_may_send_what_the_api_takes(start_api: Callable[..., Api
 def test_a_page_can_read_errors_too(start_api: Callable[..., Api], monkeypatch: pytest.MonkeyPatch) -> None:
     api = start_api(RETOUCH_API__CORS_ORIGINS="https://app.example.com")
 
-    async def breaks(_edit_id: str) -> None:
+    async def breaks(*_asked: object) -> None:
         raise RuntimeError("nobody foresaw this")
 
     monkeypatch.setattr(api.app.state.parts.service, "get", breaks)
