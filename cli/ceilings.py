@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from edits.ceilings import Ceilings
+
 SECONDS_A_DAY = 86_400
 READS_PER_EDIT = 6  # status reads from acceptance to notice, about what was measured under load
 TASK_SECONDS = 35.0  # one Kontext task at the provider, waiting included
@@ -12,20 +14,18 @@ class Ceiling(NamedTuple):
     edits_a_day: float
 
 
-def ceilings(*, creates_per_second: float, reads_per_second: float, max_in_flight: int) -> list[Ceiling]:
+def ceilings(given: Ceilings) -> list[Ceiling]:
     """Lowest first: the first one binds."""
     rates = [
-        Ceiling("MAX_IN_FLIGHT", max_in_flight / TASK_SECONDS * SECONDS_A_DAY),
-        Ceiling("CREATES_PER_SECOND", creates_per_second * SECONDS_A_DAY),
-        Ceiling("READS_PER_SECOND", reads_per_second / READS_PER_EDIT * SECONDS_A_DAY),
+        Ceiling("MAX_IN_FLIGHT", given.max_in_flight / TASK_SECONDS * SECONDS_A_DAY),
+        Ceiling("CREATES_PER_SECOND", given.creates_per_second * SECONDS_A_DAY),
+        Ceiling("READS_PER_SECOND", given.reads_per_second / READS_PER_EDIT * SECONDS_A_DAY),
     ]
     return sorted(rates, key=lambda ceiling: ceiling.edits_a_day)
 
 
-def sentence(*, creates_per_second: float, reads_per_second: float, max_in_flight: int) -> str:
-    lowest = ceilings(
-        creates_per_second=creates_per_second, reads_per_second=reads_per_second, max_in_flight=max_in_flight
-    )[0]
+def sentence(given: Ceilings) -> str:
+    lowest = ceilings(given)[0]
     return (
         f"{_rounded(lowest.edits_a_day):,} edits a day; {lowest.name} binds "
         f"(taking {TASK_SECONDS:.0f} s a task and {READS_PER_EDIT} reads an edit)"

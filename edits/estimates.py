@@ -1,9 +1,10 @@
 """Estimates when an edit accepted now would end, from the queue and from how long recent edits took."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from edits import fairness
+from edits.ceilings import Ceilings
 from edits.db import clock
 from edits.db.connection import answering
 from edits.db.constants import WAIT_BUCKETS
@@ -37,12 +38,6 @@ class Estimate:
     """None while too few runs are known, or while submitting is paused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ceilings:
-    creates_per_second: float
-    max_in_flight: int
-
-
 async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:
     """`ceilings` are this process's own; lower ones of the cluster apply. Raises Unavailable."""
     ns = repository.namespace
@@ -58,16 +53,9 @@ async def estimate(repository: EditRepository, *, tenant: str, priority: Priorit
         arrival = clock.reckon(server, *kept) + fairness.arrival_shift(priority)
         before = await repository.redis.zcount(Key.QUEUE.of(ns, tenant), "-inf", arrival)
     counters = {name: int(value) for name, value in stats.items()}
-    per_second = _per_second(counters, _lowest(ceilings, shared))
+    per_second = _per_second(counters, ceilings.lowered(shared))
     eta = None if blocked or per_second is None else _eta(counters, before * max(1, tenants) / per_second)
     return Estimate(position=before + 1, eta=eta)
-
-
-def _lowest(own: Ceilings, shared: dict[str, Any]) -> Ceilings:
-    return Ceilings(
-        creates_per_second=min(own.creates_per_second, float(shared.get("creates_per_second", "inf"))),
-        max_in_flight=int(min(own.max_in_flight, float(shared.get("max_in_flight", "inf")))),
-    )
 
 
 def _per_second(counters: Counters, ceilings: Ceilings) -> float | None:

@@ -15,10 +15,11 @@ from typing import TypeVar
 from config.settings import Settings
 from edits import errors, estimates, listing
 from edits.attempts import Attempt, Tokens
+from edits.ceilings import Ceilings
 from edits.db.acceptance import Accepted, Idempotency, LeftRedis
 from edits.db.admission import Admission
 from edits.db.repository import EditRepository
-from edits.estimates import Ceilings, Estimate
+from edits.estimates import Estimate
 from edits.intake import Intake, NewEdit
 from edits.models import Edit, EditResult, EditStatus, TimelineEvent, is_id, made_at, new_id, read_id
 from edits.principal import Principal
@@ -114,8 +115,7 @@ class EditService:
 
     async def check(self, principal: Principal, new: NewEdit, *, idempotency_key: str | None = None) -> Checked:
         """What `accept` would make of this, and when it would end. Raises what `accept` would; stores nothing."""
-        tenant, limits = principal.tenant, self._settings.qubico
-        ceilings = Ceilings(creates_per_second=limits.creates_per_second, max_in_flight=limits.max_in_flight)
+        tenant, ceilings = principal.tenant, Ceilings.of(self._settings.qubico)
         estimating = estimates.estimate(self._repository, tenant=tenant, priority=new.priority, ceilings=ceilings)
         estimate = await _soon(estimating)
         stored = await self._stored(tenant, new, None, idempotency_key) if new.is_fleeting else None

@@ -68,10 +68,8 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
     leases = settings.leases
     requests: Counter[str] = Counter()
     limiter = Limiter(scripts)
-    limits, slots = settings.qubico, SlotClock()
-    registry = WorkerRegistry(
-        scripts, Ceilings(limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
-    )
+    slots = SlotClock()
+    registry = WorkerRegistry(scripts, Ceilings.of(settings.qubico))
     links = Links(secret.get_secret_value(), older)
     async with (
         _closed_with_its_pool(redis),

@@ -79,8 +79,7 @@ async def check(
                 read_timeout=settings.leases.read_timeout.total_seconds(),
             )
         )
-        limits = settings.qubico
-        ceilings = Ceilings(limits.creates_per_second, limits.reads_per_second, limits.max_in_flight)
+        ceilings = Ceilings.of(settings.qubico)
         tokens = Tokens(settings.namespace, secret, previous)
         try:
             storage = open_storage(settings.storage_url, links=Links(secret, previous), public_url=settings.public_url)

@@ -11,6 +11,7 @@ from cli.doctor import checks as examining
 from cli.doctor.results import Finding, Level, fail, ok, warn
 from config import addresses, local_stack
 from config.settings import Settings, SettingsError
+from edits.ceilings import Ceilings
 from edits.db import checks
 from edits.db.connection import connect
 from edits.db.workers import Workers
@@ -121,13 +122,8 @@ def _workers(workers: Told) -> Iterator[Finding]:
 
 
 def _ceilings(settings: Settings, workers: Told) -> Iterator[Finding]:
-    ours = {
-        "creates_per_second": settings.qubico.creates_per_second,
-        "reads_per_second": settings.qubico.reads_per_second,
-        "max_in_flight": float(settings.qubico.max_in_flight),
-    }
-    held = dict(ours)
-    for name, here in ours.items():
+    held = Ceilings.of(settings.qubico).by_name()
+    for name, here in tuple(held.items()):
         asked = () if isinstance(workers, Unavailable) else workers.ceilings.get(name, ())
         held[name] = min(asked, default=here)
         setting = f"RETOUCH_QUBICO__{name.upper()}"
@@ -137,11 +133,4 @@ def _ceilings(settings: Settings, workers: Told) -> Iterator[Finding]:
             yield warn("ceilings", said, "set it alike for every process and start them anew")
         elif asked and here not in asked:
             yield warn("ceilings", f"{setting} is {here:g} here, and {asked[0]:g} for the processes that run")
-    yield ok(
-        "ceilings",
-        ceilings.sentence(
-            creates_per_second=held["creates_per_second"],
-            reads_per_second=held["reads_per_second"],
-            max_in_flight=int(held["max_in_flight"]),
-        ),
-    )
+    yield ok("ceilings", ceilings.sentence(Ceilings(**held)))

@@ -11,7 +11,7 @@ from cli.local import data_dir, signals, stack
 from cli.local.ports import Ports
 from cli.local.supervisor import Patience, Supervisor
 from config import local_stack
-from config.settings import Settings
+from edits.ceilings import Ceilings
 from edits.db import checks
 
 KILLED_BEFORE = 5.0  # seconds beyond their graces that services of a killed `up` may take to end
@@ -60,7 +60,7 @@ def _greet(system: stack.Stack, *, as_json: bool) -> None:
         for name, value in addresses(system):
             card.add_row(name, Text(value))
         output.data(card)
-    output.note(_ceilings(system.settings))
+    output.note(ceilings.sentence(Ceilings.of(system.settings.qubico)))
     if not system.settings.livemode:
         output.note("the provider is the sandbox: nothing is bought")
     output.note("ready; stop with Ctrl-C")
@@ -80,11 +80,3 @@ def addresses(system: stack.Stack) -> list[tuple[str, str]]:
     if system.up.sandbox_url:
         shown.insert(6, ("sandbox", system.up.sandbox_url))
     return shown
-
-
-def _ceilings(settings: Settings) -> str:
-    return ceilings.sentence(
-        creates_per_second=settings.qubico.creates_per_second,
-        reads_per_second=settings.qubico.reads_per_second,
-        max_in_flight=settings.qubico.max_in_flight,
-    )

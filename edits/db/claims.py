@@ -1,7 +1,6 @@
 """Claims: edits to work on until a lease ends. The fence of a claim guards what is decided on it."""
 
 import asyncio
-import json
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -11,6 +10,7 @@ from edits.db import records
 from edits.db.circuits import Operation
 from edits.db.clock import boot_time, ms
 from edits.db.fields import Field
+from edits.db.records import READ
 from edits.db.scripts import Argument, Script, is_ok, nothing, parsed
 from edits.db.sender import ReplyLost, Scripts, Unsent
 from edits.db.tokens import LOOKAHEAD
@@ -124,16 +124,6 @@ def claims_of(answer: dict[str, Any], *, claimed_at: float = 0.0) -> Claims:
     )
 
 
-def _timeline_of(reply: list[str | None]) -> tuple[list[TimelineEvent], int]:
-    if not reply[0]:
-        return [], 0
-    text, now = json.loads(reply[0])[3:5]
-    return list(records.read_timeline(text)), now
-
-
-_TIMELINE: Final = Script("read", _timeline_of)
-
-
 @dataclass(frozen=True, slots=True)
 class Unanswered:
     """An edit whose create has no answer. `sent`: the picture's address as it went out, where it is not the edit's."""
@@ -193,7 +183,8 @@ class Claimer:
 
     async def timeline_until_now(self, edit_id: str) -> tuple[list[TimelineEvent], int]:
         """With the moment of the reading: ms, by the clock of Redis."""
-        return await self.scripts.run(_TIMELINE, ids=[edit_id], timeline=True)
+        (row,) = await self.scripts.run(READ, ids=[edit_id], timeline=True)
+        return (row.events(), row.now) if row else ([], 0)
 
     async def unanswered(self) -> list[Unanswered] | None:
         """All edits whose create has no answer (yet); None if they are too many to be told apart."""

@@ -85,11 +85,7 @@ class WorkerRegistry:
             process=self.process,
             steps=steps,
             ttl=ms(LIVES),
-            ceilings={
-                "creates_per_second": self.ceilings.creates_per_second,
-                "reads_per_second": self.ceilings.reads_per_second,
-                "max_in_flight": self.ceilings.max_in_flight,
-            },
+            ceilings=self.ceilings.by_name(),
             beat=self.beats,
             counts=dict(self.untold),
             leave=int(leave),

@@ -1,14 +1,17 @@
 """Arithmetic of ceilings: the lowest one binds."""
 
+from dataclasses import replace
+
 import pytest
 
 from cli import ceilings
+from edits.ceilings import Ceilings
 
-DEFAULTS = {"creates_per_second": 5.0, "reads_per_second": 50.0, "max_in_flight": 20}
+DEFAULTS = Ceilings(creates_per_second=5, reads_per_second=50, max_in_flight=20)
 
 
 def test_the_defaults_are_bound_by_what_is_in_flight():
-    said = ceilings.sentence(**DEFAULTS)  # 20 tasks, 35 s each: 20 / 35 * 86,400 = 49,371
+    said = ceilings.sentence(DEFAULTS)  # 20 tasks, 35 s each: 20 / 35 * 86,400 = 49,371
     assert said.startswith("49,000 edits a day; MAX_IN_FLIGHT binds")
 
 
@@ -21,14 +24,14 @@ def test_the_defaults_are_bound_by_what_is_in_flight():
     ],
 )
 def test_the_lowest_ceiling_binds(changed, binds, edits_a_day):
-    lowest = ceilings.ceilings(**DEFAULTS | changed)[0]
+    lowest = ceilings.ceilings(replace(DEFAULTS, **changed))[0]
     assert lowest.name == binds
     assert lowest.edits_a_day == pytest.approx(edits_a_day)
 
 
 def test_the_assumptions_are_said():
-    assert "35 s a task and 6 reads an edit" in ceilings.sentence(**DEFAULTS)
+    assert "35 s a task and 6 reads an edit" in ceilings.sentence(DEFAULTS)
 
 
 def test_a_ceiling_below_one_edit_a_day_is_told_as_none():
-    assert ceilings.sentence(**DEFAULTS | {"creates_per_second": 0.00001}).startswith("0 edits a day")
+    assert ceilings.sentence(replace(DEFAULTS, creates_per_second=0.00001)).startswith("0 edits a day")

@@ -1,10 +1,12 @@
 """Python's one map of keys and the Lua scripts name the same keys."""
 
 import re
+from pathlib import Path
 
+import edits
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.db.sender import FOLDER
+from edits.db.sender import FOLDER, SCRIPTS
 
 PYTHON_ALONE = {Key.MARK}
 
@@ -24,3 +26,11 @@ def test_the_scripts_use_every_field_of_a_record_and_no_other():
     scripts = re.sub(r"--.*", "", "".join(path.read_text() for path in FOLDER.glob("*.lua")))
     assert set(Field) <= set(re.findall(r"\b[a-z]{2}\b", scripts))
     assert set(re.findall(r"\be\.([a-z]{2})\b", scripts)) <= {*Field, "id"}
+
+
+def test_each_script_has_one_typed_call_for_each_of_its_operations():
+    """`tick` is part of the sender itself."""
+    modules = "".join(path.read_text("utf-8") for path in Path(edits.__file__).parent.rglob("*.py"))
+    called = re.findall(r'\b(?:Script|_decide)\(\s*"(\w+)"(?:, \w+, op="(\w+)")?', modules)
+    assert len(called) == len(set(called))
+    assert {name for name, _ in called} == SCRIPTS.keys() - {"tick"}
