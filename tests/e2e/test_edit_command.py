@@ -87,7 +87,7 @@ def test_no_wait_gives_the_id_that_the_other_commands_take(stack):
     eventually(lambda: b"succeeded" in stack.program("status", edit_id).stdout, "the edit to succeed")
     late = stack.program("cancel", edit_id)
     assert late.returncode == 1
-    assert b"past" in late.stderr
+    assert b"has left the queue" in late.stderr
 
 
 def test_ctrl_c_leaves_the_edit_and_says_how_to_go_on(stack):
