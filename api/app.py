@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -33,6 +34,7 @@ from edits.db import checks, connection
 from edits.db.admission import Admission
 from edits.db.repository import EditRepository
 from edits.db.sender import Scripts
+from edits.errors import RedisUnfit
 from edits.media.data_uri import most_characters
 from edits.service import EditService
 from edits.storage.links import Links
@@ -95,7 +97,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     if settings.redis_url is None or settings.secret_key is None:
         raise ValueError("the API needs RETOUCH_REDIS_URL and RETOUCH_SECRET_KEY")
-    await checks.refuse_unfit(settings.redis_url, settings.namespace)
     redis = connection.connect(settings.redis_url, max_connections=REDIS_CONNECTIONS)
     secret = settings.secret_key.get_secret_value()
     previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None
@@ -168,7 +169,11 @@ def __getattr__(name: str) -> Any:
     try:
         settings = load_for_process("api")
         logging.configure(settings)
-    except SettingsError as exc:
+        with ThreadPoolExecutor(1) as thread:  # uvicorn asks for `app` in its own event loop
+            thread.submit(
+                lambda: asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
+            ).result()
+    except (SettingsError, RedisUnfit) as exc:
         sys.stderr.write(f"{exc}\n")
         raise SystemExit(2) from exc
     globals()["app"] = made = create_app(settings)

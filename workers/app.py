@@ -108,7 +108,7 @@ def _end(code: int) -> None:
 def _refuse_unfit_redis() -> None:
     try:
         # load_for_process saw to it that there is an address
-        asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
+        asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace, broker_url=settings.broker_url))
     except RedisUnfit as exc:
         sys.stderr.write(f"{exc}\n")
         raise SystemExit(2) from None

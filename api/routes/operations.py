@@ -95,7 +95,7 @@ async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = Me
 
 
 async def _redis(parts: Parts) -> PartView:
-    return await _look(checks.require_fit(parts.repository.redis), bad="down")
+    return await _look(checks.require_usable(parts.repository.redis, parts.settings.namespace), bad="down")
 
 
 async def _room(parts: Parts, caller: Principal) -> PartView:

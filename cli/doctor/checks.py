@@ -9,14 +9,15 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from cli.doctor.results import Finding, fail, ok, warn
 from config import addresses
 from config.settings import Settings
-from edits.db import checks, kinds
+from edits.db import checks
 from edits.db import circuits as shared_circuits
 from edits.db.connection import connect
-from edits.errors import Unavailable
+from edits.errors import RedisUnfit, Unavailable
 from edits.models import PRICE_UNITS, UNITS_PER_USD
 from edits.network.addresses import is_private
 from edits.recovery import restoring
@@ -78,21 +79,27 @@ def _replicas(settings: Settings, state: checks.RedisState) -> Iterator[Finding]
         yield ok("redis.replicas", f"{there} connected, {wanted} must have an accept before it counts")
 
 
-async def keys(settings: Settings, state: checks.RedisState | Unavailable) -> list[Finding]:
-    """Whether another program writes where our edits are."""
-    if isinstance(state, Unavailable) or state.fault:
+async def access(settings: Settings, state: checks.RedisState | Unavailable) -> list[Finding]:
+    """Whether the Redis user has the rights that are needed, and the namespace is ours."""
+    away = isinstance(state, Unavailable) and not isinstance(state.__cause__, NoPermissionError)
+    if away or (isinstance(state, checks.RedisState) and state.fault):
         return []  # `redis` says so
-    client: Redis = connect(settings.redis_url or "")
+    said = f"its user has all rights, and the namespace {settings.namespace} is ours"
+    return [await _access("redis.access", checks.REDIS, settings.redis_url, settings.namespace, said)]
+
+
+async def _access(name: str, setting: str, url: str | None, namespace: str, said: str) -> Finding:
+    client: Redis = connect(url or "")
     try:
-        found = await checks.foreign(client, settings.namespace)
+        await checks.require_access(client, namespace, setting=setting, broker=setting == checks.BROKER)
+    except RedisUnfit as exc:
+        why, _, do = str(exc).partition("; ")
+        return fail(name, why, f"{do} (no process starts until then)")
     except Unavailable as exc:
-        return [fail("redis.keys", str(exc), "give our user of Redis the right to read and write our keys")]
+        return fail(name, str(exc), "edits are refused (503) until then; those that were accepted wait")
     finally:
         await client.aclose(close_connection_pool=True)
-    if found:
-        do = f"{kinds.MOVE_IT}; until then edits wait, and no process starts"
-        return [fail("redis.keys", str(key), do) for key in found]
-    return [ok("redis.keys", "no other program has written where all edits go through")]
+    return ok(name, said)
 
 
 async def broker(settings: Settings) -> list[Finding]:
@@ -107,7 +114,8 @@ async def broker(settings: Settings) -> list[Finding]:
     if state.cluster or state.replica:
         what = "in cluster mode" if state.cluster else "a replica"
         return [fail("broker", f"{shown} is {what}, which Celery cannot use", "set RETOUCH_BROKER_URL to a master")]
-    return [ok("broker", f"{state.name} at {shown}")]
+    said = f"{state.name} at {shown}, its user has all rights"
+    return [await _access("broker", checks.BROKER, settings.broker_url, settings.namespace, said)]
 
 
 async def whole(settings: Settings) -> list[Finding]:

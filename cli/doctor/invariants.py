@@ -14,11 +14,11 @@ from config.settings import Settings
 from edits import invariants
 from edits.attempts import Tokens
 from edits.ceilings import Ceilings
-from edits.db import checks
 from edits.db.circuits import Limiter
 from edits.db.connection import LOST, connect
 from edits.db.sender import Scripts
 from edits.db.tokens import RequestTokens
+from edits.db.trouble import explain
 from edits.invariants import Report, Result
 from edits.storage.backends import StorageError
 from edits.storage.links import Links
@@ -97,7 +97,7 @@ async def check(
             )
         except LOST as exc:
             shown = addresses.mask(settings.redis_url or "")
-            raise Unreachable(f"{shown}: {checks.trouble(exc)}") from exc
+            raise Unreachable(f"{shown}: {explain(exc)}") from exc
 
 
 def _show(result: Result, *, as_json: bool) -> None:

@@ -41,7 +41,7 @@ async def run(*, as_json: bool) -> int:
     state, workers = await _read(settings)
     examinations: dict[str, Awaitable[list[Finding]]] = {
         "redis": examining.redis(settings, state),
-        "redis.keys": examining.keys(settings, state),
+        "redis.access": examining.access(settings, state),
         "redis.whole": examining.whole(settings),
         "broker": examining.broker(settings),
         "circuits": examining.circuits(settings),

@@ -1,6 +1,5 @@
 """Single services (`api`, `worker`, `flower`, `sandbox`): the service replaces this process, so imports are few."""
 
-import asyncio
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,7 @@ from config.settings import Settings, load
 
 
 def api() -> NoReturn:
-    from edits.db import checks  # noqa: PLC0415 - slow to import, and only this service needs it
-
     settings = local_stack.load_for_process("api")
-    asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace))
     Ports().take(settings.api.port, setting="RETOUCH_API__PORT", movable=False, host=settings.api.host)
     _become(programs.api(settings), {})
 

@@ -22,7 +22,7 @@ async def run(*, as_json: bool) -> int:
     env = stack.here()
     settings = env.load()
     if settings.redis_url is not None:
-        await checks.refuse_unfit(settings.redis_url, settings.namespace)
+        await checks.refuse_unfit(settings.redis_url, settings.namespace, broker_url=settings.broker_url)
     grace = settings.shutdown_grace.total_seconds()
     with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
         secrets = data_dir.keep_secrets(settings.data_dir)

@@ -15,7 +15,7 @@ from edits.db import checks
 
 async def run(settings: Settings, steps: Sequence[str]) -> int:
     """The exit code."""
-    await checks.refuse_unfit(settings.redis_url or "", settings.namespace)
+    await checks.refuse_unfit(settings.redis_url or "", settings.namespace, broker_url=settings.broker_url)
     services = stack.here().services({}).workers(settings, Ports(), steps=steps)
     logs = settings.data_dir / f"logs/worker-{os.getpid()}"
     grace, patience = settings.shutdown_grace.total_seconds(), Patience.of(settings.stall_limit.total_seconds())

@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
-from edits.db import clock, kinds
+from edits.db import access, clock
 from edits.db.connection import CALL_TIMEOUT, LOST, connect
 from edits.db.keys import Key
-from edits.db.kinds import Foreign
+from edits.db.trouble import explain
 from edits.db.workers import Workers, ask, workers_of
 from edits.errors import RedisUnfit, Unavailable
 
@@ -24,7 +24,8 @@ log = structlog.get_logger()
 
 LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our scripts
 POLICY: Final = "noeviction"
-_REFUSED: Final = "RETOUCH_REDIS_URL: this server is refused"
+REDIS: Final = "RETOUCH_REDIS_URL"
+BROKER: Final = "RETOUCH_BROKER_URL"
 
 _T = TypeVar("_T")
 
@@ -74,52 +75,53 @@ async def require_fit(redis: Redis) -> None:
     """Raises RedisUnfit for a server that must not keep edits, Unavailable if it cannot be asked."""
     fault = (await look(redis)).fault
     if fault:
-        raise RedisUnfit(f"{_REFUSED}: {fault}")
+        raise RedisUnfit(f"{REDIS}: this server is refused: {fault}")
 
 
-async def foreign(redis: Redis, namespace: str) -> list[Foreign]:
-    """The keys that all edits go through and that another program has written. Raises Unavailable."""
-    return await _bounded(kinds.foreign(redis, namespace))
-
-
-async def refuse_unfit(redis_url: str, namespace: str) -> None:
-    """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
-    redis = connect(redis_url)
+async def require_usable(redis: Redis, namespace: str) -> None:
+    """Both. A user that may not even read INFO is told all rights that it lacks."""
     try:
         await require_fit(redis)
-        await _require_ours(redis, namespace)
+    except Unavailable as exc:
+        if not isinstance(exc.__cause__, NoPermissionError):
+            raise
+    await require_access(redis, namespace)
+
+
+async def require_access(redis: Redis, namespace: str, *, setting: str = REDIS, broker: bool = False) -> None:
+    """Raises RedisUnfit for a user that lacks a right or a namespace of another program, Unavailable as `look`."""
+    await _bounded(access.require(redis, namespace, setting=setting, broker=broker))
+
+
+async def refuse_unfit(redis_url: str, namespace: str, *, broker_url: str | None = None) -> None:
+    """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
+    await _refuse(redis_url, namespace, REDIS)
+    if broker_url is not None:
+        await _refuse(broker_url, namespace, BROKER)
+
+
+async def _refuse(url: str, namespace: str, setting: str) -> None:
+    redis = connect(url)
+    try:
+        if setting == REDIS:
+            await require_usable(redis, namespace)
+        else:
+            await require_access(redis, namespace, setting=setting, broker=True)
     except RedisUnfit:
         raise
     except Unavailable as exc:
-        log.warning("redis.not_checked", reason=str(exc))
+        if isinstance(exc.__cause__, AuthenticationError):
+            raise RedisUnfit(f"{setting}: {exc}") from exc
+        log.warning("redis.not_checked", setting=setting, reason=str(exc))
     finally:
         await redis.aclose(close_connection_pool=True)
-
-
-async def _require_ours(redis: Redis, namespace: str) -> None:
-    found = await foreign(redis, namespace)
-    if found:
-        others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise RedisUnfit(f"{_REFUSED}: {found[0]}{others}: {kinds.MOVE_IT}")
 
 
 async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await asyncio.wait_for(asking, CALL_TIMEOUT)
     except LOST as exc:
-        raise Unavailable(trouble(exc)) from exc
-
-
-def trouble(exc: Exception) -> str:
-    """What Redis itself says is shown, what a library says of an address is not."""
-    said = str(exc)
-    if isinstance(exc, ResponseError | AuthenticationError):
-        return f"Redis refuses us: {said[:200]}"
-    if "name resolution" in said or "Name or service not known" in said or "No address" in said:
-        return "Redis cannot be reached: its host's name is not known."
-    if "refused" in said or "Connect call failed" in said:
-        return "Redis cannot be reached: nothing listens there."
-    return f"Redis does not answer ({type(exc).__name__})."
+        raise Unavailable(explain(exc)) from exc
 
 
 async def _look(redis: Redis) -> RedisState:

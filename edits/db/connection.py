@@ -15,6 +15,8 @@ from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as TimedOut
 
+from config.addresses import parse_redis
+from edits.db.trouble import explain
 from edits.errors import Unavailable
 
 SOCKET_TIMEOUT = 1.5  # seconds; an answer of the API may take 2 in all
@@ -26,12 +28,12 @@ LOST: Final = (Disconnected, TimedOut, InvalidResponse, ResponseError, OSError, 
 
 @asynccontextmanager
 async def answering() -> AsyncIterator[None]:
-    """Around calls of Redis that together take at most `CALL_TIMEOUT`. Raises Unavailable where it does not answer."""
+    """Around calls of Redis that together take at most `CALL_TIMEOUT`. Raises Unavailable, which says why."""
     try:
         async with asyncio.timeout(CALL_TIMEOUT):
             yield
     except LOST as exc:
-        raise Unavailable("Redis does not answer.") from exc
+        raise Unavailable(explain(exc)) from exc
 
 
 def connect(url: str, *, socket_timeout: float | None = None, max_connections: int = 16) -> Redis:
@@ -77,19 +79,16 @@ class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 
 
 def _behind_sentinels(url: str, *, socket_timeout: float, max_connections: int) -> Redis:
-    parts = urlsplit(url)
-    hosts = parts.netloc.rpartition("@")[2].split(",")
-    master, _, database = parts.path.strip("/").partition("/")
-    sentinels = [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in hosts]
+    address = parse_redis(url)
     timeouts: dict[str, Any] = {"socket_timeout": socket_timeout, "socket_connect_timeout": CONNECT_TIMEOUT}
-    client: Redis = Sentinel(sentinels, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
-        master,
+    client: Redis = Sentinel(address.hosts, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
+        address.master,
         connection_pool_class=_BlockingSentinelPool,
         timeout=socket_timeout,
         max_connections=max_connections,
-        db=int(database or 0),
-        username=parts.username,
-        password=parts.password,
+        db=address.database,
+        username=address.username,
+        password=address.password,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
         driver_info=None,

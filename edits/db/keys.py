@@ -45,6 +45,8 @@ class Key(StrEnum):
     AWAITED = "awaited"  # zset: workers that have not spoken since
     FRESH = "fresh"  # {tenant} zset: queued edits that may be bought meanwhile
     UNKNOWN = "unknown"  # zset: "task edit" of paid tasks whose edits are not here; the last 1000
+    # The namespace
+    MARKER = "marker"  # the program that uses the namespace, and the format of its keys (access.py)
     # Counters, and the clock
     STATS = "stats"  # hash: counters
     TOOK = "took"  # {steps} list: what the latest tasks took, the latest first (completed.lua)

@@ -18,13 +18,14 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from edits.db.clock import Watch, boot_time
 from edits.db.connection import LOST
 from edits.db.keys import Key
 from edits.db.loader import Composed, compose
 from edits.db.scripts import Argument, Script, T
+from edits.db.trouble import code_of, explain
 
 log = structlog.get_logger()
 
@@ -32,7 +33,6 @@ FOLDER: Final = Path(__file__).parent / "lua"
 BATCH: Final = 100  # calls a pipeline: at some 20 µs each, Redis is never held for more than a few ms
 TRIES: Final = 2
 REPLICATED: Final = frozenset({"accept", "claim_submit"})
-PASSING: Final = ("MISCONF", "NOREPLICAS", "MASTERDOWN")
 _WRITTEN: Final = json.JSONEncoder(ensure_ascii=False).encode
 REPLICATED_WITHIN: Final = 800  # ms; twice that is within the time an answer of the API may take
 
@@ -54,7 +54,7 @@ class ScriptRefused(ScriptError):
 
 
 class NotNow(ScriptError):
-    """Redis takes no writes at present (a full disk, too few replicas, itself a replica); nothing was written."""
+    """Redis takes no writes at present (a full disk, too few replicas, a right that was withdrawn); call it again."""
 
 
 class NewerRecord(ScriptRefused):
@@ -130,7 +130,7 @@ class Scripts:
         try:
             connection: AbstractConnection = await pool.get_connection()  # type: ignore[no-untyped-call] # redis-py's own
         except LOST as exc:
-            _fail(batch, Unsent(f"Redis cannot be reached ({type(exc).__name__})"))
+            _fail(batch, Unsent(explain(exc)))
             return
         try:
             if self._clock.due:
@@ -240,13 +240,13 @@ def _head(sha: str, namespace: str) -> bytes:
 
 
 def _refused(script: Composed, exc: ResponseError) -> ScriptError:
-    """Redis begins with OOM; within a script's own error it may come later."""
-    if isinstance(exc, ReadOnlyError) or any(word in str(exc)[:100] for word in PASSING):
-        return NotNow(f"{script.name}: {str(exc)[:300]}")
-    if "NEWER " in str(exc)[:100]:
-        return NewerRecord(f"{script.name}: {str(exc)[:300]}")
-    refusal = NoMemory if isinstance(exc, OutOfMemoryError) or "OOM " in str(exc)[:100] else ScriptRefused
-    return refusal(f"{script.name}: {str(exc)[:300]}")
+    code = code_of(exc)
+    text = f"{script.name}: {f'{code}: ' if code else ''}{str(exc)[:300]}"
+    if code == "OOM":
+        return NoMemory(text)
+    if code is not None:
+        return NotNow(text)
+    return NewerRecord(text) if "NEWER " in text[:150] else ScriptRefused(text)
 
 
 def _succeed(call: _Call, answer: object) -> None:

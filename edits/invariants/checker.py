@@ -5,17 +5,15 @@ version, is reported. Nothing is written; memory is bounded by the suspicions th
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from config.settings import Settings
-from edits.db import kinds
 from edits.db.circuits import OPERATIONS
 from edits.db.claims import IDLE, NEEDS
 from edits.db.fields import Field
@@ -70,15 +68,7 @@ async def check(
     (as long as records are kept hot). `patience` None: nothing changes meanwhile, so nothing is looked at twice.
     """
     checker = _Checker(redis, settings, storage, past, deep=deep, patience=patience, without=frozenset(without))
-    await checker.kinds(kinds.SHARED)
-    try:
-        if not checker.report.broken:
-            await checker.look(since)
-    except ResponseError:  # perhaps as a key of one edit or tenant is another program's
-        async for names in members.names(redis, settings.namespace):
-            await checker.kinds(names)
-        if not checker.report.broken:
-            raise
+    await checker.look(since)
     return checker.report
 
 
@@ -100,13 +90,6 @@ class _Checker:
     @property
     def ns(self) -> str:
         return self.settings.namespace
-
-    async def kinds(self, names: Sequence[str]) -> None:
-        """Where one key is another program's, nothing can be told of the edits."""
-        self.report.count(["kinds"], len(names))
-        for key in await kinds.foreign(self.redis, self.ns, names):
-            self.report.results["kinds"].add(key.key, key.said)
-            self.report.skip([rule for rule in RULES if rule != "kinds"], f"{key.key} is another program's")
 
     async def look(self, since: datetime | None) -> None:
         await self.prepare()

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from edits.db import kinds
-
 EXAMPLES: Final = 5
 
 
@@ -19,10 +17,6 @@ class Rule(NamedTuple):
 _REPORT_IT: Final = "keep the record (`retouch status ID --json`, HGETALL e:ID) and report it: no script should do this"
 
 RULES: Final[dict[str, Rule]] = {
-    "kinds": Rule(
-        "a key of ours holds what another program wrote: no edit that needs it goes on",
-        f"{kinds.MOVE_IT}; what was in it of ours is gone, so look again afterwards",
-    ),
     "readable": Rule(
         "a record that this version cannot read: nobody but a newer process can work on it",
         "if a newer version runs or ran here, let its workers end it; else restore the record from a backup",

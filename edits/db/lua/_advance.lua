@@ -40,8 +40,7 @@ local function move(e, place, due)
 end
 
 -- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}.
--- First the lines that all edits share: what is written after them is the edit's own, and cannot fail. Returns what was written
--- of the record, as a flat list.
+-- Returns what was written of the record, as a flat list.
 local function advance(e, change)
   local fields = change.set or {}
   for name, value in pairs(fields) do e[name] = value end

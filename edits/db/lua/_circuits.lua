@@ -19,7 +19,6 @@ end
 -- Whether an operation may be asked for now: `shut` until then, else with a share of its rate; half: one probe alone.
 local function circuit(name)
   local s = redis.call('HMGET', key('limit', name), 'tat', 'until', 'half', 'probe', 'since', 'down')
-  redis.call('LLEN', key('pauses', name)) -- raises here, before any write, if another program wrote under our names
   local closed, half, probe, since, down = tonumber(s[2] or 0), s[3] == '1', tonumber(s[4] or 0), before_now(s[5]), before_now(s[6])
   local c = {name = name, tat = tonumber(s[1] or 0), half = half, since = since, down = half and down > 0 and down or nil}
   if closed > NOW and closed < NOW + HORIZON then c.shut = closed

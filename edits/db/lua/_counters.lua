@@ -1,5 +1,5 @@
 --- @include _keys
--- Counters and histograms in `stats`. No edit is stopped half-way for a counter that cannot be counted.
+-- Counters and histograms in `stats`.
 
 local WAIT_BUCKETS = $WAIT_BUCKETS -- ms
 
@@ -7,10 +7,10 @@ local function observe(name, ms)
   local n = 1
   while WAIT_BUCKETS[n] and ms > WAIT_BUCKETS[n] do n = n + 1 end
   local bucket = WAIT_BUCKETS[n] or 'inf'
-  redis.pcall('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
-  redis.pcall('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
+  redis.call('HINCRBY', key('stats'), name .. ':' .. bucket, 1)
+  redis.call('HINCRBY', key('stats'), name .. ':sum', math.floor(ms))
 end
 
 local function count(name, by)
-  redis.pcall('HINCRBY', key('stats'), name, by or 1)
+  redis.call('HINCRBY', key('stats'), name, by or 1)
 end

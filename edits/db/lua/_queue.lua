@@ -8,8 +8,6 @@ end
 
 local IN_LINE, NEWEST = {}, nil -- what this script has looked up: tenants in line, and of the doubt (_served.lua)
 
--- In `enqueue`, `dequeue` and `move` the edit is put into its line last, and taken out of it last of all: where another program's
--- key stops them, it is still where its record says, and whoever finds it elsewhere too takes it out there.
 local function line_up(tenant, edits)
   if not IN_LINE[tenant] and not redis.call('ZSCORE', key('tenants'), tenant) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), tenant)

@@ -25,7 +25,6 @@ local function record(id)
   for i = 1, #ALWAYS do
     if not e[ALWAYS[i]] then error('the record of ' .. id .. ' lacks ' .. ALWAYS[i], 0) end
   end
-  -- Both raise here, before any write, if another program wrote under our names.
   e.told = redis.call('GET', key('t', id)) or '' -- its timeline so far
   e.long = redis.call('HLEN', key('x', id)) -- how many long texts
   return e

@@ -35,8 +35,7 @@ end
 local outcomes = {}
 for n, asked in ipairs(A.edits) do outcomes[n] = outcome_of(asked, names[n]) end
 
--- First the lines that all edits share: where another program's key stops them, nothing of an edit is written, and whoever finds
--- its id in a line takes it out there.
+-- Then what the edits of one tenant share.
 local lines = {}
 for _, asked in ipairs(taken) do
   local tenant = asked.shared.tenant
@@ -82,5 +81,5 @@ for _, asked in ipairs(taken) do
     redis.call('HSET', key('x', asked.id), 'idem', idem.key) -- it expires only once the edit has ended
   end
 end
-if #taken > 0 and redis.pcall('HINCRBY', key('stats'), 'accepted', #taken) == #taken then serve_first() end
+if #taken > 0 and redis.call('HINCRBY', key('stats'), 'accepted', #taken) == #taken then serve_first() end
 return cjson.encode({now = NOW, edits = outcomes})

@@ -31,7 +31,7 @@ for n, want in ipairs(A.needs) do
 end
 local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
 local claims, ids = {}, wanted > 0 and due_in(due, wanted) or {}
--- It works on for now, and others need not look. Said first: where another program's key stops it, no edit has been claimed.
+-- This chain works on for now, and others need not look.
 if #ids > 0 then redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) end
 for _, id in ipairs(ids) do
   local can, e = readable(id)

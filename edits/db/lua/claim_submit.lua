@@ -103,7 +103,6 @@ end
 
 local wanted = math.min(offer.n, A.k, math.max(room, 0))
 local looked, broken = 0, {}
-redis.call('ZSCORE', key('idle', 'submit'), A.chain) -- where another program's key stops it, no edit has been claimed
 while #claims < wanted and looked < wanted + 200 do
   looked = looked + 1
   local id, tenant = next_in_line()

@@ -10,7 +10,6 @@
 local KEPT = 50 -- outages of an operation that timelines can still tell of
 local STEP = {create = 'submit', read = 'poll', download = 'store', storage = 'store', history = 'adopt'}
 
-redis.call('LLEN', key('pauses', A.name or 'create')) -- raises here, before any write, if another program wrote under our names
 local function ended(name, from, wait)
   redis.call('RPUSH', key('pauses', name), string.format('%.0f %.0f %s', math.min(from, NOW), NOW, wait))
   redis.call('LTRIM', key('pauses', name), -KEPT, -1)

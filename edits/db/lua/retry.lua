@@ -8,7 +8,6 @@ local e = record(A.id)
 if not e then return 'missing' end
 if not FINAL[e.st] then return 'unfinished' end
 if e.st ~= 'failed' then return 'ended' end
-for _, line in ipairs({key('retention'), key('due', 'manifest'), key('abandoned')}) do redis.call('ZCARD', line) end -- as STRLEN in `record`
 local change = {
   event = 'retried', data = {attempt = e.at + 1}, set = {at = e.at + 1, fe = e.fe + 1, rt = 0, qa = NOW + A.shifts[e.pr], ar = 0},
   drop = {'en', 'ek', 'er', 'ec', 'li', 'ex'}, -- it is asked for now, whatever its `expires_in` once said

@@ -58,7 +58,7 @@ def test_what_is_there_is_well_and_what_is_not_started_is_told(tmp_path: Path, w
     assert code == 1
     levels = {finding["check"]: finding["level"] for finding in findings}
     assert levels == {
-        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.keys": "ok", "redis.whole": "ok",
+        "settings": "ok", "redis": "ok", "redis.durability": "ok", "redis.access": "ok", "redis.whole": "ok",
         "circuits": "ok", "broker": "ok", "storage": "ok", "provider": "ok", "provider.balance": "ok",
         "provider.limits": "ok", "clock": "ok", "public_url": "fail", "workers": "fail", "ceilings": "ok",
     }  # fmt: skip
@@ -190,19 +190,23 @@ def test_a_redis_that_may_lose_edits_is_a_fault(tmp_path: Path, whole: dict[str,
         process.wait(90)
 
 
-def test_a_key_of_another_program_is_a_fault(tmp_path: Path, whole: dict[str, str]) -> None:
-    said = "retouch:live holds a string of another program where our zset should be"
-    with redis_sync.Redis.from_url(whole["RETOUCH_REDIS_URL"]) as admin:
-        admin.set("retouch:live", "another program's")
+def test_a_missing_right_and_another_program_are_faults(tmp_path: Path, whole: dict[str, str]) -> None:
+    url = whole["RETOUCH_REDIS_URL"]
+    with redis_sync.Redis.from_url(url) as admin:
+        admin.execute_command(*["ACL", "SETUSER", "app", "reset", "on", ">word", "~retouch:*", "+@all"])
+        try:
+            limited = whole | {"RETOUCH_REDIS_URL": url.replace("//", "//app:word@")}
+            _, findings, _ = diagnosed(tmp_path, **limited)
+            for name in ("redis.access", "broker"):
+                assert of(findings, name)["level"] == "fail"
+                assert "the Redis user may not use its channels" in of(findings, name)["said"]
+                assert "ACL SETUSER app &retouch:*" in of(findings, name)["do"]
+        finally:
+            admin.acl_deluser("app")
+        admin.set("retouch:marker", "queue")
         _, findings, _ = diagnosed(tmp_path, **whole)
-        rules, broken, _ = diagnosed(tmp_path, "--invariants", **whole)
-        admin.delete("retouch:live")
-    assert (of(findings, "redis.keys")["level"], of(findings, "redis.keys")["said"]) == ("fail", said)
-    assert "rename that key" in of(findings, "redis.keys")["do"]
-    assert "WRONGTYPE" in of(findings, "workers")["said"]
-    assert rules == 1
-    (kinds,) = (rule for rule in broken if rule["holds"] is False)
-    assert (kinds["rule"], kinds["examples"][0]["subject"]) == ("kinds", "retouch:live")
+    assert "another program uses the key retouch:marker" in of(findings, "redis.access")["said"]
+    assert "another RETOUCH_NAMESPACE" in of(findings, "redis.access")["do"]
 
 
 def test_a_folder_that_cannot_be_is_a_fault(tmp_path: Path, whole: dict[str, str]) -> None:

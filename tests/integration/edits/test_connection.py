@@ -105,3 +105,15 @@ async def test_who_gives_up_waiting_takes_no_connection_with_him(redis_url: str)
             answers = await asyncio.gather(*calls, return_exceptions=True)
             assert answers[1::2] == [True] * (len(calls) // 2)
         assert await asyncio.gather(*(redis.ping() for _ in range(5 * MOST))) == [True] * (5 * MOST)
+
+
+async def test_the_password_behind_sentinels_is_decoded_as_in_every_other_address(
+    sentinel_url: str, valkey_port: int
+) -> None:
+    with redis_sync.Redis(port=valkey_port) as admin:
+        admin.execute_command("ACL", "SETUSER", "a:b", "on", ">p@ss/wörd%", "~*", "&*", "+@all")
+        try:
+            async with client_of(sentinel_url.replace("//", "//a%3Ab:p%40ss%2Fw%C3%B6rd%25@")) as redis:
+                assert await redis.acl_whoami() == "a:b"
+        finally:
+            admin.acl_deluser("a:b")

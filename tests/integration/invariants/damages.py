@@ -27,25 +27,6 @@ def case(rule: str, said: str) -> Callable[[Break], Break]:
     return kept
 
 
-@case("kinds", "holds a string of another program where our zset should be")
-async def another_programs_due_set(system: System) -> str:
-    await system.redis.set(system.key("due:poll"), "another program's")
-    return system.key("due:poll")
-
-
-@case("kinds", "holds a list of another program where our hash should be")
-async def another_programs_record(system: System) -> str:
-    await system.redis.delete(system.key("e", system.queued))
-    await system.redis.rpush(system.key("e", system.queued), "another program's")
-    return system.key("e", system.queued)
-
-
-@case("kinds", "holds a hash of another program where our zset should be")
-async def another_programs_queue(system: System) -> str:
-    await system.redis.hset(system.key("q:acme"), "another", "program's")
-    return system.key("q:acme")
-
-
 @case("readable", "its input is gone")
 async def without_input(system: System) -> str:
     await system.redis.delete(system.key("i", system.queued))

@@ -8,7 +8,7 @@ from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.db.sender import FOLDER, SCRIPTS
 
-PYTHON_ALONE = {Key.MARK}
+PYTHON_ALONE = {Key.MARK, Key.MARKER}
 
 
 def test_every_key_of_a_script_is_on_the_map_and_every_key_of_the_map_is_used_by_a_script():
