@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -73,6 +74,35 @@ def worker(environ: dict[str, str], folder: Path, *options: str, steps: Sequence
             if process.poll() is None:
                 process.kill()
             process.wait(90)
+
+
+@dataclass
+class Processes:
+    """The worker processes of one system."""
+
+    environ: dict[str, str]
+    folder: Path
+    opened: contextlib.ExitStack
+    running: list[Worker] = field(default_factory=list)
+
+    def start(self, steps: Sequence[str]) -> Worker:
+        started = self.opened.enter_context(worker(self.environ, self.folder, steps=steps))
+        self.running.append(started)
+        return started
+
+    async def replace(self, place: int, steps: Sequence[str], by: signal.Signals) -> None:
+        ending = self.running.pop(place)
+        ending.process.send_signal(by)
+        await until(lambda: ending.process.poll() is not None)
+        assert ending.process.returncode == (0 if by is signal.SIGTERM else -by)
+        await until(self.start(steps).has_all_chains)
+
+    async def all_run(self) -> None:
+        for one in self.running:
+            await until(one.has_all_chains)
+
+    def none_ended(self) -> None:
+        assert [one.process.poll() for one in self.running] == [None] * len(self.running)
 
 
 @dataclass

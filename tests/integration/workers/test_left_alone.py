@@ -9,7 +9,6 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ import redis as redis_sync
 
 from config.settings import load
 from tests.integration.workers.conftest import environment
-from tests.integration.workers.processes import STEPS, Worker, all_succeed, rounds_of, worker
+from tests.integration.workers.processes import STEPS, Processes, all_succeed, rounds_of
 from tests.integration.workers.rounds import Rounds, until
 from tests.parts.sandbox import Sandbox
 from tests.parts.valkey import OwnServer
@@ -25,35 +24,6 @@ from tests.parts.valkey import OwnServer
 SERVED_WITHIN = 5.0  # seconds
 ALL = [STEPS]
 SPLIT = [[step] for step in STEPS]  # as in docker-compose.yml
-
-
-@dataclass
-class Processes:
-    """The worker processes of one system."""
-
-    environ: dict[str, str]
-    folder: Path
-    opened: contextlib.ExitStack
-    running: list[Worker] = field(default_factory=list)
-
-    def start(self, steps: Sequence[str]) -> Worker:
-        started = self.opened.enter_context(worker(self.environ, self.folder, steps=steps))
-        self.running.append(started)
-        return started
-
-    async def replace(self, place: int, steps: Sequence[str], by: signal.Signals) -> None:
-        ending = self.running.pop(place)
-        ending.process.send_signal(by)
-        await until(lambda: ending.process.poll() is not None)
-        assert ending.process.returncode == (0 if by is signal.SIGTERM else -by)
-        await until(self.start(steps).has_all_chains)
-
-    async def all_run(self) -> None:
-        for one in self.running:
-            await until(one.has_all_chains)
-
-    def none_ended(self) -> None:
-        assert [one.process.poll() for one in self.running] == [None] * len(self.running)
 
 
 System = Callable[[OwnServer, str, Sequence[Sequence[str]]], Processes]
