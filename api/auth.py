@@ -31,7 +31,7 @@ _OF_PROXIES: Final = frozenset({"forwarded", "via", "x-real-ip"})
 
 
 async def principal(request: Request) -> Principal:
-    """Whose key was sent. Raises Problem unauthorized."""
+    """The owner of the sent key. Raises Problem unauthorized."""
     authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
     if authorization is None and api_key is None:
         raise _unauthorized("Send the key as `Authorization: Bearer KEY` or `X-API-Key: KEY`.")

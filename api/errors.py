@@ -1,4 +1,4 @@
-"""Turns every error into an answer: `application/problem+json` (RFC 9457), with a code of one table."""
+"""Answers every error as `application/problem+json` (RFC 9457), with a code from `CODES`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN = 100
-"""Faults that are listed at most."""
+"""Most faults listed in one answer."""
 
 
 class FieldProblem(BaseModel):
@@ -31,7 +31,7 @@ class FieldProblem(BaseModel):
 
 
 class ProblemView(BaseModel):
-    """RFC 9457. Decide by `code`; `retryable` says that the same request may succeed later."""
+    """RFC 9457. Decide by `code`. `retryable`: the same request may succeed later."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -59,12 +59,12 @@ CODES: dict[str, Kind] = {
     "bad_cursor": Kind(400, "The cursor is not valid"),
     "unauthorized": Kind(401, "A valid key is required"),
     "not_found": Kind(404, "Not found"),
-    "method_not_allowed": Kind(405, "This address does not support this method"),
+    "method_not_allowed": Kind(405, "Method not supported"),
     "idempotency_in_progress": Kind(409, "A request with this key is in progress", retryable=True, retry_after=1),
     "not_finished": Kind(409, "The edit has not ended yet", retryable=True),
     "not_succeeded": Kind(409, "The edit has no result"),
-    "too_late": Kind(409, "The edit can no longer be changed in this way"),
-    "gone": Kind(410, "It has been deleted"),
+    "too_late": Kind(409, "The edit can no longer be changed"),
+    "gone": Kind(410, "Deleted or expired"),
     "body_too_large": Kind(413, "The body is too large"),
     "image_too_large": Kind(413, "The picture is too large"),
     "unsupported_type": Kind(415, "This content type is not supported"),
@@ -97,7 +97,7 @@ DOMAIN: dict[type[errors.EditsError], str] = {
     errors.RedisUnfit: "unavailable",
 }
 
-# pydantic's names of faults to ours, which do not change with its releases.
+# pydantic's fault types to ours, which stay when pydantic's change.
 FAULTS: dict[str, str] = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
@@ -160,7 +160,7 @@ def invalid(pointer: str, code: str, message: str) -> Problem:
 
 
 def route_of(scope: Scope) -> str:
-    """The path as it is declared, for logs: the real one may hold a token."""
+    """The path template, for logs: the real path may hold a token."""
     return getattr(scope.get("route"), "path", "unknown")
 
 
@@ -198,7 +198,7 @@ def install(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> str:
-    """The methods of an address; the router names only those of the first route that matches."""
+    """All methods of an address; the router's own error names only those of the first matching route."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
@@ -211,9 +211,9 @@ def _known(exc: Exception, request: Request) -> Problem:
         return of_parameters(exc)
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         methods = _methods(request)
-        return Problem("method_not_allowed", f"This address supports {methods}.", headers={"Allow": methods})
+        return Problem("method_not_allowed", f"Use {methods}.", headers={"Allow": methods})
     if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.NOT_FOUND:
-        return Problem("not_found", f"There is nothing at {request.url.path}. All calls are listed at /docs.")
+        return Problem("not_found", f"No call at {request.url.path}. See /docs.")
     raise exc
 
 

@@ -106,7 +106,7 @@ class Live:
         if edit_id:
             for changed in self._waiting.get(edit_id, ()):
                 changed.set()
-        else:  # listening has just begun: earlier ends were not heard
+        else:  # just subscribed: ends before this were missed
             self.listening = True
             self._wake_all()
 

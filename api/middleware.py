@@ -36,7 +36,7 @@ class Envelope:
     """Pure ASGI, outermost: gives each answer its id and its headers. A valid id that was sent is kept."""
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        """`https`: browsers are told to use https only."""
+        """`https`: sends HSTS, so that browsers use https only."""
         self._app = app
         self._headers = [*_EVERY_ANSWER, *_OVER_HTTPS] if https else _EVERY_ANSWER
 
@@ -84,7 +84,7 @@ class Guard:
             try:
                 await self._app(scope, receive, send_noting)
             except Exception as exc:
-                if begun:  # half an answer is out: only breaking the connection shows the error
+                if begun:  # part of the answer is sent: only a broken connection shows the error
                     raise
                 log.exception("request.broke", route=errors.route_of(scope), error=type(exc).__name__)
                 problem = errors.Problem("unavailable", "Internal error. Search the logs for this Request-Id.")

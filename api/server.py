@@ -40,7 +40,7 @@ class Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         begun = self._head is not None
         if begun or self._is_idle():
-            # The parser takes no body after an offer to upgrade, as Java's client makes it with each plain request.
+            # The parser drops the body after an offer to upgrade, which Java's client makes with each request.
             head, end, rest = data.partition(b"\r\n\r\n")
             data = _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
         super().data_received(data)
@@ -64,7 +64,7 @@ class Protocol(HttpToolsProtocol):
         self._refuse(errors.Problem("malformed", "This is not valid HTTP.", headers={"Connection": "close"}))
 
     def shutdown(self) -> None:
-        """The process ends. A client may be sending on a connection that it kept: it is answered, and told to close."""
+        """Called as the process ends. A request already on an open connection is answered with `Connection: close`."""
         if self._is_idle():
             self._leaving = True
             grace: int | None = self.config.timeout_graceful_shutdown

@@ -2,12 +2,12 @@
 
 EditsError
 ├── NotFound               no such edit
-├── Gone                   its retention is over and it was deleted
+├── Gone                   the edit was deleted after its retention
 ├── NotFinished            the call needs a finished edit
 ├── NotSucceeded           the call needs a result
-├── TooLate                the edit can no longer be changed in this way
+├── TooLate                the edit can no longer be changed
 ├── InputRefused           the picture or a field cannot be used
-├── BadCursor              a cursor that we did not make
+├── BadCursor              the cursor is not ours
 ├── IdempotencyKeyReused   the key was used for another request
 ├── QueueFull              the queue is full, or Redis has no memory for more
 │   └── TenantQueueFull    the tenant's part of the queue is full
@@ -19,7 +19,7 @@ EditsError
 
 
 class EditsError(Exception):
-    """`str()` of it may be shown to the caller: it holds no secret and says what to do."""
+    """`str()` may be shown to the caller: it holds no secret and says what to do."""
 
 
 class NotFound(EditsError):
@@ -44,7 +44,7 @@ class TooLate(EditsError):
 
 class InputRefused(EditsError):
     def __init__(self, message: str, *, code: str, pointer: str) -> None:
-        """`code` is one of interface's problem codes, `pointer` a JSON pointer into the request body."""
+        """`code`: a problem code of the API; `pointer`: a JSON pointer into the request body."""
         super().__init__(message)
         self.code = code
         self.pointer = pointer

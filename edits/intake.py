@@ -93,7 +93,7 @@ class Intake:
         """Raises InputRefused, or Unavailable."""
         ends = signatures.expires_at(new.address) if new.address is not None else None
         if ends is not None and ends <= self._clock():
-            reason = f"this signed address has expired, at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
+            reason = f"this signed address expired at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
             raise InputRefused(reason, code="invalid", pointer=_POINTER)
         upload = await self._upload(edit_id, new)
         return Prepared(self._queued(edit_id, tenant, new, upload, None if upload else ends), upload)
@@ -109,9 +109,7 @@ class Intake:
 
     def _refuse_unreachable(self, address: str) -> None:
         if self._provider_is_public and addresses.is_private(address):
-            message = (
-                "the provider is on the internet and could not fetch this: only this machine or network reaches it"
-            )
+            message = "the provider is on the internet and cannot fetch an address of this machine or network"
             raise InputRefused(message, code="input_unreachable", pointer=_POINTER)
 
     def _queued(self, edit_id: str, tenant: str, new: NewEdit, upload: Upload | None, ends: datetime | None) -> Edit:

@@ -168,7 +168,7 @@ class EditService:
         """The object key of the uploaded picture. Raises NotFound for an edit whose picture is an address."""
         edit = await self.get(principal, edit_id)
         if edit.input.upload is None:
-            raise errors.NotFound(f"{edit.id} has no uploaded picture: its `image` is an address.")
+            raise errors.NotFound(f"{edit.id} has no stored picture: its `image` is an address.")
         return f"{layout.edit_folder(edit.id)}/{edit.input.upload}"
 
     def attempt_of(self, callback_token: str) -> Attempt:

@@ -25,9 +25,8 @@ _FORM: Final = "EditForm"
 _PICTURES: Final = ("image/png", "image/jpeg", "image/webp")
 
 DESCRIPTION: Final = (
-    "Edits pictures through a slow and costly provider; each edit is bought once. An edit is accepted at once (202) "
-    "and done in the background: read it until its `status` is `succeeded`, `failed` or `canceled`, or send "
-    "`Prefer: wait`. "
+    "Edits pictures with Qubico; each edit is bought once. `POST /v1/edits` answers 202 at once and the edit runs in "
+    "the background: get it until its `status` is `succeeded`, `failed` or `canceled`, or send `Prefer: wait`. "
     "Every error is `application/problem+json` (RFC 9457): decide by its `code`."
 )
 
@@ -61,10 +60,10 @@ def edit_body() -> dict[str, Any]:
 
 
 def callback_body() -> dict[str, Any]:
-    """`openapi_extra` of the route whose body is the provider's own."""
+    """`openapi_extra` of the route that reads the provider's callback."""
     task = {
         "type": "object",
-        "description": "A task as the provider shows it. All but its id and status is ignored.",
+        "description": "A task of the provider. Only its id and status are read.",
     }
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": task}}}}
 
@@ -93,7 +92,7 @@ def install(app: FastAPI) -> None:
 def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     described = generate()
     schemas = described["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, which is never answered
+    for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never used
         schemas.pop(name, None)
     for model in (EditRequest, AddressView):  # routes that read or write their bodies themselves
         schema = model.model_json_schema(ref_template=_REF)
@@ -118,7 +117,7 @@ def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _show_problems(responses: dict[str, Any]) -> None:
-    """Errors as problem+json, and not FastAPI's own 422, which is never answered."""
+    """Describes errors as problem+json and drops FastAPI's own 422, which is never sent."""
     if "x-codes" not in responses.get("422", {"x-codes": []}):
         del responses["422"]
     for response in responses.values():
@@ -128,8 +127,8 @@ def _show_problems(responses: dict[str, Any]) -> None:
 
 
 def _form(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an edit whose picture is sent as a file."""
+    """The schema of a multipart edit: the picture is a file."""
     file = {"type": "string", "format": "binary", "description": "The picture: PNG, JPEG or WebP."}
-    described = "One edit: a picture as a file, and what to do with it. `metadata` is an object written as JSON."
+    described = "One edit: a picture as a file, and a prompt. `metadata` is a JSON object as text."
     form = {name: value for name, value in schema.items() if name != "examples"}
     return form | {"title": _FORM, "description": described, "properties": schema["properties"] | {"image": file}}

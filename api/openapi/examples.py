@@ -1,4 +1,4 @@
-"""Examples for the API's description, by operation. They are made by what answers, so that they cannot differ."""
+"""Examples for the API's description, by operation, made by the code that makes the real responses."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -13,7 +13,7 @@ from api.schemas.operations import HealthView, ReadyView
 from edits.models import CostState, EditStatus
 
 Examples = dict[str, dict[str, Any]]
-"""As OpenAPI has them: by a name, each with a summary and a value."""
+"""OpenAPI's examples: by name, each with a summary and a value."""
 
 PICTURE: Final = "\x89PNG…"
 
@@ -36,9 +36,9 @@ _PIXEL: Final = (
 )
 ASKED: Final[dict[tuple[str, str], Examples]] = {
     ("create_edit", "application/json"): {
-        "address": _of("A picture by its address", _BODY),
+        "address": _of("A picture by address", _BODY),
         "whole": _of("Every field", _BODY | _OPTIONAL),
-        "data": _of("A picture in the body itself", _BODY | {"image": _PIXEL}),
+        "data": _of("A picture as a data URI", _BODY | {"image": _PIXEL}),
     },
     ("create_edit", "multipart/form-data"): {
         "file": _of(
@@ -49,7 +49,7 @@ ASKED: Final[dict[tuple[str, str], Examples]] = {
         "ended": _of("A task that ended", {"data": {"task_id": samples.TASK_ID, "status": "completed"}})
     },
 }
-"""Bodies, by operation and type of content."""
+"""Request bodies, by operation and content type."""
 
 _PICTURES: Final = {"bytes": _of("The bytes of the picture", PICTURE)}
 _WHERE: Final = {
@@ -79,18 +79,18 @@ ANSWERED: Final[dict[tuple[str, str], Examples]] = {
         "failed": _of("Failed: `error` says why", samples.FAILED),
         "queued": _of("Queued: `waiting` says why", samples.edit()),
     },
-    ("get_edit_timeline", "200"): {"began": _of("An edit that has just been submitted", samples.TIMELINE)},
+    ("get_edit_timeline", "200"): {"began": _of("An edit just submitted", samples.TIMELINE)},
     ("cancel_edit", "200"): {"canceled": _of("Canceled", samples.ended(EditStatus.CANCELED, cost=CostState.RELEASED))},
     ("retry_edit", "202"): {"again": _of("Queued again", samples.edit(attempt=2))},
-    ("is_alive", "200"): {"alive": _of("It is alive", HealthView())},
+    ("is_alive", "200"): {"alive": _of("Alive", HealthView())},
     ("is_ready", "200"): {
-        "ready": _of("It can accept edits", ReadyView(status="ok")),
+        "ready": _of("Ready", ReadyView(status="ok")),
         "verbose": _of("With `?verbose`", ReadyView(status="degraded", parts=samples.PARTS)),
     },
-    ("is_ready", "503"): {"down": _of("It cannot accept edits", ReadyView(status="down"))},
-    ("get_metrics", "200"): {"text": _of("One of the figures", _METRICS)},
+    ("is_ready", "503"): {"down": _of("Not ready", ReadyView(status="down"))},
+    ("get_metrics", "200"): {"text": _of("One counter", _METRICS)},
 }
-"""Answers that are no problems and no pictures, by operation and status."""
+"""Responses other than problems and pictures, by operation and status."""
 
 HEADERS: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("create_edit", "202"): {"Location": samples.LINK, "Retry-After": "2"},
@@ -98,7 +98,7 @@ HEADERS: Final[dict[tuple[str, str], dict[str, str]]] = {
     ("get_edit", "200"): {"Retry-After": "2"},
     ("retry_edit", "202"): {"Location": samples.LINK, "Retry-After": "2"},
 }
-"""Headers that a caller may want, by operation and status. Those of pictures and problems follow from the status."""
+"""Response headers, by operation and status. Those of pictures and problems follow from the status."""
 
 _BY_STATUS: Final = {
     "206": {"Content-Range": "bytes 0-1023/123456", "ETag": samples.ETAG},
@@ -112,7 +112,7 @@ _OF_PICTURES: Final = {"ETag": samples.ETAG, "Repr-Digest": "sha-256=:n4bQgYhMfW
 
 
 def complete(path: str, operation: dict[str, Any]) -> None:
-    """Examples into one described operation: its parameters, its body, each answer and its headers."""
+    """Adds examples to an operation: its parameters, body, responses and headers."""
     name = operation["operationId"]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":

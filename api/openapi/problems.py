@@ -1,4 +1,4 @@
-"""An example of each problem, made by the code that makes the real ones."""
+"""An example of each problem, made by the code that makes real ones."""
 
 import json
 from typing import Any, Final
@@ -20,7 +20,7 @@ def _instance(path: str) -> str:
 
 
 def problem(code: str, *, path: str, operation: dict[str, Any]) -> dict[str, Any]:
-    """The body of an answer with `code` to a call of `path`."""
+    """The body of a problem with `code` as an answer to `path`."""
     kind = "unknown_parameter" if code == "invalid" and "requestBody" not in operation else code
     detail, pointer = _DETAILS.get(f"{operation['operationId']}:{code}") or _DETAILS[kind]
     faults = [FieldProblem(pointer=pointer, code=_FAULTS.get(kind, code), message=detail)] if pointer else []
@@ -42,7 +42,7 @@ _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
     "get_object:gone": ("This link has expired. Get the edit for a new one.", None),
     "get_object:not_found": ("This link is not valid.", None),
     "receive_qubico_callback:not_found": ("This callback token is not valid.", None),
-    "receive_qubico_callback:malformed": ("The body holds no task.", None),
+    "receive_qubico_callback:malformed": ("The body has no task.", None),
     "receive_qubico_callback:invalid": ("this call has no such parameter", "query:colour"),
     "gone": (f"{EDIT_ID} was deleted on 2024-12-20, when its retention ended.", None),
     "body_too_large": ("The body is larger than 14243157 bytes.", None),

@@ -1,4 +1,4 @@
-"""Sample values for the API's description, made from records by what makes the answers."""
+"""Sample values for the API's description, made from records by the code that makes answers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final

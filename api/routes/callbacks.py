@@ -1,4 +1,4 @@
-"""The provider's callbacks: only a hint to read the task now. Nothing in one is believed but the task's id.
+"""The provider's callbacks: a hint to read the task now. Only the task's id is taken from one.
 
 The caller proves itself by the token of one attempt, in the address and wherever the provider repeats it.
 """
@@ -31,7 +31,7 @@ REPEATED_IN: Final = "x-webhook-secret"
 @router.post(
     "/qubico/{token}",
     operation_id="receive_qubico_callback",
-    summary="The provider reports on a task",
+    summary="Receive a task's callback",
     response_class=Response,
     openapi_extra=callback_body(),
     responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
@@ -60,4 +60,4 @@ def _task(raw: bytes) -> Task:
     try:
         return parse_task(json.loads(raw))
     except (ValueError, RecursionError, Unreadable) as exc:
-        raise Problem("malformed", "The body holds no task.") from exc
+        raise Problem("malformed", "The body has no task.") from exc

@@ -1,4 +1,4 @@
-"""The page that shows /openapi.json. It loads nothing from elsewhere, so it works without the internet."""
+"""The page that shows /openapi.json. It loads nothing else, so it works offline."""
 
 import base64
 import hashlib

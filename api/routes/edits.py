@@ -33,7 +33,7 @@ router = APIRouter(
 )
 
 OTHER_FIELDS: Final = 256 * 1024
-"""Bytes of a body beside the picture: a prompt and metadata with every character escaped fit twice."""
+"""Bytes of a body beside the picture: twice the longest prompt and metadata, all characters escaped."""
 
 SHORT: Final = 16 * 1024
 """Bytes. A body with an address is shorter; one with a picture is mostly longer."""
@@ -153,7 +153,7 @@ async def show(request: Request, caller: Caller, edit_id: str) -> Response:
 @router.get(
     "/{edit_id}/timeline",
     operation_id="get_edit_timeline",
-    summary="The events of an edit, and what it waited for",
+    summary="Get the timeline of an edit",
     response_model=list[EventView],
     responses=answers(list[EventView], {}, *_OF_ONE),
 )
@@ -181,8 +181,8 @@ async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     "/{edit_id}/retry",
     operation_id="retry_edit",
     summary="Retry a failed edit",
-    description="A paid result that still exists at the provider is used; only otherwise is the edit bought again. "
-    "Once the edit has left Redis (by default after two days), the answer is `too_late`.",
+    description="Uses a paid result that the provider still has; only else is the edit bought again. "
+    "`too_late` once the edit has left Redis (by default after two days).",
     response_description="The edit, queued again.",
     status_code=202,
     response_model=EditView,

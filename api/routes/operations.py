@@ -1,4 +1,4 @@
-"""The operator's calls: whether this process lives, whether it can accept edits, and its counters."""
+"""The operator's calls: liveness, readiness and counters."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -36,7 +36,7 @@ LOOK_FOR: Final = 1.5
 @router.get(
     "/healthz",
     operation_id="is_alive",
-    summary="Whether this process lives",
+    summary="Check liveness",
     response_model=HealthView,
     responses=problems("invalid"),
 )
@@ -47,7 +47,7 @@ async def healthz(_request: Request) -> Response:
 @router.get(
     "/readyz",
     operation_id="is_ready",
-    summary="Whether this process can accept edits",
+    summary="Check readiness to accept edits",
     response_model=ReadyView,
     responses=answers(
         ReadyView, {503: "It cannot: Redis is unusable, or the process is shutting down."}, "unauthorized", "invalid"
@@ -78,7 +78,7 @@ async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = Ready
 @router.get(
     "/metrics",
     operation_id="get_metrics",
-    summary="Counters for Prometheus",
+    summary="Get counters for Prometheus",
     response_class=Response,
     responses=_TEXT | problems("unauthorized", "invalid", "unavailable"),
 )

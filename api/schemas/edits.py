@@ -1,4 +1,4 @@
-"""Edits as the API shows them: every key is always there, and what does not apply is null."""
+"""Edits as the API shows them. Every key is always present; null: does not apply."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -14,7 +14,7 @@ class View(BaseModel):
 
 class InputView(View):
     prompt: str
-    image: str = Field(description="The address as sent; an upload is shown as a link to `…/input`.")
+    image: str = Field(description="The address as sent; for an upload, a link to `…/input`.")
     width: int | None
     height: int | None
     steps: int
@@ -31,13 +31,13 @@ class ProviderView(View):
     status: str | None
     tasks_bought: int
     other_task_ids: list[str] = Field(
-        default_factory=list, description="Further tasks bought for this edit that it does not use."
+        default_factory=list, description="Other tasks bought for this edit; it does not use them."
     )
 
 
 class ResultView(View):
     url: str
-    download_url: str | None = Field(description="Needs no key, is new at each read; null in lists.")
+    download_url: str | None = Field(description="Signed: needs no key. New at each read; null in lists.")
     download_expires_at: datetime | None
     content_type: str
     bytes: int
@@ -69,7 +69,7 @@ class LinksView(View):
 class EditView(View):
     id: str = Field(examples=["edit_01JD3Q9V6T0000000000000000"])
     status: EditStatus
-    livemode: bool = Field(description="false: done by the sandbox; nothing was bought.")
+    livemode: bool = Field(description="false: made by the sandbox; nothing was bought.")
     tenant: str
     external_id: str | None
     priority: Priority
@@ -92,32 +92,32 @@ class EditView(View):
 class WindowView(View):
     from_: datetime = Field(
         alias="from",
-        description="Every edit accepted since then is listed, and older ones that have not ended or ended since then."
+        description="The list has edits that were accepted or ended since then, and all that have not ended."
         " Older edits can still be fetched by id.",
     )
 
 
 class DryInputView(View):
     prompt: str
-    image: str | None = Field(description="The address as sent; null for a picture that would be uploaded or copied.")
+    image: str | None = Field(description="The address as sent; null if the picture would be stored.")
     width: int | None
     height: int | None
     steps: int
-    seed: int = Field(description="-1: one would be drawn.")
+    seed: int = Field(description="-1: drawn on acceptance.")
 
 
 class EtaView(View):
-    p50: int = Field(description="Seconds to the result: half of such edits take no longer.")
-    p90: int
+    p50: int = Field(description="Seconds to the result; half of the edits take no longer.")
+    p90: int = Field(description="Seconds; nine of ten edits take no longer.")
 
 
 class QueueView(View):
     position: int
-    eta_seconds: EtaView | None = Field(description="null while too little is known or submitting is paused.")
+    eta_seconds: EtaView | None = Field(description="null: too few samples, or submission is paused.")
 
 
 class DryRunView(View):
-    """An edit that was only checked. Its fields are named as those of an accepted one."""
+    """An edit checked but not accepted, with the field names of an edit."""
 
     dry_run: Literal[True] = True
     livemode: bool
@@ -139,7 +139,7 @@ class EventView(View):
     seq: int
     at: datetime
     type: str
-    wait: Wait | None = Field(description="What the edit waited for in the `duration_ms` before this event.")
+    wait: Wait | None = Field(description="The reason for the `duration_ms` before this event.")
     duration_ms: int
     data: dict[str, Any]
 

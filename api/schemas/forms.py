@@ -103,7 +103,7 @@ def _is_text(sent: bytes) -> bool:
 
 
 def _value(name: str, sent: bytes) -> Any:
-    """As it would stand in JSON. What is not a number stays text, which its field then refuses."""
+    """The JSON value of a form's text. Text that is no number stays text; the schema then refuses it."""
     try:
         text = sent.decode()
         if name in INTEGERS and _INTEGER.fullmatch(text):

@@ -21,7 +21,7 @@ class CircuitView(View):
     operation: str = Field(description="`create`, `read`, `history`, `download` or `storage`")
     since: datetime
     next_probe_at: datetime = Field(
-        description="When a single request tries it again; in the past: that request is running."
+        description="When one request tests it again; in the past: that request is running."
     )
     cause: str = Field(description="The error that opened the circuit.")
 
@@ -31,5 +31,5 @@ class ReadyView(View):
     parts: dict[str, PartView] | None = Field(default=None, description="Only with `?verbose` and the operator's key.")
     circuits: list[CircuitView] | None = Field(
         default=None,
-        description="Operations that fail and are retried automatically; only with `?verbose`.",
+        description="Failing operations, retried automatically; only with `?verbose`.",
     )

@@ -1,4 +1,4 @@
-"""Query parameters. An unknown one is refused, and a time without a zone is never guessed."""
+"""Query parameters. Unknown ones and times without a zone are refused."""
 
 import re
 from typing import Annotated, Any, Final, Literal
@@ -10,7 +10,7 @@ from edits.models import EditStatus, read_id
 
 
 def _by_comma(value: Any) -> Any:
-    """`a,b` and `a&…=b` alike."""
+    """Takes `a,b` and repeated parameters."""
     if not isinstance(value, list):
         return value
     return [part.strip() for item in value for part in str(item).split(",") if part.strip()]
@@ -37,27 +37,25 @@ class Query(BaseModel):
 
 
 class CreateQuery(Query):
-    dry_run: bool = Field(
-        default=False, description="`true`: the edit is checked and priced; nothing is stored or bought."
-    )
+    dry_run: bool = Field(default=False, description="`true`: check and price the edit; store and buy nothing.")
 
 
 class ListQuery(Query):
     status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
-        default=[], max_length=7, description="One or several, by comma."
+        default=[], max_length=7, description="Comma-separated."
     )
     created_after: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
     created_before: Moment | None = Field(default=None, description="ISO 8601 with a time zone; exclusive.")
     external_id: str | None = Field(default=None, min_length=1, max_length=128)
     ids: Annotated[list[Annotated[str, AfterValidator(read_id)]], BeforeValidator(_by_comma)] = Field(
-        default=[], max_length=200, description="Up to 200, by comma; unknown ids are left out."
+        default=[], max_length=200, description="Up to 200, comma-separated; unknown ids are left out."
     )
     limit: int = Field(default=20, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the previous page.")
 
 
 class ResultQuery(Query):
-    redirect: bool = Field(default=True, description="`false`: the address of the picture as JSON.")
+    redirect: bool = Field(default=True, description="`false`: answer the picture's address as JSON.")
 
 
 class ReadyQuery(Query):
@@ -68,5 +66,5 @@ class ReadyQuery(Query):
 
 class MetricsQuery(Query):
     scope: Literal["process", "cluster"] | None = Field(
-        default=None, description="`cluster` figures are the same at every process: scrape them once. Default: both."
+        default=None, description="`cluster` metrics are the same in every process: scrape one. Default: both."
     )

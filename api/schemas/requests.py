@@ -24,7 +24,7 @@ MAX_SEED = 2**53 - 1
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
 _FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that are drawn as nothing."""
+"""Letters and symbols without a visible glyph."""
 
 
 def _visible(text: str) -> str:
@@ -35,7 +35,7 @@ def _visible(text: str) -> str:
 
 
 class _NullIsAbsent:
-    """Marks a field with a default: null stands for it. The schema in /openapi.json allows null, too."""
+    """Marks a field with a default for which null stands; its JSON schema allows null, too."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(_or_default, core_schema.nullable_schema(handler(source)))
@@ -55,23 +55,23 @@ Value = Annotated[str, StringConstraints(max_length=512)]
 
 
 class EditFields(BaseModel):
-    """The fields of an edit whose picture is sent as a file."""
+    """The fields of an edit without its picture."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     prompt: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_visible)
-    ] = Field(description="What to do with the picture; 1 to 4000 characters after trimming.")
+    ] = Field(description="The change to make; 1 to 4000 characters after trimming.")
     image: str | None = None
     image_fetch: Annotated[Literal["provider", "copy"], _NULLABLE] = Field(
         default="provider",
-        description="Who fetches an address: `provider` (it is passed on), or `copy`: we fetch it at once and keep it.",
+        description="Who fetches an address: the `provider` when it runs, or `copy`: Retouch, before it answers.",
     )
     width: Side | None = Field(default=None, description="With `height`, or neither; the area is at most 1,048,576.")
     height: Side | None = Field(default=None, description="With `width`, or neither.", validate_default=True)
     steps: Annotated[int, Field(ge=1, le=40), _NULLABLE] = DEFAULT_STEPS
     seed: Annotated[int, Field(ge=-1, le=MAX_SEED), _NULLABLE] = Field(
-        default=-1, description="-1: one is drawn below 2^31 and shown."
+        default=-1, description="-1: drawn below 2^31 and shown."
     )
     priority: Annotated[Priority, _NULLABLE] = Priority.STANDARD
     expires_in: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
@@ -97,7 +97,7 @@ class EditFields(BaseModel):
 
 
 class EditRequest(EditFields):
-    """One edit: a picture and what to do with it."""
+    """One edit: a picture and a prompt."""
 
     model_config = ConfigDict(
         json_schema_extra={

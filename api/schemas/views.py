@@ -1,4 +1,4 @@
-"""Turns records into what the API shows. Every link is made from RETOUCH_PUBLIC_URL."""
+"""Turns records into the API's views. Every link starts with RETOUCH_PUBLIC_URL."""
 
 import math
 from datetime import timedelta
@@ -16,7 +16,7 @@ from edits.storage.store import Address, Storage
 DOWNLOAD_FOR: Final = timedelta(hours=1)
 _CENT: Final = Decimal("0.01")
 _SAME: Final = (shown.EditView.model_fields.keys() & Edit.model_fields.keys()) - {"input", "result", "error"}
-"""Members that the record and its view have in common."""
+"""Fields that the record and its view share."""
 
 
 class Views:
@@ -59,7 +59,7 @@ def edit_view(edit: Edit, link: str, address: Address | None = None) -> shown.Ed
 
 
 def dry_run(checked: Checked, *, seed: int) -> shown.DryRunView:
-    """`seed`: as requested. If none was, it is drawn when the edit is accepted."""
+    """`seed`: as requested; -1 if it is drawn on acceptance."""
     edit, estimate = checked.edit, checked.estimate
     eta = estimate.eta and shown.EtaView(p50=math.ceil(estimate.eta.p50), p90=math.ceil(estimate.eta.p90))
     return shown.DryRunView(

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from edits.media.kinds import CONTENT_TYPES, PictureInvalid
 
 LONGEST_HEAD: Final = 1024
-"""Characters before the comma: a type, and parameters such as a file's name."""
+"""Most characters before the comma: a type, and parameters such as a file name."""
 
 _TYPES: Final = {kind: kind for kind in CONTENT_TYPES.values()} | {"image/jpg": "image/jpeg"}
 _HEAD: Final = re.compile(r"data:([^,]*),", re.IGNORECASE)
@@ -38,7 +38,7 @@ def parse(text: str, *, max_bytes: int) -> tuple[str, bytes]:
     if declared not in _TYPES:
         raise PictureInvalid("the data URI must be image/png, image/jpeg or image/webp", code="unsupported_type")
     if "base64" not in parameters:
-        raise PictureInvalid(f"the data URI must be in base64 and say so: {_EXAMPLE}")
+        raise PictureInvalid(f"the data URI must be in base64: {_EXAMPLE}")
     digits = _digits(text[head.end() :])
     if len(digits) * 3 // 4 > max_bytes:
         raise PictureInvalid(f"the picture has more than {max_bytes} bytes", code="image_too_large")

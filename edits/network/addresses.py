@@ -1,4 +1,4 @@
-"""What an address says by itself: whether it can be passed on, and who can reach it. Nothing here uses the network."""
+"""Checks an address by its text: can the provider take it, and is it private? Nothing here uses the network."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -7,7 +7,7 @@ from edits.network import guard
 
 MAX_LENGTH: Final = 2048
 
-_NO_ADDRESS: Final = "this is no address: write it like https://example.com/picture.png"
+_NO_ADDRESS: Final = "not an address: write it like https://example.com/picture.png"
 _PRIVATE_ENDINGS: Final = (
     ".localhost", ".local", ".localdomain", ".internal", ".lan", ".home.arpa", ".test", ".invalid", ".onion",
 )  # fmt: skip
@@ -17,9 +17,9 @@ _PORTS: Final = {"https": 443, "http": 80}
 def fault(address: str) -> str | None:
     """Why `address` cannot be passed on to the provider, in words for its sender; None if it can."""
     if len(address) > MAX_LENGTH:
-        return f"an address may have up to {MAX_LENGTH} characters"
+        return f"an address has at most {MAX_LENGTH} characters"
     if not address.isprintable() or " " in address or "\\" in address:
-        return "an address has no spaces, control characters or backslashes: percent-encode them"
+        return "percent-encode the spaces, control characters and backslashes of the address"
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port

@@ -62,7 +62,7 @@ class Fetcher:
                 async with asyncio.timeout(self._within):
                     return await self._followed(address)
             except TimeoutError:
-                raise _unreachable(f"the picture did not come within {self._within:g} s") from None
+                raise _unreachable(f"the picture did not arrive within {self._within:g} s") from None
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -101,7 +101,7 @@ class Fetcher:
         except PrivateAddress:
             raise _private() from None
         except _TROUBLE:
-            raise _unreachable("nothing answers there, or not as HTTP has it") from None
+            raise _unreachable("the address does not answer, or not in HTTP") from None
 
     async def _read(self, response: httpcore.Response, sent: dict[str, str]) -> bytes:
         if response.status != 200:
@@ -154,7 +154,7 @@ def _fields(response: httpcore.Response) -> dict[str, str]:
 
 
 def _private() -> InputRefused:
-    return _unreachable("the address leads into a private network, from which nothing is fetched")
+    return _unreachable("the address leads into a private network; such addresses are not fetched")
 
 
 def _unreachable(reason: str) -> InputRefused:
