@@ -156,7 +156,7 @@ class Settings(Section):
     log: LogSettings
     shutdown_grace: Duration = setting("20s", "time to finish work after SIGTERM")
     stall_limit: Duration = setting(
-        "30s", "a process whose event loop, consumer or chain stands still this long exits with code 70"
+        "30s", "a process whose event loop or chain stands still this long exits with code 70"
     )
     client: ClientSettings
 
