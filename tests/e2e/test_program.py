@@ -33,7 +33,7 @@ UNKNOWN = "edit_03QCPC7P00PR2GCXEP2HV2F44X"
         (["edit", PICTURE, "p", "-o", "-", "--json"], b"both write to stdout"),
         (["status", UNKNOWN], UNKNOWN.encode()),
         (["cancel", ""], b"ID is empty"),
-        (["worker", "--steps", "submit,beat"], b"beat is no step"),
+        (["worker", "--steps", "submit,beat"], b"beat is not a step"),
         (["dance"], b"dance"),
     ],
 )

@@ -111,9 +111,9 @@ def test_a_rolling_restart_of_everything_under_load_is_not_noticed(tmp_path: Pat
 
 def restart(stack: RunningStack, pid: int) -> None:
     """Ends a part well; `up` starts it again."""
-    before = stack.said().count("started again")
+    before = stack.said().count("restarted")
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: stack.said().count("started again") > before, "it is started again")
+    eventually(lambda: stack.said().count("restarted") > before, "it is started again")
     assert not running(pid)
 
 

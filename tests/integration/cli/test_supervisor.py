@@ -119,7 +119,7 @@ async def test_a_part_that_keeps_dying_is_started_ever_more_slowly(tmp_path):
     async with supervisor(tmp_path, part("flaky", dies_later, flag, ready=once(flag)), said=said) as watched:
         os.kill(watched.pids()["flaky"], signal.SIGKILL)
         await until(lambda: said.count_of("in 0.2 s") >= 2, "the longest wait, twice")
-    waits = [line.split("again in ")[1].split(" s")[0] for line in said if "died" in line]
+    waits = [line.split("restart in ")[1].split(" s")[0] for line in said if "died" in line]
     assert waits[:4] == ["0.05", "0.1", "0.2", "0.2"]
 
 
