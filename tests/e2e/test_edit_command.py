@@ -184,7 +184,7 @@ def test_ctrl_c_among_many_says_that_the_same_command_goes_on(stack, album, tmp_
     waiting.send_signal(signal.SIGINT)
     out, err = waiting.communicate(timeout=90)
     assert waiting.returncode == 130
-    assert b"the same command again takes it up" in err
+    assert b"the same command follows them" in err
     assert out == b""
     assert list((tmp_path / "out").iterdir()) == []
 
