@@ -185,7 +185,7 @@ class Core:
         assert edit is not None
         return edit
 
-    # The way of an edit
+    # Steps of an edit
 
     async def accept(self, *, key: Idempotency | None = None, max_queued: int = 1000, **changes: Any) -> Accepted:
         caps = {name: changes.pop(name) for name in ("max_of_tenant", "no_memory") if name in changes}
