@@ -66,6 +66,25 @@ async def test_a_terminated_worker_ends_well_and_the_next_one_goes_on(
         assert list(broker.scan_iter("*process.*")) == []  # no queue is left
 
 
+async def test_a_killed_worker_leaves_no_message_for_ever(environ: dict[str, str], tmp_path: Path) -> None:
+    broker_url = load(environ, dotenv=None).broker_url
+    assert broker_url is not None
+    with redis_sync.Redis.from_url(broker_url, decode_responses=True) as broker, worker(environ, tmp_path) as running:
+        broker.config_set("notify-keyspace-events", "Eg")
+        with broker.pubsub(ignore_subscribe_messages=True) as expiries:
+            expiries.subscribe("__keyevent@1__:expire")
+            expiries.get_message(timeout=10)  # it is subscribed
+            await until(running.has_all_chains)
+            running.process.kill()
+            keys = set()
+            while (heard := expiries.get_message(timeout=1)) is not None:
+                keys.add(str(heard["data"]))
+        broker.config_set("notify-keyspace-events", "")
+        assert any(":process." in key for key in keys), keys  # each link renews the expiry
+        assert all(broker.ttl(key) > 0 for key in broker.scan_iter("*process.*"))
+        assert list(broker.scan_iter("*unacked*")) == []  # Celery would restore such a message without an expiry
+
+
 async def test_a_broker_that_is_emptied_at_work_loses_no_edit(
     environ: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
