@@ -1,1 +1,1 @@
-"""`retouch doctor`: checks, one file per part. May import `cli.output`, `config`, `edits` and `qubico`."""
+"""`retouch doctor`: checks of the system and its report. May import `cli.output`, `config`, `edits` and `qubico`."""
