@@ -14,7 +14,7 @@ import httpx
 
 from qubico import account, answers, downloads, schemas
 from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
-from qubico.transport import Whole, Wire, closed, gated, over_aiohttp
+from qubico.transport import Whole, Wire, closed, gated, over_aiohttp, request_to
 
 USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
 LARGEST_PAGE = 100
@@ -65,6 +65,8 @@ class QubicoClient:
         self._download_timeout = download_timeout
         self._observe = observe
         self._wire = Wire(transport or over_aiohttp(max_connections=max_connections), user_agent=USER_AGENT)
+        # A task is read some six times, and building the request costs as much as reading its answer.
+        self._request_for_task = lru_cache(maxsize=2048)(self._reading_task)
         self._headers = self._wire.headers(httpx.URL(self._base_url), {"X-API-Key": api_key, **_HEADERS})
 
     async def __aenter__(self) -> Self:
@@ -87,10 +89,11 @@ class QubicoClient:
 
         `connected` is waited for before the second time, with the connection in hand.
         """
-        body = request.body()
+        address = httpx.URL(f"{self._base_url}/api/v1/task")
+        sent = request_to(address, headers=self._headers, within=self._create_timeout, body=request.body())
         with self._observed("create"):
             with gated(may_send, connected):
-                answer = await self._ask("/api/v1/task", within=self._create_timeout, body=body)
+                answer = await self._ask(sent, within=self._create_timeout)
             if (task := answer.task()) is None:
                 raise answers.refusal(answer, creating=True)
             return task
@@ -100,7 +103,7 @@ class QubicoClient:
             return await self._get(task_id)
 
     async def _get(self, task_id: str) -> schemas.Task:
-        answer = await self._read(f"/api/v1/task/{quote(task_id, safe='')}")
+        answer = await self._ask(self._request_for_task(task_id), within=self._read_timeout)
         task = answer.task()
         if task is not None and task.task_id.casefold() == task_id.casefold():
             return task
@@ -160,27 +163,24 @@ class QubicoClient:
         self._observe(operation, "ok")
 
     async def _read(self, path: str, *, params: Params | None = None) -> answers.Answer:
-        return await self._ask(path, within=self._read_timeout, params=params)
+        return await self._ask(self._reading(path, params), within=self._read_timeout)
 
-    async def _ask(
-        self, path: str, *, within: float, body: bytes | None = None, params: Params | None = None
-    ) -> answers.Answer:
-        """A POST if there is a body: then what goes wrong is NotSent or AnswerLost, else Unavailable."""
+    def _reading(self, path: str, params: Params | None = None) -> httpx.Request:
+        address = httpx.URL(self._base_url + path, params=params)
+        return request_to(address, headers=self._headers, within=self._read_timeout)
+
+    def _reading_task(self, task_id: str) -> httpx.Request:
+        return self._reading(f"/api/v1/task/{quote(task_id, safe='')}")
+
+    async def _ask(self, request: httpx.Request, *, within: float) -> answers.Answer:
+        """Errors of a POST are NotSent or AnswerLost, those of a GET Unavailable."""
+        lost, unsent = (Unavailable, Unavailable) if request.method == "GET" else (AnswerLost, NotSent)
         if self._wire.is_closed:
-            raise (Unavailable if body is None else NotSent)("the client is closed")
-        address = _address(self._base_url + path)
-        if params is not None:
-            address = address.copy_with(params=params)
-        lost = Unavailable if body is None else AnswerLost
+            raise unsent("the client is closed")
         with transport_trouble(lost):
             async with asyncio.timeout(within):
-                response = await self._wire.send(
-                    "GET" if body is None else "POST", address, headers=self._headers, within=within, body=body
-                )
-                try:
-                    content = await _content(response, lost)
-                finally:
-                    await closed(response)
+                response = await self._wire.send(request)
+                content = await _content(response, lost)
         return answers.Answer.read(response.status_code, response.headers, content, api_key=self._api_key)
 
 
@@ -195,20 +195,17 @@ def _check_account(*, base_url: str, api_key: str) -> None:
         raise ValueError("api_key: must be printable ASCII without spaces around it")
 
 
-@lru_cache(maxsize=2048)
-def _address(text: str) -> httpx.URL:
-    """A task is read some six times, and taking its address apart costs as much as reading its answer."""
-    return httpx.URL(text)
-
-
 async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unavailable]) -> bytes:
-    if isinstance(response.stream, Whole):
+    if isinstance(response.stream, Whole):  # its connection has been given back
         return response.stream.content
     content = bytearray()
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > _LARGEST_ANSWER:
-            raise lost(f"HTTP {response.status_code} with more than {_LARGEST_ANSWER} bytes")
+    try:
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > _LARGEST_ANSWER:
+                raise lost(f"HTTP {response.status_code} with more than {_LARGEST_ANSWER} bytes")
+    finally:
+        await closed(response)
     return bytes(content)
 
 

@@ -10,7 +10,7 @@ import httpx
 
 from qubico.encodings import declared, decoded
 from qubico.errors import ResultGone, ResultHostRefused, ResultTooLarge, Unavailable, transport_trouble
-from qubico.transport import Wire, closed
+from qubico.transport import Wire, closed, request_to
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -89,7 +89,7 @@ async def _followed(wire: Wire, address: str, *, hosts: ResultHosts, deadline: f
         hosts.check(target)
         with transport_trouble(Unavailable):
             async with asyncio.timeout_at(deadline):
-                response = await wire.send("GET", target, headers=wire.headers(target, _HEADERS), within=within)
+                response = await wire.send(request_to(target, headers=wire.headers(target, _HEADERS), within=within))
         if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return response
         await closed(response)

@@ -16,6 +16,7 @@ __all__ = ["Account", "HistoryPage", "HistoryRow", "KontextRequest", "Task", "Ta
 
 MODEL = "Qubico/flux1-dev-advanced"
 TASK_TYPE = "kontext"
+_UNDERWAY = frozenset({TaskStatus.STAGED, TaskStatus.PENDING, TaskStatus.PROCESSING})
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -136,36 +137,42 @@ def parse_task(payload: object) -> Task:
     task_id = reading.identifier(data.get("task_id"))
     if not task_id:
         raise Unreadable("no task in it: expected an object with data.task_id")
-    output = reading.mapping(data.get("output"))
-    error = reading.mapping(data.get("error"))
     meta = reading.mapping(data.get("meta"))
     usage = reading.mapping(meta.get("usage"))
     hook = reading.mapping(reading.mapping(data.get("config")).get("webhook_config"))
-    image_url, image_base64 = _image(output)
     secret = reading.text(hook.get("secret"))
     raw_status = reading.text(data.get("status"))
     status = TaskStatus.read(raw_status)
-    said = error_texts(payload) if status in {TaskStatus.FAILED, TaskStatus.UNKNOWN} else []
     return Task(
         task_id=task_id,
         status=status,
         raw_status=raw_status,
         task_type=reading.text(data.get("task_type")),
         input=reading.mapping(data.get("input")),
-        image_url=image_url,
-        image_base64=image_base64,
         created_at=reading.moment(meta.get("created_at")),
         started_at=reading.moment(meta.get("started_at")),
         ended_at=reading.moment(meta.get("ended_at")),
         frozen=reading.whole(usage.get("frozen")),
         consume=reading.whole(usage.get("consume")),
-        error_code=reading.whole(error.get("code")) or None,
-        message=prose.shown(said[0]) if said else "",
-        raw_message=reading.text(error.get("raw_message")),
-        logs=reading.lines(data.get("logs")),
         webhook_endpoint=reading.text(hook.get("endpoint")) or None,
         webhook_secret=SecretStr(secret) if secret else None,
+        **({} if status in _UNDERWAY else _outcome(payload, data, status)),
     )
+
+
+def _outcome(payload: object, data: dict[str, Any], status: TaskStatus) -> dict[str, Any]:
+    """What only a task that has ended shows. Most reads find one underway, and cost little more than their bytes."""
+    error = reading.mapping(data.get("error"))
+    said = error_texts(payload) if status is not TaskStatus.COMPLETED else []
+    image_url, image_base64 = _image(reading.mapping(data.get("output")))
+    return {
+        "image_url": image_url,
+        "image_base64": image_base64,
+        "error_code": reading.whole(error.get("code")) or None,
+        "message": prose.shown(said[0]) if said else "",
+        "raw_message": reading.text(error.get("raw_message")),
+        "logs": reading.lines(data.get("logs")),
+    }
 
 
 def error_texts(payload: object) -> list[str]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import httpx
@@ -60,16 +61,19 @@ class Wire:
         """For all requests to this address's host."""
         return httpx.Headers({"Host": address.netloc.decode("ascii"), "User-Agent": self._user_agent, **given})
 
-    async def send(
-        self, method: str, address: httpx.URL, *, headers: httpx.Headers, within: float, body: bytes | None = None
-    ) -> httpx.Response:
-        """The response's head; the caller closes it. `within`: seconds that the caller waits for the whole call."""
-        extensions = {"timeout": _timeout(within)}
-        if body is None:  # a ready stream saves httpx from building one
-            request = httpx.Request(method, address, headers=headers, stream=_NOTHING, extensions=extensions)
-        else:
-            request = httpx.Request(method, address, headers=headers, content=body, extensions=extensions)
+    async def send(self, request: httpx.Request) -> httpx.Response:
+        """The response's head; the caller closes it."""
         return await self._transport.handle_async_request(request)
+
+
+def request_to(
+    address: httpx.URL, *, headers: httpx.Headers, within: float, body: bytes | None = None
+) -> httpx.Request:
+    """A POST if there is a body, else a GET, which may be sent again. `within`: seconds for the whole call."""
+    extensions = {"timeout": _timeout(within)}
+    if body is None:  # a ready stream saves httpx from building one
+        return httpx.Request("GET", address, headers=headers, stream=_NOTHING, extensions=extensions)
+    return httpx.Request("POST", address, headers=headers, content=body, extensions=extensions)
 
 
 class Whole(httpx.AsyncByteStream):
@@ -124,12 +128,7 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
 
     async def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
         answer = await self._session(gated=bool(body)).request(
-            request.method,
-            URL(str(request.url), encoded=True),
-            headers=_headers(tuple(request.headers.raw)),
-            data=body or None,
-            allow_redirects=False,
-            timeout=_limits(**request.extensions.get("timeout", {})),
+            request.method, data=body or None, allow_redirects=False, **_prepared(request)
         )
         stream: httpx.AsyncByteStream
         if _is_short(answer):
@@ -189,6 +188,18 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
 def _is_short(answer: aiohttp.ClientResponse) -> bool:
     length = answer.content_length
     return length is not None and length < _CHUNK_BYTES and "Content-Encoding" not in answer.headers
+
+
+def _prepared(request: httpx.Request) -> dict[str, Any]:
+    """The request in aiohttp's terms. It stays with the request, because one for a task is sent some six times."""
+    prepared: dict[str, Any] | None = request.extensions.get("aiohttp")
+    if prepared is None:
+        prepared = request.extensions["aiohttp"] = {
+            "url": URL(str(request.url), encoded=True),
+            "headers": _headers(tuple(request.headers.raw)),
+            "timeout": _limits(**request.extensions.get("timeout", {})),
+        }
+    return prepared
 
 
 @lru_cache(maxsize=64)
