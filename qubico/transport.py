@@ -29,7 +29,7 @@ _KEEPALIVE_SECONDS = 4
 _DNS_SECONDS = 30
 _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection with what it has not sent yet
 
-_CHUNK_BYTES = 64 * 1024  # of an answer at most, read at once: each chunk passes through half a dozen hands
+_CHUNK_BYTES = 256 * 1024  # read at once, of files too: each chunk passes through half a dozen generators
 _LONGEST_CONNECT = 5.0
 
 # aiohttp's defaults, 8 kB and 128 headers, refuse answers that browsers accept.
@@ -174,6 +174,7 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
                     connector_owner=not traces,
                     cookie_jar=aiohttp.DummyCookieJar(),
                     auto_decompress=False,
+                    read_bufsize=_CHUNK_BYTES,
                     max_line_size=_LONGEST_HEADER,
                     max_field_size=_LONGEST_HEADER,
                     max_headers=_MOST_HEADERS,

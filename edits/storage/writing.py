@@ -39,10 +39,7 @@ class Writer:
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
         """Replaces what is there."""
-        try:
-            await self._put(key, data, content_type=content_type)
-        except NoETag:
-            await self._put_without_etag(key, data, content_type=content_type)
+        await self._write(key, data, content_type=content_type)
         return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
 
     async def put_stream(
@@ -56,9 +53,16 @@ class Writer:
         measured = _Measured(chunks, max_bytes=max_bytes, key=key)
         first = await measured.first(PART_BYTES if self._takes_parts else max_bytes + 1)
         if measured.ended:
-            return await self.put(key, first, content_type=content_type)
-        await self._put_parts(key, first, measured, content_type=content_type)
+            await self._write(key, first, content_type=content_type)
+        else:
+            await self._put_parts(key, first, measured, content_type=content_type)
         return StoredObject(key, measured.bytes, measured.sha256)
+
+    async def _write(self, key: str, data: bytes, *, content_type: str) -> None:
+        try:
+            await self._put(key, data, content_type=content_type)
+        except NoETag:
+            await self._put_without_etag(key, data, content_type=content_type)
 
     async def _put(self, key: str, data: bytes, *, content_type: str) -> None:
         async with self._call("a write", key):
@@ -132,10 +136,10 @@ class _Measured:
 
     async def first(self, size: int) -> bytes:
         """At least `size` bytes, or all there are: then `ended` is true."""
-        start = bytearray()
-        while len(start) < size and not self.ended:
-            start += await anext(self, b"")
-        return bytes(start)
+        start: list[bytes] = []
+        while self.bytes < size and not self.ended:
+            start.append(await anext(self, b""))
+        return b"".join(start)
 
     def __aiter__(self) -> "_Measured":
         return self

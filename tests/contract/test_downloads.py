@@ -9,7 +9,7 @@ from tests.contract.conftest import API_KEY
 from tests.contract.wire import answer, keeps_silent, provider, says, then_closes
 from tests.parts.valkey import free_port
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 400
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 2000  # more than is read at once
 PNG = "Content-Type: image/png"
 CHUNKED = "Transfer-Encoding: chunked"
 
