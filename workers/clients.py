@@ -28,6 +28,7 @@ from workers.circuits import Circuits
 from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
+BATCH_GAP: Final = 0.004  # seconds between batches to Redis; an edit on an idle system waits for a few gaps
 CALLBACKS: Final = "/v1/callbacks/qubico/"
 
 
@@ -63,7 +64,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
         raise RuntimeError("settings for a worker come from load_for_process, which refuses incomplete ones")
     older = previous.get_secret_value() if previous else None
     redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
-    scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas)
+    scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas, gap=BATCH_GAP)
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     leases = settings.leases
     requests: Counter[str] = Counter()

@@ -87,13 +87,18 @@ class _Call:
 class Scripts:
     """Owns one connection of the client's pool and sends batches over it, one at a time."""
 
-    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0) -> None:
-        """`replicas`: so many must have an accept or an intent to buy before it counts."""
+    def __init__(self, redis: Redis, namespace: str, *, replicas: int = 0, gap: float = 0.0) -> None:
+        """`replicas`: so many must have an accept or an intent to buy before it counts.
+
+        `gap`: seconds from one batch to the next. Fuller batches cost Redis and this process less CPU a call.
+        """
         self._redis = redis
         self._namespace = namespace
         self._replicas = replicas
         self._waiting: list[_Call] = []
         self._sender: asyncio.Task[None] | None = None
+        self._gap = gap
+        self._next_at = 0.0  # by the loop's clock
         self._clock = Watch()
 
     async def run(self, script: Script[T], /, **arguments: Argument) -> T:
@@ -110,10 +115,14 @@ class Scripts:
         return script.read(await call.answer)
 
     async def _send_all(self) -> None:
+        loop, batch = asyncio.get_running_loop(), list[_Call]()
         while self._waiting:
-            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-            batch = [call for call in batch if not call.answer.done()]  # its caller may have gone
             try:
+                if loop.time() < self._next_at and len(self._waiting) < BATCH:
+                    await asyncio.sleep(self._next_at - loop.time())
+                self._next_at = loop.time() + self._gap
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                batch = [call for call in batch if not call.answer.done()]  # its caller may have gone
                 if batch:
                     await self._send(batch)
             except Exception as exc:

@@ -12,7 +12,7 @@ from edits.db.acceptance import Idempotency
 from edits.db.admission import Caps
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts
+from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core, Worker, connected, raw
 from tests.parts.patience import LONG
@@ -47,6 +47,31 @@ async def test_calls_made_while_a_batch_is_on_its_way_share_the_next_one(core: C
         proxy.flow()
         await asyncio.gather(first, *others)
         assert sent == [1, 20]
+
+
+async def test_calls_made_within_the_gap_share_a_batch(core: Core, proxy: Proxy):
+    async with connected(proxy.port) as redis:
+        scripts = Scripts(redis, core.namespace, gap=0.5)
+        await scripts.run(raw("read"), ids=["edit_none"])
+        sent: list[int] = []
+        proxy.before_forwarding = lambda data: sent.append(data.count(b"EVALSHA"))
+        early = asyncio.create_task(scripts.run(raw("read"), ids=["edit_1"]))
+        await asyncio.sleep(0.01)
+        await asyncio.gather(early, scripts.run(raw("read"), ids=["edit_2"]))
+        assert sent == [2]
+
+
+async def test_a_sender_that_is_canceled_in_the_gap_fails_the_calls_that_wait(core: Core):
+    scripts = Scripts(core.redis, core.namespace, gap=LONG)
+    await scripts.run(raw("read"), ids=["edit_none"])
+    before = asyncio.all_tasks()
+    waiting = asyncio.create_task(scripts.run(raw("read"), ids=["edit_1"]))
+    await asyncio.sleep(0)
+    (sender_of_it,) = asyncio.all_tasks() - before - {waiting}
+    await asyncio.sleep(0)
+    sender_of_it.cancel()
+    with pytest.raises(Unsent):
+        await asyncio.wait_for(waiting, LONG / 2)
 
 
 async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
