@@ -63,7 +63,7 @@ async def run(wanted: Wanted, *, as_json: bool) -> int:
 
 
 async def check(
-    settings: Settings, *, deep: bool = False, since: timedelta | None = None, patience: float | None = 1.0
+    settings: Settings, *, deep: bool = False, since: timedelta | None = None, patience: float = 1.0
 ) -> Report:
     """The report on a whole system, as these settings of a worker describe it. Raises Unreachable."""
     secret = settings.secret_key.get_secret_value() if settings.secret_key else ""
@@ -90,7 +90,7 @@ async def check(
                 redis,
                 settings,
                 storage=storage,
-                past=ProvidersPast(qubico, RequestTokens(scripts, ceilings), Limiter(scripts), tokens),
+                history=ProvidersPast(qubico, RequestTokens(scripts, ceilings), Limiter(scripts), tokens),
                 deep=deep,
                 since=datetime.now(UTC) - since if since else None,
                 patience=patience,
@@ -102,7 +102,7 @@ async def check(
 
 def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
-        output.data_json(result.told())
+        output.data_json(result.as_json())
         return
     word, style = STYLES[result.holds]
     line = Text.assemble((f"{word:<11}", style), f"  {result.rule:<16}  {result.checked} checked")

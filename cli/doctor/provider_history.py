@@ -10,7 +10,7 @@ from edits.attempts import Attempt, Tokens
 from edits.db.circuits import Limiter
 from edits.db.sender import ScriptError
 from edits.db.tokens import RequestTokens, Shut
-from edits.invariants import PastTask, PastUnreadable
+from edits.invariants import HistoryTask, HistoryUnreadable
 from qubico import errors, schemas
 from qubico.client import QubicoClient
 
@@ -25,26 +25,26 @@ class ProvidersPast:
     limiter: Limiter
     tokens: Tokens
 
-    async def pages(self, since: datetime) -> AsyncIterator[list[PastTask]]:
+    async def pages(self, since: datetime) -> AsyncIterator[list[HistoryTask]]:
         until = datetime.now(UTC) + CLOCKS
         for number in range(1, MOST_PAGES + 1):
             async with self._reading():
                 page = await self.qubico.history(start=since - CLOCKS, end=until, page=number)
             if page.unreadable:
-                raise PastUnreadable(f"{page.unreadable} rows name no task")
+                raise HistoryUnreadable(f"{page.unreadable} rows name no task")
             if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
                 return
             final = {schemas.TaskStatus.COMPLETED, schemas.TaskStatus.FAILED}
-            yield [PastTask(row.task_id, row.status in final) for row in page.rows]
-        raise PastUnreadable(f"more than {MOST_PAGES} pages; look back less far")
+            yield [HistoryTask(row.task_id, row.status in final) for row in page.rows]
+        raise HistoryUnreadable(f"more than {MOST_PAGES} pages; look back less far")
 
-    async def read(self, task_id: str) -> PastTask | None:
+    async def read(self, task_id: str) -> HistoryTask | None:
         try:
             async with self._reading():
                 task = await self.qubico.get(task_id)
         except errors.TaskGone:
             return None
-        return PastTask(task_id, task.is_final, self._attempt(task))
+        return HistoryTask(task_id, task.is_final, self._attempt(task))
 
     def _attempt(self, task: schemas.Task) -> Attempt | None:
         """By the token that we sent, at the end of the callback's address or as its secret."""
@@ -62,12 +62,12 @@ class ProvidersPast:
             yield
         except errors.Throttled as exc:
             await self.limiter.close("read", after=exc.retry_after)
-            raise PastUnreadable("the provider throttles our reads") from exc
+            raise HistoryUnreadable("the provider throttles our reads") from exc
         except errors.TaskGone:
             raise
         except errors.QubicoError as exc:
-            raise PastUnreadable(f"{type(exc).__name__}: {exc}") from exc
+            raise HistoryUnreadable(f"{type(exc).__name__}: {exc}") from exc
         except Shut as exc:
-            raise PastUnreadable("reads of tasks do not work now, as the workers found out") from exc
+            raise HistoryUnreadable("reads of tasks do not work now, as the workers found out") from exc
         except ScriptError as exc:
-            raise PastUnreadable(f"no read token: {exc}") from exc
+            raise HistoryUnreadable(f"no read token: {exc}") from exc

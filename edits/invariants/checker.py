@@ -1,54 +1,39 @@
-"""Walks over everything that is kept, holds it against the rules, and looks again at what is suspicious.
+"""Walks over everything stored, applies the rules, and repeats each violated check after a moment.
 
-A live system changes while it is looked at: only what is still wrong a moment later, with the record at the same
-version, is reported. Nothing is written; memory is bounded by the suspicions that are kept.
+A live system changes during the walk: only a violation found twice, on the same version of the record, is reported.
+Nothing is written. Memory is bounded by the number of suspected violations.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 from redis.asyncio import Redis
 
 from config.settings import Settings
-from edits.db.circuits import OPERATIONS
+from edits.db.circuits import OPERATIONS, Operation
 from edits.db.claims import IDLE, NEEDS
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.invariants import facts as reading
-from edits.invariants import members, objects, rules, sums
-from edits.invariants.facts import Facts
-from edits.invariants.history import Past, PastRules, PastUnreadable
-from edits.invariants.report import RULES, Report
+from edits.invariants import facts, members, objects, rules, totals
+from edits.invariants.facts import DUE_SETS
+from edits.invariants.history import HistoryRules, HistoryUnreadable, ProviderHistory
+from edits.invariants.report import RULES, Report, Violation
 from edits.models import FINAL, from_ms
 from edits.storage.store import Storage, StorageError
 
-MOST_SUSPICIONS: Final = 2000
-PATIENCE: Final = 1.0  # seconds until a suspicion is looked at again
+MOST_SUSPECTED: Final = 2000
+PATIENCE: Final = 1.0  # seconds until a violated check is repeated
 BACKLOG: Final = 100  # ms by which each other edit of a set may delay one
-OF_RECORDS: Final = tuple(rules.RULES)
 OF_HISTORY: Final = tuple(name for name in RULES if name.startswith("history."))
 OF_OBJECTS: Final = ("manifests", "results")
 _T = TypeVar("_T")
-
-
-class Suspicion(NamedTuple):
-    rule: str
-    kind: str  # edit | member | task
-    subject: tuple[str, str]
-    said: str
-    version: str
-
-    @property
-    def key(self) -> tuple[str, tuple[str, str], str]:
-        return (self.rule, self.subject, self.version)
-
-    @property
-    def shown(self) -> str:
-        return " ".join(self.subject).strip()
+Subject = tuple[str, str]
+Check = Callable[[Sequence[Subject]], Awaitable[list[Violation]]]
 
 
 async def check(
@@ -56,19 +41,23 @@ async def check(
     settings: Settings,
     *,
     storage: Storage | None = None,
-    past: Past | None = None,
+    history: ProviderHistory | None = None,
     deep: bool = False,
     since: datetime | None = None,
-    patience: float | None = PATIENCE,
-    without: Collection[str] = (),
+    patience: float = PATIENCE,
 ) -> Report:
-    """Holds everything against every rule but `without`. Raises RedisError or OSError when Redis does not answer.
+    """Applies every rule. Raises RedisError or OSError when Redis does not answer.
 
-    `deep` also reads every result for its hash and every task for its token. `since`: how far back the history is read
-    (as long as records are kept hot). `patience` None: nothing changes meanwhile, so nothing is looked at twice.
+    `deep` also reads every result for its hash and every task for its token. `since`: how far back the history is read;
+    by default as long as ended edits stay in Redis. `patience`: seconds until a violated check is repeated.
     """
-    checker = _Checker(redis, settings, storage, past, deep=deep, patience=patience, without=frozenset(without))
-    await checker.look(since)
+    checker = _Checker(redis, settings, storage, deep, patience)
+    await checker.prepare()
+    await checker.walk()
+    await checker.in_flight()
+    await checker.compare_history(history, since)
+    await checker.repeat()
+    await checker.counters()
     return checker.report
 
 
@@ -77,204 +66,158 @@ class _Checker:
     redis: Redis
     settings: Settings
     storage: Storage | None
-    past: Past | None
     deep: bool
-    patience: float | None
-    without: frozenset[str]
+    patience: float
     report: Report = field(default_factory=Report)
-    suspicions: list[Suspicion] = field(default_factory=list)
-    bounds: rules.Bounds = field(default_factory=rules.Bounds)
-    cap: int = 0
-    past_rules: PastRules | None = None
+    suspected: dict[Check, list[Violation]] = field(default_factory=dict)
+    """By the check that is repeated for them."""
+    longest: dict[str, float] = field(default_factory=dict)
+    """ms for which an edit may be due in each set."""
+    ceiling: int = 0
 
     @property
     def ns(self) -> str:
         return self.settings.namespace
 
-    async def look(self, since: datetime | None) -> None:
-        await self.prepare()
-        await self.walk()
-        await self.in_flight()
-        await self.history(since)
-        await self.look_again()
-        await self.counters()
-
     async def prepare(self) -> None:
         pipe = self.redis.pipeline(transaction=False)
-        for name in reading.DUE_SETS:
-            pipe.zcard(Key.DUE.of(self.ns, name))
         pipe.hget(Key.CEILINGS.of(self.ns), "max_in_flight")
+        for name in DUE_SETS:
+            pipe.zcard(Key.DUE.of(self.ns, name))
         for operation in OPERATIONS:
             pipe.hget(Key.LIMIT.of(self.ns, operation), "until")
-        told = await pipe.execute()
-        sizes = dict(zip(reading.DUE_SETS, told, strict=False))
-        ceiling, *closed = told[len(sizes) :]
-        now = await reading.moment(self.redis, self.ns)
-        self.cap = int(float(ceiling)) if ceiling else self.settings.qubico.max_in_flight
-        leases = self.settings.leases
-        longest = {
-            "submit": leases.submit_lease, "adopt": leases.adopt_lease, "poll": leases.poll_lease,
-            "store": leases.store_lease, "manifest": leases.poll_lease,
-        }  # fmt: skip
-        allowed = {name: _ms(longest[name] + leases.margin + IDLE) + size * BACKLOG for name, size in sizes.items()}
-        allowed["expiring"] = _ms(leases.submit_lease + leases.margin + IDLE)
-        until = {name: float(moment or 0) for name, moment in zip(OPERATIONS, closed, strict=True)}
-        for name, operations in NEEDS.items():
-            away = [operation for operation in operations if until[operation] > now - allowed[name]]
-            if away and sizes[name]:  # until just now, if not longer
-                del allowed[name]
-                self.report.skip(["overdue"], f"{name}: {' and '.join(away)} did not work lately")
-        self.bounds = rules.Bounds(overdue=allowed)
+        ceiling, *found = await pipe.execute()
+        self.ceiling = int(float(ceiling)) if ceiling else self.settings.qubico.max_in_flight
+        sizes = dict(zip(DUE_SETS, found, strict=False))
+        closed_until = {name: float(at or 0) for name, at in zip(OPERATIONS, found[len(sizes) :], strict=True)}
+        self._limits(sizes, closed_until, await facts.moment(self.redis, self.ns))
         if self.storage is None:
-            self.report.skip(OF_OBJECTS, "no storage was given")
+            self.report.skip("no storage was given", *OF_OBJECTS)
+
+    def _limits(self, sizes: dict[str, int], closed_until: Mapping[Operation, float], now: int) -> None:
+        leases = self.settings.leases
+        lease = {
+            "submit": leases.submit_lease, "adopt": leases.adopt_lease, "poll": leases.poll_lease,
+            "store": leases.store_lease, "manifest": leases.poll_lease, "expiring": leases.submit_lease,
+        }  # fmt: skip
+        for name, length in lease.items():
+            most = (length + leases.margin + IDLE) / timedelta(milliseconds=1) + sizes.get(name, 0) * BACKLOG
+            closed = [operation for operation in NEEDS.get(name, ()) if closed_until[operation] > now - most]
+            if closed and sizes[name]:
+                self.report.skip(f"{name}: {' and '.join(closed)} did not work lately", "overdue")
+            else:
+                self.longest[name] = most
 
     async def walk(self) -> None:
-        self.report.figures |= dict.fromkeys(("edits", "tasks_bought", "edits_submitted", "rebuys"), 0)
         async for names in members.names(self.redis, self.ns):
-            edits = [name[2:] for name in names if name.startswith(f"{Key.RECORD}:")]
-            for some in _batches(edits, reading.AT_ONCE):
-                await self._edits(some)
-            kept = [(name, "") for name in names if name.partition(":")[0] in members.KEPT_BY_NAME]
-            await self._members(kept)
+            records = [(name[2:], "") for name in names if members.kind_of(name) == Key.RECORD]
+            for some in _batches(records, facts.AT_ONCE):
+                self._suspect(self._edits, await self._edits(some, first=True))
             for name in names:
-                if name.partition(":")[0] in members.SETS_OF_EDITS or name == Key.ABANDONED:
-                    async for found in members.members(self.redis, self.ns, name):
-                        await self._members([(name, member) for member in found])
+                async for named in members.named_in(self.redis, self.ns, name):
+                    for some in _batches(named, 100):
+                        self.report.count(len(some), members.RULE_OF[members.kind_of(name)])
+                        self._suspect(self._members, await self._members(some))
 
-    async def _edits(self, ids: list[str]) -> None:
-        found = await reading.read(self.redis, self.ns, ids)
-        self.report.count(OF_RECORDS, len(found))
-        for facts in found:
-            self._sum(facts)
-        self._suspect(await self._of_edits(found))
-
-    async def _of_edits(self, found: list[Facts]) -> list[Suspicion]:
-        told = [
-            Suspicion(rule, "edit", (facts.id, ""), said, facts.version)
-            for facts in found
-            for rule, said in rules.broken(facts, self.bounds)
+    async def _edits(self, subjects: Sequence[Subject], *, first: bool = False) -> list[Violation]:
+        found = await facts.read(self.redis, self.ns, [edit_id for edit_id, _ in subjects])
+        violations = [
+            Violation(rule, (one.id, ""), text, one.version)
+            for one in found
+            for rule, text in rules.violations(one, self.longest)
         ]
-        unreadable = {suspicion.subject[0] for suspicion in told if suspicion.rule == "readable"}
-        ended = [facts for facts in found if facts.id not in unreadable and facts.e[Field.STATUS] in FINAL]
-        if self.storage is not None and ended:
-            self.report.count(OF_OBJECTS, len(ended))
+        unreadable = {violation.subject[0] for violation in violations if violation.rule == "readable"}
+        ended = [one for one in found if one.id not in unreadable and one.record[Field.STATUS] in FINAL]
+        if first:
+            self._count(found)
+            self.report.count(len(ended) if self.storage else 0, *OF_OBJECTS)
+        if self.storage is not None:
             try:
-                wrong = await objects.doubts(self.storage, ended, deep=self.deep)
+                violations += await objects.violations(self.storage, ended, deep=self.deep)
             except StorageError as exc:
-                self.report.skip(OF_OBJECTS, f"the storage does not tell: {exc}")
-            else:
-                told += [Suspicion(rule, "edit", (facts.id, ""), said, facts.version) for rule, facts, said in wrong]
-        return told
+                self.report.skip(f"the storage does not answer: {exc}", *OF_OBJECTS)
+        return violations
 
-    def _sum(self, facts: Facts) -> None:
-        """Tasks bought = edits submitted + re-buys asked for or allowed."""
-        bought = int(facts.e.get(Field.TASKS_BOUGHT, 0))
+    def _count(self, found: Sequence[facts.Facts]) -> None:
+        """Tasks bought = edits submitted + repurchases that were requested or allowed."""
+        self.report.count(len(found), *rules.NAMES)
         figures = self.report.figures
-        figures["edits"] += 1
-        figures["tasks_bought"] += bought
-        figures["edits_submitted"] += bought > 0
-        figures["rebuys"] += max(0, bought - 1)
+        figures["edits"] += len(found)
+        for one in found:
+            bought = int(one.record.get(Field.TASKS_BOUGHT, 0))
+            figures["tasks_bought"] += bought
+            figures["edits_submitted"] += bought > 0
+            figures["rebuys"] += max(0, bought - 1)
 
-    async def _members(self, named: list[tuple[str, str]]) -> None:
-        for place, _ in named:
-            self.report.count([members.rule_of(place) or "members"], 1)
-        for some in _batches(named, 100):
-            self._suspect(await self._of_members(some))
-
-    async def _of_members(self, named: list[tuple[str, str]]) -> list[Suspicion]:
-        return [
-            Suspicion(doubt.rule, "member", (doubt.place, doubt.member), doubt.said, doubt.version)
-            for doubt in await members.doubts(self.redis, self.ns, named)
-        ]
+    async def _members(self, subjects: Sequence[Subject]) -> list[Violation]:
+        return await members.violations(self.redis, self.ns, subjects)
 
     async def in_flight(self) -> None:
-        if "in_flight" in self.without:
-            return
-        self.report.count(["in_flight"], 1)
-        for last in (False, True):
-            taken = await sums.taken(self.redis, self.ns, enough=self.cap)
-            if taken <= self.cap:
+        self.report.count(1, "in_flight")
+        for pause in (self.patience, 0):
+            taken = await totals.in_flight(self.redis, self.ns, ceiling=self.ceiling)
+            if taken <= self.ceiling:
                 return
-            if not last and self.patience is not None:
-                await asyncio.sleep(self.patience)
-        self.report.results["in_flight"].add("submit, adopt, poll", f"{taken} edits, and {self.cap} are allowed")
+            await asyncio.sleep(pause)
+        self._above_ceiling("submit, adopt, poll", f"{taken} edits")
 
-    async def history(self, since: datetime | None) -> None:
-        if self.past is None:
-            self.report.skip(OF_HISTORY, "the provider was not asked")
+    def _above_ceiling(self, where: str, found: str) -> None:
+        self.report.add(Violation("in_flight", (where, ""), f"{found}, and {self.ceiling} are allowed"))
+
+    async def compare_history(self, history: ProviderHistory | None, since: datetime | None) -> None:
+        if history is None:
+            self.report.skip("the provider was not asked", *OF_HISTORY)
             return
-        past = PastRules(self.redis, self.ns, self.past, self.storage, self.deep)
-        self.past_rules = past
-        now = from_ms(await reading.moment(self.redis, self.ns))
+        compared = HistoryRules(self.redis, self.ns, history, self.storage, self.deep)
+        now = from_ms(await facts.moment(self.redis, self.ns))
+        async with self._reading_history():
+            async for page in history.pages(since or now - self.settings.edits.hot):
+                self.report.count(len(page), *OF_HISTORY)
+                self._suspect(compared.again, await compared.violations(page))
+            self.report.count(1, "in_flight")
+            if (
+                len(compared.unfinished) > self.ceiling
+                and (running := await compared.still_unfinished()) > self.ceiling
+            ):
+                self._above_ceiling("provider", f"{running} of our tasks are unfinished")
+            if compared.unreadable:
+                self.report.skip(f"{compared.unreadable} listed tasks cannot be read (yet)", *OF_HISTORY)
+
+    @asynccontextmanager
+    async def _reading_history(self) -> AsyncIterator[None]:
         try:
-            async for page in self.past.pages(since or now - self.settings.edits.hot):
-                self.report.count(OF_HISTORY, len(page))
-                self._suspect(
-                    [Suspicion(rule, "task", (task, ""), said, "") for rule, task, said in await past.doubts(page)]
-                )
-            self.report.count(["in_flight"], 1)
-            if len(past.unfinished) > self.cap and (running := await past.still_unfinished()) > self.cap:
-                said = f"{running} of our tasks are unfinished, and {self.cap} are allowed"
-                self.report.results["in_flight"].add("provider", said)
-            if past.unreadable:
-                self.report.skip(OF_HISTORY, f"{past.unreadable} listed tasks cannot be read (yet)")
-        except (PastUnreadable, StorageError) as exc:
-            self.report.skip(OF_HISTORY, f"the provider's history could not be read completely: {exc}")
+            yield
+        except (HistoryUnreadable, StorageError) as exc:
+            self.report.skip(f"the provider's history could not be read completely: {exc}", *OF_HISTORY)
 
-    def _suspect(self, found: Iterable[Suspicion]) -> None:
-        for suspicion in found:
-            if suspicion.rule in self.without:
-                continue
-            if len(self.suspicions) < MOST_SUSPICIONS:
-                self.suspicions.append(suspicion)
+    def _suspect(self, check: Check, found: Iterable[Violation]) -> None:
+        for violation in found:
+            if sum(map(len, self.suspected.values())) < MOST_SUSPECTED:
+                self.suspected.setdefault(check, []).append(violation)
             else:
-                self.report.skip([suspicion.rule], f"more than {MOST_SUSPICIONS} suspicions: the others were not kept")
+                self.report.skip(f"more than {MOST_SUSPECTED} suspected violations: not all were kept", violation.rule)
 
-    async def look_again(self) -> None:
-        if not self.suspicions:
-            return
-        confirmed = list(dict.fromkeys(self.suspicions))
-        if self.patience is not None:
+    async def repeat(self) -> None:
+        """Reports each suspected violation that is found again."""
+        if self.suspected:
             await asyncio.sleep(self.patience)
-            before = {suspicion.key for suspicion in self.suspicions}
-            confirmed = [suspicion for suspicion in dict.fromkeys(await self._now()) if suspicion.key in before]
-        for suspicion in confirmed:
-            self.report.results[suspicion.rule].add(suspicion.shown, suspicion.said)
-
-    async def _now(self) -> list[Suspicion]:
-        """All that is wrong by now with the subjects of the suspicions."""
-        subjects: Mapping[str, list[tuple[str, str]]] = {
-            kind: list(dict.fromkeys(s.subject for s in self.suspicions if s.kind == kind))
-            for kind in ("edit", "member", "task")
-        }
-        counted = {name: result.checked for name, result in self.report.results.items()}
-        told: list[Suspicion] = []
-        for some in _batches([edit_id for edit_id, _ in subjects["edit"]], reading.AT_ONCE):
-            told += await self._of_edits(await reading.read(self.redis, self.ns, some))
-        for named in _batches(subjects["member"], 100):
-            told += await self._of_members(named)
-        if subjects["task"] and self.past_rules is not None:
-            try:
-                doubts = await self.past_rules.again([task for task, _ in subjects["task"]])
-                told += [Suspicion(rule, "task", (task, ""), said, "") for rule, task, said in doubts]
-            except (PastUnreadable, StorageError) as exc:
-                self.report.skip(OF_HISTORY, f"suspicions could not be looked at again: {exc}")
-        for name, number in counted.items():
-            self.report.results[name].checked = number
-        return told
+        for check, before in self.suspected.items():
+            keys, found = {violation.key for violation in before}, []
+            async with self._reading_history():
+                for subjects in _batches(dict.fromkeys(violation.subject for violation in before), facts.AT_ONCE):
+                    found += await check(subjects)
+            for violation in dict.fromkeys(found):
+                if violation.key in keys:
+                    self.report.add(violation)
 
     async def counters(self) -> None:
-        wrong, checked = await sums.doubts(self.redis, self.ns, self.report.figures)
-        self.report.count(["counters"], checked)
-        for name, said in wrong if "counters" not in self.without else ():
-            self.report.results["counters"].add(name, said)
+        violations, compared = await totals.counters(self.redis, self.ns, self.report.figures)
+        self.report.count(compared, "counters")
+        for violation in violations:
+            self.report.add(violation)
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterable[list[_T]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
-
-
-def _ms(delta: timedelta) -> float:
-    return delta.total_seconds() * 1000

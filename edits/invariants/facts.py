@@ -1,12 +1,11 @@
-"""All that Redis keeps of an edit and all places that name it, read at one moment, so that rules can be pure.
+"""Everything that Redis holds of an edit and every place that names it, read at one moment; the rules are pure.
 
-Reading is a transaction of a few hundred quick commands: some ms of Redis at most.
+A read is one transaction of a few hundred quick commands, which take Redis some ms.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -14,183 +13,155 @@ from redis.asyncio import Redis
 from edits.db import clock, records
 from edits.db.fields import Field, Text
 from edits.db.keys import Key
+from edits.models import Edit
 
 AT_ONCE: Final = 25
-"""Edits a transaction."""
+"""Edits read in one transaction."""
 
+ATTEMPTS: Final = 3
 DUE_SETS: Final = ("submit", "adopt", "poll", "store", "manifest")
-TRIES: Final = 3
 _VERSION: Final = (
     Field.FENCE, Field.UPDATED, Field.LAST_EVENT, Field.STATUS, Field.PLACE, Field.NUDGES, Field.TASKS_BOUGHT
 )  # fmt: skip
+
+Question = tuple[str, str]
+"""What is read: a part of the edit, or a relation and whom it concerns."""
+
+Answers = dict[Question, Any]
+RECORD: Final[Question] = ("record", "")
+TEXTS: Final[Question] = ("texts", "")
+INPUT: Final[Question] = ("input", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     id: str
-    e: dict[str, str]
-    x: dict[str, str]
+    record: dict[str, str]
+    texts: dict[str, str]
     input: str | None
     timeline: str | None
     scores: dict[str, float]
-    """Where it is: queue, tenants (its tenant is in line), the due-sets, retention, expiring, index, ext."""
-    idem: tuple[str | None, int] | None
-    """What its idempotency key holds, and ms until it expires: -1 never; None: it has no such key (any more)."""
+    """Its score in queue, index, ext, retention, expiring and the due-sets; in tenants, the score of its tenant."""
+    idempotency: tuple[str | None, int] | None
+    """Value of its idempotency key and ms until that expires (-1: never). None: it names no key."""
     owners: dict[str, str | None]
-    """Of each of its tasks."""
+    """Task → the edit that the task's key names."""
     abandoned: frozenset[str]
-    now: int
+    now: int  # ms, by the clock of the scripts
 
     @property
     def version(self) -> str:
-        return ".".join(
-            self.e.get(name, "")
-            for name in (
-                Field.FENCE,
-                Field.UPDATED,
-                Field.LAST_EVENT,
-                Field.STATUS,
-                Field.PLACE,
-                Field.NUDGES,
-                Field.TASKS_BOUGHT,
-            )
-        )
+        return ".".join(self.record.get(name, "") for name in _VERSION)
 
     @property
     def external_id(self) -> str | None:
         return external_id(self.input)
 
-
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """What must be known of an edit before the places that name it can be asked."""
-
-    tenant: str
-    external_id: str | None
-    idem: str | None
-    tasks: tuple[str, ...]
-
-    @classmethod
-    def of(cls, e: dict[str, str], x: dict[str, str], text: str | None) -> "_Names":
-        return cls(e.get(Field.TENANT, ""), external_id(text), x.get(Text.IDEMPOTENCY), tuple(tasks_of(e, x)))
+    def edit(self) -> Edit:
+        """Raises KeyError, ValueError or TypeError for a record that cannot be read."""
+        return records.read(self.id, self.record, self.input or "", self.texts)
 
 
-def tasks_of(e: dict[str, str], x: dict[str, str]) -> list[str]:
+def tasks_of(record: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
     """Every task that the record names as bought, each once."""
-    named = [*([e[Field.TASK]] if Field.TASK in e else []), *x.get(Text.OTHERS, "").split()]
-    return list(dict.fromkeys(named))
+    current = [record[Field.TASK]] if Field.TASK in record else []
+    return list(dict.fromkeys([*current, *texts.get(Text.OTHERS, "").split()]))
 
 
 def external_id(text: str | None) -> str | None:
     try:
-        asked = json.loads(text or "{}")
-    except ValueError:
+        given = json.loads(text or "{}").get("external_id")
+    except (ValueError, AttributeError):
         return None
-    given = asked.get("external_id") if isinstance(asked, dict) else None
     return given if isinstance(given, str) else None
 
 
 async def moment(redis: Redis, namespace: str) -> int:
     """Milliseconds, by the clock of the scripts."""
-    pipe = redis.pipeline(transaction=False)
-    pipe.time()
-    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
-    server, kept = await pipe.execute()
-    return clock.reckon(server, *kept)
+    return (await _ask(redis, namespace, {}, atomic=False))[1]
 
 
 async def read(redis: Redis, namespace: str, ids: Sequence[str]) -> list[Facts]:
-    """Of those of `ids` that have a record. One that changes all the time is left out."""
+    """The facts of those `ids` that have a record. An edit that changes during each attempt is left out."""
     found: list[Facts] = []
     left = list(ids)
-    for _ in range(TRIES):
-        names = await _names(redis, namespace, left)
-        if not names:
+    for _ in range(ATTEMPTS):
+        contents = {edit_id: _content(namespace, edit_id) for edit_id in left}
+        before, _ = await _ask(redis, namespace, contents, atomic=False)
+        questions = {edit_id: _questions(namespace, edit_id, told) for edit_id, told in before.items() if told[RECORD]}
+        if not questions:
             break
-        read_now = await _at_one_moment(redis, namespace, names)
-        same = [facts for facts in read_now if _Names.of(facts.e, facts.x, facts.input) == names[facts.id]]
-        found += same
-        done = {facts.id for facts in same}
-        left = [facts.id for facts in read_now if facts.id not in done]
+        after, now = await _ask(redis, namespace, questions, atomic=True)
+        here = {edit_id: told for edit_id, told in after.items() if told[RECORD]}
+        same = {edit_id for edit_id, told in here.items() if _questions(namespace, edit_id, told) == questions[edit_id]}
+        found += [_facts(edit_id, here[edit_id], now) for edit_id in here if edit_id in same]
+        left = [edit_id for edit_id in here if edit_id not in same]
     return found
 
 
-async def _names(redis: Redis, namespace: str, ids: Sequence[str]) -> dict[str, _Names]:
-    if not ids:
-        return {}
-    pipe = redis.pipeline(transaction=False)
-    for edit_id in ids:
-        pipe.hgetall(Key.RECORD.of(namespace, edit_id))
-        pipe.hgetall(Key.TEXTS.of(namespace, edit_id))
-        pipe.get(Key.INPUT.of(namespace, edit_id))
-    rows = iter(await pipe.execute())
-    told = {edit_id: tuple(islice(rows, 3)) for edit_id in ids}
-    return {edit_id: _Names.of(*row) for edit_id, row in told.items() if row[0]}
-
-
-async def _at_one_moment(redis: Redis, namespace: str, names: dict[str, _Names]) -> list[Facts]:
-    pipe = redis.pipeline(transaction=True)
+async def _ask(
+    redis: Redis, namespace: str, questions: Mapping[str, Mapping[Question, Sequence[str]]], *, atomic: bool
+) -> tuple[dict[str, Answers], int]:
+    """The answers to the commands of each edit and the time of the scripts in ms; `atomic`: of one moment."""
+    pipe: Any = redis.pipeline(transaction=atomic)
     pipe.time()
     pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
-    for edit_id, known in names.items():
-        _ask(pipe, namespace, edit_id, known)
+    for asked in questions.values():
+        for command in asked.values():
+            pipe.execute_command(*command)
     server, kept, *answers = await pipe.execute()
-    now = clock.reckon(server, *kept)
     rows = iter(answers)
-    told = [_told(edit_id, known, rows, now) for edit_id, known in names.items()]
-    return [facts for facts in told if facts.e]
+    told = {edit_id: {question: next(rows) for question in asked} for edit_id, asked in questions.items()}
+    return told, clock.reckon(server, *kept)
 
 
-def _places(namespace: str, edit_id: str, known: _Names) -> dict[str, tuple[str, str]]:
-    """Place → (key, member)."""
-    places = {
-        "queue": (Key.QUEUE.of(namespace, known.tenant), edit_id),
-        "tenants": (Key.TENANTS.of(namespace), known.tenant),
-        "index": (Key.INDEX.of(namespace, known.tenant), edit_id),
-        **{name: (Key.DUE.of(namespace, name), edit_id) for name in DUE_SETS},
-        **{key.value: (key.of(namespace), edit_id) for key in (Key.RETENTION, Key.EXPIRING)},
+def _content(namespace: str, edit_id: str) -> dict[Question, Sequence[str]]:
+    return {
+        RECORD: ("HGETALL", Key.RECORD.of(namespace, edit_id)),
+        TEXTS: ("HGETALL", Key.TEXTS.of(namespace, edit_id)),
+        INPUT: ("GET", Key.INPUT.of(namespace, edit_id)),
     }
-    if known.external_id is not None:
-        places["ext"] = (Key.EXTERNAL_ID.of(namespace, known.tenant, known.external_id), edit_id)
-    return places
 
 
-def _ask(pipe: Any, namespace: str, edit_id: str, known: _Names) -> None:
-    """The commands whose answers `_told` takes, in its order."""
-    pipe.hgetall(Key.RECORD.of(namespace, edit_id))
-    pipe.hgetall(Key.TEXTS.of(namespace, edit_id))
-    pipe.get(Key.INPUT.of(namespace, edit_id))
-    pipe.get(Key.TIMELINE.of(namespace, edit_id))
-    for key, member in _places(namespace, edit_id, known).values():
-        pipe.zscore(key, member)
-    if known.idem is not None:
-        pipe.get(Key.IDEMPOTENCY.of(namespace, known.tenant, known.idem))
-        pipe.pttl(Key.IDEMPOTENCY.of(namespace, known.tenant, known.idem))
-    for task in known.tasks:
-        pipe.get(Key.TASK.of(namespace, task))
-        pipe.zscore(Key.ABANDONED.of(namespace), task)
+def _questions(namespace: str, edit_id: str, told: Answers) -> dict[Question, Sequence[str]]:
+    """The commands that read an edit and each place that names it, as far as its content tells them."""
+    tenant, named = told[RECORD].get(Field.TENANT, ""), external_id(told[INPUT])
+    sets = {
+        "queue": Key.QUEUE.of(namespace, tenant),
+        "index": Key.INDEX.of(namespace, tenant),
+        **{name: Key.DUE.of(namespace, name) for name in DUE_SETS},
+        **{key.value: key.of(namespace) for key in (Key.RETENTION, Key.EXPIRING)},
+    } | ({} if named is None else {"ext": Key.EXTERNAL_ID.of(namespace, tenant, named)})
+    asked: dict[Question, Sequence[str]] = {
+        **_content(namespace, edit_id),
+        ("timeline", ""): ("GET", Key.TIMELINE.of(namespace, edit_id)),
+        ("score", "tenants"): ("ZSCORE", Key.TENANTS.of(namespace), tenant),
+        **{("score", name): ("ZSCORE", key, edit_id) for name, key in sets.items()},
+    }
+    if Text.IDEMPOTENCY in told[TEXTS]:
+        key = Key.IDEMPOTENCY.of(namespace, tenant, told[TEXTS][Text.IDEMPOTENCY])
+        asked |= {("idempotency", "value"): ("GET", key), ("idempotency", "ttl"): ("PTTL", key)}
+    for task in tasks_of(told[RECORD], told[TEXTS]):
+        asked["owner", task] = ("GET", Key.TASK.of(namespace, task))
+        asked["abandoned", task] = ("ZSCORE", Key.ABANDONED.of(namespace), task)
+    return asked
 
 
-def _told(edit_id: str, known: _Names, rows: Any, now: int) -> Facts:
-    e, x, text, timeline = islice(rows, 4)
-    places = _places("", edit_id, known)
-    scores = dict(zip(places, islice(rows, len(places)), strict=True))
-    idem = None if known.idem is None else (next(rows), int(next(rows)))
-    tasks = {task: (next(rows), next(rows)) for task in known.tasks}
+def _facts(edit_id: str, told: Answers, now: int) -> Facts:
+    about = {
+        relation: {whom: answer for (asked, whom), answer in told.items() if asked == relation}
+        for relation in ("score", "idempotency", "owner", "abandoned")
+    }
+    kept = about["idempotency"]
     return Facts(
         id=edit_id,
-        e=e,
-        x=x,
-        input=text,
-        timeline=timeline,
-        scores={name: float(score) for name, score in scores.items() if score is not None},
-        idem=idem,
-        owners={task: owner for task, (owner, _) in tasks.items()},
-        abandoned=frozenset(task for task, (_, score) in tasks.items() if score is not None),
+        record=told[RECORD],
+        texts=told[TEXTS],
+        input=told[INPUT],
+        timeline=told["timeline", ""],
+        scores={name: float(score) for name, score in about["score"].items() if score is not None},
+        idempotency=(kept["value"], kept["ttl"]) if kept else None,
+        owners=about["owner"],
+        abandoned=frozenset(task for task, score in about["abandoned"].items() if score is not None),
         now=now,
     )
-
-
-def edit_of(facts: Facts) -> Any:
-    """The record as an `Edit`. Raises KeyError, ValueError or TypeError for one that cannot be read."""
-    return records.read(facts.id, facts.e, facts.input or "", facts.x)

@@ -1,8 +1,7 @@
-"""Whatever names an edit or a task - sets, indexes, keys - must name one that is here and says the same."""
+"""Sets, indexes and keys that name an edit or a task: each must name one that is here and says the same."""
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from redis.asyncio import Redis
@@ -10,161 +9,169 @@ from redis.asyncio import Redis
 from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.invariants.facts import external_id, tasks_of
+from edits.invariants.report import Violation
 from edits.models import FINAL
 
-SETS_OF_EDITS: Final = frozenset({Key.QUEUE, Key.DUE, Key.RETENTION, Key.EXPIRING, Key.INDEX, Key.EXTERNAL_ID})
-PARTS: Final = frozenset({Key.INPUT, Key.TEXTS, Key.TIMELINE})
-KEPT_BY_NAME: Final = PARTS | {Key.TASK, Key.IDEMPOTENCY}
-PAGE: Final = 500  # SCAN and ZSCAN: so many at a time are some hundred microseconds of Redis
+PAGE: Final = 500  # a SCAN or ZSCAN of so many takes Redis some hundred microseconds
 
 
-class Doubt(NamedTuple):
-    """`place`: the key without its namespace, `member`: of the set, or ""."""
-
-    rule: str
-    place: str
-    member: str
-    said: str
-    version: str
-
-    @property
-    def shown(self) -> str:
-        return f"{self.place} {self.member}".rstrip()
-
-
-async def names(redis: Redis, namespace: str) -> AsyncIterator[list[str]]:
-    """Every key of the namespace, without it; some at a time, some perhaps twice."""
-    cursor = 0
-    while True:
-        cursor, found = await redis.scan(cursor, match=f"{namespace}:*", count=PAGE)
-        if found:
-            yield [str(name)[len(namespace) + 1 :] for name in found]
-        if cursor == 0:
-            return
-
-
-async def members(redis: Redis, namespace: str, place: str) -> AsyncIterator[list[str]]:
-    cursor = 0
-    while True:
-        cursor, found = await redis.zscan(f"{namespace}:{place}", cursor, count=PAGE)
-        if found:
-            yield [str(member) for member, _ in found]
-        if cursor == 0:
-            return
-
-
-def rule_of(place: str) -> str | None:
-    """Against which rule a key is held; None for one that names no edit."""
-    kind = place.partition(":")[0]
-    if kind in SETS_OF_EDITS:
-        return "members"
-    rules: dict[str, str] = {Key.ABANDONED: "tasks", Key.TASK: "tasks", Key.IDEMPOTENCY: "idempotency"}
-    return rules.get(kind, "orphans" if kind in PARTS else None)
-
-
-class _Named(NamedTuple):
-    """A place that names something, and the record of the edit that it stands for (empty: there is none)."""
+class Named(NamedTuple):
+    """A key without its namespace, or a member of it, with the record of the edit that it stands for."""
 
     place: str
     member: str
     owner: str
     there: float | None
-    """Score of the member, or ms until the key ends (-1: never)."""
-    e: dict[str, str]
-    x: dict[str, str]
-    text: str | None
+    """Score of the member; of a key, ms until it expires (-1: never, -2: it is gone)."""
+    record: dict[str, str]
+    texts: dict[str, str]
+    input: str | None
+
+    @property
+    def rest(self) -> str:
+        return self.place.partition(":")[2]
 
     @property
     def version(self) -> str:
-        return ".".join(self.e.get(name, "") for name in (Field.FENCE, Field.UPDATED, Field.PLACE))
+        return ".".join(self.record.get(name, "") for name in (Field.FENCE, Field.UPDATED, Field.PLACE))
+
+    def is_in(self, place: str) -> bool:
+        return self.record.get(Field.PLACE) == place
+
+    def is_of(self, tenant: str) -> bool:
+        return self.record.get(Field.TENANT) == tenant
+
+    def is_due(self) -> bool:
+        return self.record.get(Field.STATUS) in FINAL if self.rest == "manifest" else self.is_in(self.rest)
+
+    def has_external_id(self) -> bool:
+        tenant, _, name = self.rest.partition(":")
+        return self.is_of(tenant) and external_id(self.input) == name
 
 
-async def doubts(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[Doubt]:
-    """What is wrong with these (place, member); a member that has left meanwhile is not."""
-    owners = await _owners(redis, namespace, named)
+SETS_OF_EDITS: Final[dict[str, Callable[[Named], bool]]] = {
+    Key.QUEUE: lambda one: one.is_in("queue") and one.is_of(one.rest),
+    Key.DUE: Named.is_due,
+    Key.RETENTION: lambda one: one.is_in("final"),
+    Key.EXPIRING: lambda one: one.is_in("queue"),
+    Key.INDEX: lambda one: one.is_of(one.rest),
+    Key.EXTERNAL_ID: Named.has_external_id,
+}
+"""Whether the record agrees with being in the set."""
+
+RULE_OF: Final[dict[str, str]] = {
+    **dict.fromkeys(SETS_OF_EDITS, "members"),
+    **dict.fromkeys((Key.INPUT, Key.TEXTS, Key.TIMELINE), "orphans"),
+    **dict.fromkeys((Key.TASK, Key.ABANDONED), "tasks"),
+    Key.IDEMPOTENCY: "idempotency",
+}
+"""The rule for each kind of key that names edits."""
+
+
+def kind_of(place: str) -> str:
+    return place.partition(":")[0]
+
+
+async def names(redis: Redis, namespace: str) -> AsyncIterator[list[str]]:
+    """Every key of the namespace, without it, in pages; SCAN may return a key twice."""
+    cursor = 0
+    while True:
+        cursor, found = await redis.scan(cursor, match=f"{namespace}:*", count=PAGE)
+        yield [str(name)[len(namespace) + 1 :] for name in found]
+        if cursor == 0:
+            return
+
+
+async def named_in(redis: Redis, namespace: str, place: str) -> AsyncIterator[list[tuple[str, str]]]:
+    """What is to be checked of a key, as (place, member), in pages: the members of a set, or the key itself."""
+    kind = kind_of(place)
+    if kind not in SETS_OF_EDITS and kind != Key.ABANDONED:
+        yield [(place, "")] if kind in RULE_OF else []
+        return
+    cursor = 0
+    while True:
+        cursor, found = await redis.zscan(f"{namespace}:{place}", cursor, count=PAGE)
+        yield [(place, str(member)) for member, _ in found]
+        if cursor == 0:
+            return
+
+
+async def violations(redis: Redis, namespace: str, subjects: Sequence[tuple[str, str]]) -> list[Violation]:
+    """Of these (place, member); a member that has left meanwhile violates nothing."""
+    owners = await _owners(redis, namespace, subjects)
     pipe = redis.pipeline(transaction=True)
-    for (place, member), owner in zip(named, owners, strict=True):
-        _ask(pipe, namespace, place, member, owner)
-    answers = iter(await pipe.execute())
+    for (place, member), owner in zip(subjects, owners, strict=True):
+        key = f"{namespace}:{place}"
+        pipe.zscore(key, member) if member else pipe.pttl(key)
+        pipe.hgetall(Key.RECORD.of(namespace, owner))
+        pipe.hgetall(Key.TEXTS.of(namespace, owner))
+        pipe.get(Key.INPUT.of(namespace, owner))
+    rows = iter(await pipe.execute())
     read = [
-        _Named(place, member, owner, *islice(answers, 4)) for (place, member), owner in zip(named, owners, strict=True)
+        Named(*subject, owner, *(next(rows) for _ in range(4))) for subject, owner in zip(subjects, owners, strict=True)
     ]
     return [
-        Doubt(rule_of(one.place) or "members", one.place, one.member, said, one.version)
+        Violation(RULE_OF[kind_of(one.place)], (one.place, one.member), text, one.version)
         for one in read
-        if one.there not in {None, -2}
-        for said in _wrong(one)
+        if one.there not in {None, -2} and (text := _violation(one))
     ]
 
 
-def _ask(pipe: Any, namespace: str, place: str, member: str, owner: str) -> None:
-    if member:
-        pipe.zscore(f"{namespace}:{place}", member)
-    else:
-        pipe.pttl(f"{namespace}:{place}")
-    pipe.hgetall(Key.RECORD.of(namespace, owner))
-    pipe.hgetall(Key.TEXTS.of(namespace, owner))
-    pipe.get(Key.INPUT.of(namespace, owner))
-
-
-async def _owners(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[str]:
-    """The edit that each stands for."""
-    asked = {n: _key_of_owner(place, member) for n, (place, member) in enumerate(named)}
-    wanted = {n: key for n, key in asked.items() if key}
-    kept: list[Any] = await redis.mget([f"{namespace}:{key}" for key in wanted.values()]) if wanted else []
-    told = dict(zip(wanted, kept, strict=True))
+async def _owners(redis: Redis, namespace: str, subjects: Sequence[tuple[str, str]]) -> list[str]:
+    """The edit that each stands for: as the key of the task or of the idempotency key says, else by its name."""
+    keys = [_key_of_owner(place, member) for place, member in subjects]
+    asked = [f"{namespace}:{key}" for key in keys if key]
+    kept: list[Any] = await redis.mget(asked) if asked else []
+    values = iter(kept)
     return [
-        _owner(told[n]) if n in told else (member or place.partition(":")[2]) for n, (place, member) in enumerate(named)
+        _owner(next(values)) if key else member or place.partition(":")[2]
+        for (place, member), key in zip(subjects, keys, strict=True)
     ]
 
 
 def _key_of_owner(place: str, member: str) -> str:
     if place == Key.ABANDONED:
         return f"{Key.TASK}:{member}"
-    return place if place.partition(":")[0] in {Key.TASK, Key.IDEMPOTENCY} else ""
+    return place if kind_of(place) in {Key.TASK, Key.IDEMPOTENCY} else ""
 
 
-def _owner(kept: str | None) -> str:
-    """A task keeps the bare id, an idempotency key JSON."""
+def _owner(value: str | None) -> str:
+    """The key of a task holds the bare id, an idempotency key JSON."""
     try:
-        told = json.loads(kept or "")
+        found = json.loads(value or "")
     except ValueError:
-        return kept or ""
-    return str(told.get("id", "")) if isinstance(told, dict) else ""
+        return value or ""
+    return str(found.get("id", "")) if isinstance(found, dict) else ""
 
 
-def _wrong(one: _Named) -> Iterator[str]:
-    kind, _, rest = one.place.partition(":")
-    if kind == Key.IDEMPOTENCY:
-        if not one.owner:
-            yield "it says of no edit"
-        elif not one.e and one.there == -1:
-            yield f"it stands for {one.owner}, which is not here, and never ends"
-    elif kind in {Key.TASK, Key.ABANDONED}:
-        task = one.member or rest
-        if not one.e:
-            yield f"its edit {one.owner or '(none)'} is not here"
-        elif task not in tasks_of(one.e, one.x):
-            yield f"{one.owner} does not name it as a task of its own"
-    elif not one.e:
-        yield "there is no such edit"
-    elif kind in SETS_OF_EDITS and not _agrees(kind, rest, one):
-        yield f"the edit is {one.e.get('st')} in {one.e.get('pl')} of tenant {one.e.get('tn')}"
-
-
-def _agrees(kind: str, rest: str, one: _Named) -> bool:
-    e = one.e
-    tenant, _, wanted = rest.partition(":")
-    match kind:
-        case Key.QUEUE:
-            return e.get(Field.PLACE) == "queue" and e.get(Field.TENANT) == rest
-        case Key.DUE:
-            return e.get(Field.STATUS) in FINAL if rest == "manifest" else e.get(Field.PLACE) == rest
-        case Key.RETENTION:
-            return e.get(Field.PLACE) == "final"
-        case Key.EXPIRING:
-            return e.get(Field.PLACE) == "queue"
-        case Key.INDEX:
-            return e.get(Field.TENANT) == rest
+def _violation(one: Named) -> str | None:
+    match RULE_OF[kind_of(one.place)]:
+        case "idempotency":
+            return _of_key(one)
+        case "tasks":
+            return _of_task(one)
         case _:
-            return e.get(Field.TENANT) == tenant and external_id(one.text) == wanted
+            return _of_edit(one)
+
+
+def _of_key(one: Named) -> str | None:
+    if one.owner and not one.record and one.there == -1:
+        return f"it stands for {one.owner}, which is not here, and never ends"
+    return None if one.owner else "it names no edit"
+
+
+def _of_task(one: Named) -> str | None:
+    if not one.record:
+        return f"its edit {one.owner or '(none)'} is not here"
+    known = (one.member or one.rest) in tasks_of(one.record, one.texts)
+    return None if known else f"{one.owner} does not name it as a task of its own"
+
+
+def _of_edit(one: Named) -> str | None:
+    if not one.record:
+        return "there is no such edit"
+    agrees = SETS_OF_EDITS.get(kind_of(one.place))
+    if agrees is None or agrees(one):
+        return None
+    status, place, tenant = map(one.record.get, (Field.STATUS, Field.PLACE, Field.TENANT))
+    return f"the edit is {status} in {place} of tenant {tenant}"

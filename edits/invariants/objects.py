@@ -1,4 +1,4 @@
-"""What the storage must hold of an edit that has ended: a manifest that agrees, and the picture as promised."""
+"""What the storage must hold of an ended edit: a manifest that agrees with its record, and the result as recorded."""
 
 import asyncio
 import hashlib
@@ -6,72 +6,63 @@ from collections.abc import Sequence
 from typing import Final
 
 from edits.db.fields import Field
-from edits.invariants.facts import Facts, edit_of
-from edits.models import Edit, EditResult, EditStatus
+from edits.invariants.facts import Facts
+from edits.invariants.report import Violation
+from edits.models import EditStatus
 from edits.storage import layout, manifest
 from edits.storage.store import ObjectMissing, Storage
 
 AT_ONCE: Final = 8
 LARGEST_MANIFEST: Final = 1024 * 1024
-
-Doubt = tuple[str, Facts, str]
-"""Rule, facts of the edit, what is wrong."""
+COMPARED: Final = ("status", "attempt", "task_id", "tasks_bought", "result", "error.kind", "input")
 
 
-async def doubts(storage: Storage, ended: Sequence[Facts], *, deep: bool) -> list[Doubt]:
-    """Raises StorageError where the storage does not tell."""
-    gate = asyncio.Semaphore(AT_ONCE)
+async def violations(storage: Storage, ended: Sequence[Facts], *, deep: bool) -> list[Violation]:
+    """Raises StorageError where the storage does not answer."""
+    places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(facts: Facts) -> list[Doubt]:
-        async with gate:
-            wrong = [("manifests", said) for said in await _manifest(storage, facts)]
-            wrong += [("results", said) for said in await _result(storage, facts, deep=deep)]
-        return [(rule, facts, said) for rule, said in wrong]
+    async def one(facts: Facts) -> list[Violation]:
+        async with places:
+            texts = {"manifests": await _manifest(storage, facts), "results": await _result(storage, facts, deep=deep)}
+        return [Violation(rule, (facts.id, ""), text, facts.version) for rule, text in texts.items() if text]
 
-    return [doubt for found in await asyncio.gather(*map(one, ended)) for doubt in found]
+    return [violation for found in await asyncio.gather(*map(one, ended)) for violation in found]
 
 
-async def _manifest(storage: Storage, facts: Facts) -> list[str]:
+async def _manifest(storage: Storage, facts: Facts) -> str | None:
     pending = "manifest" in facts.scores  # it is about to be written (again)
-    succeeded = facts.e[Field.STATUS] == EditStatus.SUCCEEDED
-    if pending and not succeeded:
-        return []
+    if pending and facts.record[Field.STATUS] != EditStatus.SUCCEEDED:
+        return None
     try:
         data = await storage.get(layout.manifest_key(facts.id), max_bytes=LARGEST_MANIFEST)
     except ObjectMissing:
-        return ["it has no manifest"]
+        return "it has no manifest"
     read = manifest.read(data)
     if read is None:
-        return ["its manifest cannot be read by this version"]
-    return [] if pending else _differences(edit_of(facts), read[0])
+        return "its manifest cannot be read by this version"
+    edit, written = facts.edit(), read[0]
+    names = [name for name in COMPARED if _value(edit, name) != _value(written, name)]
+    return f"its manifest differs from the record in {', '.join(names)}" if names and not pending else None
 
 
-def _differences(record: Edit, written: Edit) -> list[str]:
-    compared = {
-        "status": (record.status, written.status),
-        "attempt": (record.attempt, written.attempt),
-        "task_id": (record.task_id, written.task_id),
-        "tasks_bought": (record.tasks_bought, written.tasks_bought),
-        "result": (record.result, written.result),
-        "error": (record.error and record.error.kind, written.error and written.error.kind),
-        "input": (record.input, written.input),
-    }
-    differing = [name for name, (here, there) in compared.items() if here != there]
-    return [f"its manifest differs from the record in {', '.join(differing)}"] if differing else []
+def _value(found: object, path: str) -> object:
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
 
 
-async def _result(storage: Storage, facts: Facts, *, deep: bool) -> list[str]:
-    promised: EditResult | None = edit_of(facts).result
+async def _result(storage: Storage, facts: Facts, *, deep: bool) -> str | None:
+    promised = facts.edit().result
     if promised is None:
-        return []
+        return None
     there = await storage.head(promised.key)
     if there is None:
-        return [f"{promised.key} is not there"]
+        return f"{promised.key} is not there"
     if there.size != promised.bytes:
-        return [f"{promised.key} has {there.size} bytes, {promised.bytes} were promised"]
+        return f"{promised.key} has {there.size} bytes, {promised.bytes} were promised"
     if deep and await _sha256(storage, promised.key) != promised.sha256:
-        return [f"{promised.key} has another hash than was promised"]
-    return []
+        return f"{promised.key} has another hash than was promised"
+    return None
 
 
 async def _sha256(storage: Storage, key: str) -> str:

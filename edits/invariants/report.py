@@ -1,6 +1,5 @@
-"""What the checker says: for each rule how much was looked at, what is broken, and what could not be looked at."""
+"""The rules and the check's report: for each rule how much was checked, what violates it and what was not checked."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -8,7 +7,7 @@ EXAMPLES: Final = 5
 
 
 class Rule(NamedTuple):
-    """`means`: what it is when this is broken; `do`: what an operator does then."""
+    """What a violation means, and what an operator does about it."""
 
     means: str
     do: str
@@ -86,16 +85,28 @@ RULES: Final[dict[str, Rule]] = {
 }
 
 
-class Example(NamedTuple):
-    """`subject`: the edit, task or key; `said`: what was found."""
+class Violation(NamedTuple):
+    """`subject`: an edit, a task, a counter, or a key and its member. `version`: of the record when it was read."""
 
+    rule: str
+    subject: tuple[str, str]
+    text: str
+    version: str = ""
+
+    @property
+    def key(self) -> tuple[str, tuple[str, str], str]:
+        """Equal for the same violation found again. Its text may have changed."""
+        return (self.rule, self.subject, self.version)
+
+
+class Example(NamedTuple):
     subject: str
     said: str
 
 
 @dataclass(slots=True)
 class Result:
-    """`checked`: how many things were held against the rule; `not_checked`: why not all were, where not all were."""
+    """`checked`: how many things were held against the rule; `not_checked`: why not all were, if not all were."""
 
     rule: str
     checked: int = 0
@@ -103,14 +114,14 @@ class Result:
     examples: list[Example] = field(default_factory=list)
     not_checked: str = ""
 
-    def add(self, subject: str, said: str) -> None:
-        self.broken += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(Example(subject, said))
+    @property
+    def holds(self) -> bool | None:
+        """None: no violation was found, and part of the data could not be checked."""
+        if self.broken:
+            return False
+        return None if self.not_checked else True
 
-    def told(self) -> dict[str, Any]:
-        """For JSON."""
-        rule = RULES[self.rule]
+    def as_json(self) -> dict[str, Any]:
         return {
             "rule": self.rule,
             "holds": self.holds,
@@ -118,23 +129,17 @@ class Result:
             "broken": self.broken,
             "examples": [example._asdict() for example in self.examples],
             "not_checked": self.not_checked or None,
-            "means": rule.means,
-            "do": rule.do,
+            **RULES[self.rule]._asdict(),
         }
-
-    @property
-    def holds(self) -> bool | None:
-        """None: nothing is known to be broken, and not all could be looked at."""
-        if self.broken:
-            return False
-        return None if self.not_checked else True
 
 
 @dataclass(slots=True)
 class Report:
     results: dict[str, Result] = field(default_factory=lambda: {name: Result(name) for name in RULES})
-    figures: dict[str, int] = field(default_factory=dict)
-    """edits, tasks_bought, edits_submitted, rebuys: what was paid for, over the records that are here."""
+    figures: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("edits", "tasks_bought", "edits_submitted", "rebuys"), 0)
+    )
+    """What was paid for, over the records that are here."""
 
     @property
     def broken(self) -> list[Result]:
@@ -146,16 +151,22 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """Nothing is broken, as far as it could be looked at (`not_checked` says what could not)."""
+        """No violation was found in what could be checked."""
         return not self.broken
 
-    def count(self, rules: Iterable[str], number: int) -> None:
+    def count(self, number: int, *rules: str) -> None:
         for rule in rules:
             self.results[rule].checked += number
 
-    def skip(self, rules: Iterable[str], why: str) -> None:
+    def skip(self, why: str, *rules: str) -> None:
         for rule in rules:
             self.results[rule].not_checked = self.results[rule].not_checked or why
+
+    def add(self, violation: Violation) -> None:
+        result = self.results[violation.rule]
+        result.broken += 1
+        if len(result.examples) < EXAMPLES:
+            result.examples.append(Example(" ".join(violation.subject).strip(), violation.text))
 
     def __str__(self) -> str:
         lines = [

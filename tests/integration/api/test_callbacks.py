@@ -8,7 +8,7 @@ import pytest
 from edits.attempts import Attempt, Tokens
 from tests.integration.api.conftest import SECRET, Api
 from tests.integration.api.progress import Progress, png
-from tests.integration.edits import invariants
+from tests.integration.edits.dump import dump
 
 HEADER = "X-Webhook-Secret"
 
@@ -51,14 +51,14 @@ async def test_a_refused_call_leaves_no_trace(api: Api, caller: httpx.AsyncClien
     await progress.submitting()
     token = token_of(edit_id)
     redis, namespace = progress.repository.redis, progress.repository.namespace
-    before = await invariants.dump(redis, namespace)
+    before = await dump(redis, namespace)
     foreign = Tokens("retouch2", SECRET).sign(Attempt(str(edit_id), 1))
     forged = Tokens("retouch", SECRET + "x").sign(Attempt(str(edit_id), 1))
     raised = token.replace(".1.", ".2.")
     for wrong in (foreign, forged, raised, token + ".", token.lower(), token.replace(".", "%2e", 1) + "%00", "..%2f.."):
         assert (await caller.post(wrong, json=said())).status_code == 404, wrong
     assert (await caller.post(token, json=said(), headers={HEADER: foreign})).status_code == 404
-    assert await invariants.dump(redis, namespace) == before
+    assert await dump(redis, namespace) == before
 
 
 async def test_a_call_that_is_heard_again_moves_nothing_but_the_time_to_look(
@@ -74,7 +74,7 @@ async def test_a_call_that_is_heard_again_moves_nothing_but_the_time_to_look(
     after = api.client.get(f"/v1/edits/{edit_id}").json()
     assert {name for name in before if before[name] != after[name]} <= {"updated_at"}
     redis, namespace = progress.repository.redis, progress.repository.namespace
-    tasks = [name for name in await invariants.dump(redis, namespace) if name.startswith("task:")]
+    tasks = [name for name in await dump(redis, namespace) if name.startswith("task:")]
     assert tasks == ["task:task-1"]
 
 
@@ -82,7 +82,7 @@ async def test_after_the_end_a_call_changes_nothing(api: Api, caller: httpx.Asyn
     api.accept()
     edit_id = await progress.succeeded(png())
     redis, namespace = progress.repository.redis, progress.repository.namespace
-    before = await invariants.dump(redis, namespace)
+    before = await dump(redis, namespace)
     for attempt in (1, 2, 99):
         assert (await caller.post(token_of(edit_id, attempt), json=said("task-7"))).status_code == 200
-    assert await invariants.dump(redis, namespace) == before
+    assert await dump(redis, namespace) == before

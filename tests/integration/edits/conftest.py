@@ -29,20 +29,22 @@ def engine_port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.fixture
-async def core(engine_port: int) -> AsyncIterator[Core]:
-    """Its time stands still, so that no test measures the machine."""
+async def core(engine_port: int, valkey_port: int) -> AsyncIterator[Core]:
+    """Its time stands still, so that no test measures the machine. At the end, what is in Valkey is checked."""
     redis = connect(f"redis://127.0.0.1:{engine_port}/0")
     try:
         core = Core(redis, f"n{next(_namespaces)}")
         await core.freeze()
         yield core
+        if not core.damaged and engine_port == valkey_port:
+            await core.hold()
     finally:
         await redis.aclose(close_connection_pool=True)
 
 
 @pytest.fixture
 def busy(core: Core) -> Core:
-    """The core without the checks after each script, for tests that make many calls, or calls at once."""
+    """The core without the watch, for tests that make many calls, or calls at once."""
     core.scripts.watching = False
     return core
 

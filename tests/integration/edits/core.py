@@ -1,7 +1,4 @@
-"""The core as a worker and the API see it, with the hands of a test on it: the clock, the dump of all keys, the checks.
-
-Every call of a script is followed by the checks of `invariants.py`.
-"""
+"""The core as a worker and the API see it, and what a test can do to it: move the clock, dump all keys, check them."""
 
 import asyncio
 import contextlib
@@ -33,7 +30,8 @@ from edits.invariants import check
 from edits.invariants.facts import moment as moment_of
 from edits.models import CostState, Edit, ErrorKind, Step, Wait
 from tests.factories import make_edit, make_error, make_result
-from tests.integration.edits import invariants
+from tests.integration.edits.dump import Dump, dump
+from tests.integration.edits.watch import Watch
 from tests.parts.patience import LONG
 
 ON_ONE_ENGINE: Final = pytest.mark.parametrize("engine_port", ["valkey_port"], indirect=True)
@@ -44,6 +42,8 @@ PRICE: Final = 200_000
 ADDRESS: Final = "https://img.theapi.app/result.png"
 QUICK: Final = 1.0
 """Seconds that a socket waits where a test keeps answers away."""
+NOT_HELD: Final = {"horizon", "overdue", "bought_once", "in_flight"}
+"""Rules: tests set the clock, buy as many tasks as they like, and have ceilings of their own."""
 LONG_AGO: Final = 365 * 86_400_000
 """Milliseconds."""
 _numbers = itertools.count(1)
@@ -64,13 +64,12 @@ def raw(name: str) -> Script[Any]:
 
 
 class WatchedScripts(Scripts):
-    """The scripts, with every invariant checked after each answer."""
+    """The scripts, with a look of the watch after each answer."""
 
     def __init__(self, redis: Redis, namespace: str) -> None:
         super().__init__(redis, namespace)
-        self.watch = invariants.Watch()
+        self.watch = Watch()
         self.watching = True
-        self.seen: invariants.Dump = {}
         self._keys = (redis, namespace)
 
     async def run(self, script: Script[T], /, **arguments: Argument) -> T:
@@ -80,8 +79,7 @@ class WatchedScripts(Scripts):
 
     async def look(self, name: str) -> None:
         if self.watching and name not in {"read", "page", "tokens", "room"}:
-            self.seen = await invariants.dump(*self._keys)
-            self.watch.check(self.seen, now=await moment_of(*self._keys))
+            await self.watch.look(*self._keys)
 
 
 @dataclass
@@ -104,6 +102,8 @@ class Core:
     namespace: str
     scripts: WatchedScripts = field(init=False)
     offset: int = 0
+    damaged: bool = False
+    """By the test itself: it is not checked at its end."""
 
     def __post_init__(self) -> None:
         self.use(WatchedScripts(self.redis, self.namespace))
@@ -130,12 +130,10 @@ class Core:
         self.scripts._clock._next = 0.0
         await self.redis.delete(self.key("tick"))
 
-    async def hold(self, **options: Any) -> None:
-        """The whole checker on these keys."""
-        report = await check(
-            self.redis, load({"RETOUCH_NAMESPACE": self.namespace}, dotenv=None), patience=None, **options
-        )
-        assert report.holds, str(report)
+    async def hold(self) -> None:
+        """The product's own check of everything that is here."""
+        report = await check(self.redis, load({"RETOUCH_NAMESPACE": self.namespace}, dotenv=None), patience=0)
+        assert {result.rule for result in report.broken} <= NOT_HELD, str(report)
 
     async def pass_time(self, seconds: float) -> None:
         """Moves the clock; back, if negative."""
@@ -157,8 +155,8 @@ class Core:
     def key(self, *parts: str) -> str:
         return ":".join([self.namespace, *parts])
 
-    async def dump(self) -> invariants.Dump:
-        return await invariants.dump(self.redis, self.namespace)
+    async def dump(self) -> Dump:
+        return await dump(self.redis, self.namespace)
 
     async def record(self, edit_id: str) -> dict[str, str]:
         return _texts(await self.redis.hgetall(self.key("e", edit_id)))

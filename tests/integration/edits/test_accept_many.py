@@ -40,7 +40,6 @@ async def test_many_are_queued_in_their_order_each_as_it_was_asked_for(core: Cor
     assert await core.events(edits[-1].id) == ["accepted"]
     assert await core.repository.by_external_id("default", "order 5") == [edits[5].id]
     assert [claim.id for claim in await core.claim_submit(20)] == [edit.id for edit in edits[:20]]
-    await core.hold()
 
 
 async def test_a_chunk_is_one_call(core: Core):
@@ -134,7 +133,6 @@ async def test_edits_that_are_not_alike_have_records_of_their_own(core: Core):
         [getattr(edit, name) for name in told] for edit in edits
     ]
     assert [(await core.record(edit.id))["sp"] for edit in edits] == ["28"] * 6 + ["4"]
-    await core.hold()
 
 
 @ON_ONE_ENGINE
@@ -156,7 +154,6 @@ async def test_after_a_chunk_without_an_answer_nothing_more_is_taken(core: Core,
     again = await repository.accept_many(fresh(edits), ROOM)
     assert [one.edit.id for one in again if isinstance(one, Accepted)] == [edit.id for edit in edits]
     assert await core.counter("accepted") == 3 * CHUNK
-    await core.hold()
 
 
 async def test_whoever_leaves_half_way_has_nothing_more_taken_for_him(core: Core, far: Scripts, proxy: Proxy):

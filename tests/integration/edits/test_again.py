@@ -49,7 +49,6 @@ async def test_an_edit_whose_later_attempt_turns_up_goes_on_with_its_key_and_bre
     assert await core.bought(claim, attempt=2, how="history") == "taken_over"
     assert (await core.edit(claim.id)).tasks_bought == 2
     assert await core.redis.pttl(core.key("idem", "default", key.key)) == -1
-    await core.hold()
 
 
 async def test_a_key_that_stands_for_another_edit_by_now_is_left_alone(core: Core):

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from edits.models import CostState, ErrorKind, Wait
-from tests.integration.edits import invariants
 from tests.integration.edits.core import LEASE, PRICE, Core
-from tests.integration.edits.invariants import Watch
+from tests.integration.edits.dump import scores
+from tests.integration.edits.watch import Watch
 
 
 async def test_the_task_of_a_create_is_taken_over(core: Core):
@@ -214,4 +214,4 @@ async def test_a_task_given_up_by_failure_alone_is_followed_only_if_told(core: C
     claim = await core.processing()
     await core.fail(claim, ErrorKind.PROVIDER_FAILED)
     assert await core.abandoned() == []
-    assert "abandoned" not in invariants.scores(await core.dump(), "retention")
+    assert "abandoned" not in scores(await core.dump(), "retention")

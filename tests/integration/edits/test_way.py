@@ -6,8 +6,8 @@ import pytest
 
 from edits.models import CostState, ErrorKind, Wait
 from tests.factories import PROMPT, make_error, make_result
-from tests.integration.edits import invariants
 from tests.integration.edits.core import ADDRESS, PRICE, Core, moment
+from tests.integration.edits.dump import scores
 
 
 async def test_an_edit_goes_all_the_way(core: Core):
@@ -122,8 +122,8 @@ async def test_an_edit_may_fail_in_every_step(core: Core, step: str):
     assert (edit.status, edit.error.kind, edit.waiting_for) == ("failed", ErrorKind.INTERNAL, None)
     assert edit.finished_at is not None
     keys = await core.dump()
-    assert claim.id in invariants.scores(keys, "retention")
-    assert claim.id in invariants.scores(keys, "due:manifest")
+    assert claim.id in scores(keys, "retention")
+    assert claim.id in scores(keys, "due:manifest")
     assert await core.counter("ended:failed:internal") == 1
 
 
@@ -150,8 +150,8 @@ async def test_an_edit_that_succeeded_needs_no_manifest_from_the_sweep(core: Cor
     claim = await core.storing()
     await core.succeed(claim)
     keys = await core.dump()
-    assert claim.id in invariants.scores(keys, "retention")
-    assert claim.id not in invariants.scores(keys, "due:manifest")
+    assert claim.id in scores(keys, "retention")
+    assert claim.id not in scores(keys, "due:manifest")
 
 
 async def test_the_end_of_an_edit_is_told_to_whoever_listens(core: Core):

@@ -16,8 +16,8 @@ from edits.db.scripts import Argument, Script, T
 from edits.db.sender import Scripts
 from edits.models import to_ms
 from tests.factories import MOMENT
-from tests.integration.edits import invariants
 from tests.integration.edits.core import LEASE, Core, WatchedScripts, raw
+from tests.integration.edits.dump import Dump, dump, scores
 
 CAP: Final = 4
 BEGINNING: Final = 4_102_444_800_000
@@ -38,10 +38,10 @@ class RepeatedScripts(WatchedScripts):
 
     async def run(self, script: Script[T], /, **arguments: Argument) -> T:
         answer = await super().run(script, **arguments)
-        before = lasting(self.seen)
+        before = lasting(await dump(*self._keys))
         await Scripts.run(self, script, **arguments)
         await self.look(script.name)
-        changed = differences(before, lasting(self.seen))
+        changed = differences(before, lasting(await dump(*self._keys)))
         assert not changed or script.name in COUNT_AGAIN, f"{script.name} {arguments} came twice and changed {changed}"
         return answer
 
@@ -105,12 +105,12 @@ class World:
 
     # Looking
 
-    def dump(self) -> invariants.Dump:
+    def dump(self) -> Dump:
         return lasting(self.do(self.core.dump()))
 
     def in_flight(self) -> int:
         keys = self.dump()
-        return sum(len(invariants.scores(keys, name)) for name in ("due:submit", "due:adopt", "due:poll", "abandoned"))
+        return sum(len(scores(keys, name)) for name in ("due:submit", "due:adopt", "due:poll", "abandoned"))
 
     # A server that comes back
 
@@ -135,7 +135,7 @@ class World:
     # The end
 
     def hold(self) -> None:
-        self.do(self.core.hold(without={"overdue", "horizon", "bought_once", "in_flight"}))
+        self.do(self.core.hold())
 
     def what_has_ended_leaves(self) -> None:
         """Whatever its life was, an edit whose story is over leaves nothing behind: the watch looks for it."""
@@ -154,11 +154,11 @@ class World:
         await self.core.scripts.run(raw("evict"), k=1000, hot=0, later=1000)
 
 
-def lasting(keys: invariants.Dump) -> invariants.Dump:
+def lasting(keys: Dump) -> Dump:
     """Without what ends by itself in seconds of the server's own clock."""
     return {name: told for name, told in keys.items() if not name.startswith(END_BY_THEMSELVES)}
 
 
-def differences(before: invariants.Dump, after: invariants.Dump) -> dict[str, tuple[Any, Any]]:
+def differences(before: Dump, after: Dump) -> dict[str, tuple[Any, Any]]:
     names = before.keys() | after.keys()
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}

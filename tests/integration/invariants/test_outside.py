@@ -104,7 +104,7 @@ async def test_a_task_that_serves_another_edit_than_its_token_says(system: Syste
 async def test_a_running_task_that_nobody_follows(system: System) -> None:
     task = await system.task(system.given_up)
     await system.redis.zrem(system.key("abandoned"), task)
-    assert "is failed and goes by" in await system.found("history.followed", task)
+    assert "is failed and its current task is" in await system.found("history.followed", task)
 
 
 async def test_more_tasks_run_at_the_provider_than_are_allowed(system: System) -> None:
@@ -137,7 +137,7 @@ async def test_a_task_that_is_listed_and_cannot_be_read_is_told(system: System) 
 async def test_a_system_that_goes_on_while_it_is_looked_at_raises_no_alarm(system: System) -> None:
     """Between the first look and the second everything has gone on."""
     await system.redis.zrem(system.key("due:poll"), system.processing)  # for a moment, as a reader may see it
-    first = await system.check(patience=None)
+    first = await system.check(patience=0)
     assert not first.holds
     due = await system.rounds.now() * 1000
     await system.redis.zadd(system.key("due:poll"), {system.processing: due})
