@@ -16,7 +16,7 @@ from edits.db.clock import boot_time
 from edits.db.fields import Field, Text
 from edits.db.freshness import Completeness, Freshness
 from edits.db.sender import ScriptError
-from edits.models import CostState, EditError, ErrorKind, Step, Wait, from_ms
+from edits.models import CostState, ErrorKind, Step, Wait, from_ms
 from qubico import errors
 from workers.adoption import matching
 from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
@@ -25,6 +25,8 @@ from workers.adoption.restored import LOOKS_EVERY, Restored
 from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
+from workers.steps.failure_counts import Trouble
+from workers.steps.work import Work
 
 log = structlog.get_logger()
 
@@ -54,7 +56,8 @@ class Adopt:
         return Claims(claims.claims, min(claims.next, LOOKS_EVERY))
 
     async def work(self, claim: Claim, lease: Lease) -> None:
-        if await self._take_candidate(claim, lease):
+        work = Work(self.clients, claim, lease)
+        if await self._take_candidate(work):
             return
         since_submit = self._since_submit(claim, lease)
         try:
@@ -62,19 +65,20 @@ class Adopt:
         except Incomplete as exc:
             log.warning("history.incomplete", edit_id=claim.id, cause=str(exc))
             if isinstance(exc, Unreadable) and since_submit > self._quiet + LOOKS_ON:
-                await self._undecidable(claim, lease)
+                await self._undecidable(work)
             else:
-                await self._again(claim, lease)
+                await work.retry(Trouble.PASSING, retry.ADOPT)
             return
         if looked is None:
             return
-        found, lease = looked
-        if await self._take(claim, lease, found.tasks_of(self._attempt(claim)), how="history"):
+        found, renewed = looked
+        work = Work(self.clients, claim, renewed)
+        if await self._take(work, found.tasks_of(self._attempt(claim)), how="history"):
             return
         if since_submit > self._quiet:
-            await self._settle(claim, lease, found)
+            await self._settle(work, found)
         else:
-            await self._again(claim, lease)
+            await work.retry(Trouble.PASSING, retry.ADOPT)
 
     @property
     def _quiet(self) -> timedelta:
@@ -103,23 +107,22 @@ class Adopt:
                 lease = renewed
         return looking.result(), lease
 
-    async def _settle(self, claim: Claim, lease: Lease, found: Reading) -> None:
+    async def _settle(self, work: Work, found: Reading) -> None:
         """A complete reading, begun after the quiet period, shows no task with this attempt's token."""
-        history = found.complete
-        silent = await lease.decide(lambda: self._silent(claim, found))
+        claim, history = work.claim, found.complete
+        silent = await work.decide(lambda: self._silent(claim, found))
         if silent is None:
             return
         fitting, may_hide_it = silent
-        if fitting and await self._take(claim, lease, [fitting], how="input"):
+        if fitting and await self._take(work, [fitting], how="input"):
             return
-        if claim.may_buy_anew or (
-            not may_hide_it and history.covers(self._latest_arrival(claim.moment(Field.CLAIMED)))
-        ):
-            await self._absent(claim, lease)
+        covered = history.covers(self._latest_arrival(claim.moment(Field.CLAIMED)))
+        if claim.may_buy_anew or (not may_hide_it and covered):
+            await self._absent(work)
         elif not may_hide_it and self._will_be_covered(claim, history):
-            await self._again(claim, lease)
+            await work.retry(Trouble.PASSING, retry.ADOPT)
         else:
-            await self._undecidable(claim, lease)
+            await self._undecidable(work)
 
     async def _silent(self, claim: Claim, found: Reading) -> tuple[str | None, bool]:
         """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
@@ -150,9 +153,9 @@ class Adopt:
             self._latest_arrival(claim.moment(Field.CLAIMED)), begun=last
         )
 
-    async def _take_candidate(self, claim: Claim, lease: Lease) -> bool:
+    async def _take_candidate(self, work: Work) -> bool:
         """A callback named a task: believed only after it was read and shows this attempt's token."""
-        task_id = claim.long.get(Text.CANDIDATE)
+        task_id = work.claim.long.get(Text.CANDIDATE)
         if not task_id:
             return False
         try:
@@ -160,38 +163,30 @@ class Adopt:
                 task = await self.clients.qubico.get(task_id)
         except errors.QubicoError:
             return False
-        if attempt_of(self.clients, task) != self._attempt(claim):
+        if attempt_of(self.clients, task) != self._attempt(work.claim):
             return False
-        return await self._take(claim, lease, [task_id], how="callback")
+        return await self._take(work, [task_id], how="callback")
 
-    async def _take(self, claim: Claim, lease: Lease, task_ids: list[str], *, how: str) -> bool:
+    async def _take(self, work: Work, task_ids: list[str], *, how: str) -> bool:
         """Whether one of them is this edit's now."""
         answers = []
         for task_id in task_ids:
-            bought = partial(self.clients.outcomes.bought, claim.id, attempt=claim.attempt, task_id=task_id, how=how)
-            answers.append(await lease.decide(bought))
-            log.info("edit.adopted", edit_id=claim.id, task_id=task_id, how=how, outcome=answers[-1])
+            attempt, bought = work.claim.attempt, self.clients.outcomes.bought
+            answers.append(await work.decide(partial(bought, work.id, attempt=attempt, task_id=task_id, how=how)))
+            log.info("edit.adopted", edit_id=work.id, task_id=task_id, how=how, outcome=answers[-1])
         return any(answer != "other" for answer in answers)
 
-    async def _again(self, claim: Claim, lease: Lease) -> None:
-        delay = retry.ADOPT.delay(claim.tries, self.clients.jitter) or retry.ADOPT.most
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=claim.tries + 1))
-
-    async def _undecidable(self, claim: Claim, lease: Lease) -> None:
-        if claim.may_buy_anew:
-            await self._absent(claim, lease)
+    async def _undecidable(self, work: Work) -> None:
+        if work.claim.may_buy_anew:
+            await self._absent(work)
             return
         text = "The answer of the provider was lost, and whether it took the task cannot be told."
-        await self._unknown(claim, lease, text, CostState.UNKNOWN)
+        await work.fail(ErrorKind.SUBMISSION_UNKNOWN, text, cost=CostState.UNKNOWN)
 
-    async def _absent(self, claim: Claim, lease: Lease) -> None:
-        """Provably not there, or a person asked for it again knowing that it may be: sent again."""
-        if self.clients.settings.qubico.unknown_submit == "adopt_or_fail" and not claim.may_buy_anew:
+    async def _absent(self, work: Work) -> None:
+        """Provably not there, or a person retried it knowing that it may be: sent again."""
+        if self.clients.settings.qubico.unknown_submit == "adopt_or_fail" and not work.claim.may_buy_anew:
             text = "The answer of the provider was lost; it did not take the task, and by setting it is not sent again."
-            await self._unknown(claim, lease, text, CostState.RELEASED)
+            await work.fail(ErrorKind.SUBMISSION_UNKNOWN, text, cost=CostState.RELEASED)
             return
-        await lease.decide(lambda: self.clients.outcomes.release(claim, why="provably_absent", wait=Wait.FAIR_SHARE))
-
-    async def _unknown(self, claim: Claim, lease: Lease, text: str, cost: CostState) -> None:
-        error = EditError(kind=ErrorKind.SUBMISSION_UNKNOWN, message=text, retryable=True)
-        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=cost))
+        await work.release("provably_absent", Wait.FAIR_SHARE)

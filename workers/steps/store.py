@@ -15,7 +15,6 @@ from edits.media import kinds, sniff
 from edits.models import (
     CostState,
     Edit,
-    EditError,
     EditResult,
     EditStatus,
     ErrorKind,
@@ -33,6 +32,7 @@ from workers.lease import Lease
 from workers.steps import failure_counts
 from workers.steps.failure_counts import Trouble
 from workers.steps.poll import IN_THE_TASK
+from workers.steps.work import Work
 
 log = structlog.get_logger()
 
@@ -57,27 +57,28 @@ class Store:
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
+        work = Work(self.clients, claim, lease)
         try:
             result = await self._written_before(claim) or await self._copy(claim)
-            at = await self._write_manifest(claim, lease, result)
-        except (errors.ResultGone, errors.TaskGone) as exc:
-            await self._gone(claim, lease, exc)
+            at = await self._write_manifest(work, result)
+        except (errors.ResultGone, errors.TaskGone) as exc:  # each try has a fresh address
+            if not await work.retry(Trouble.GONE, retry.FILE_GONE):
+                text = f"The provider's file cannot be had: {exc}"
+                await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text)
         except errors.ResultHostRefused as exc:
-            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, str(exc))
+            await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, str(exc))
         except (errors.ResultTooLarge, store.TooLarge, kinds.PictureInvalid) as exc:
-            await self._fail(claim, lease, ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
-        except store.StorageError as exc:
-            await self._not_kept(claim, lease, exc)
-        except LaterAttempt as exc:
-            await self._put_off(claim, lease, exc)
+            await work.repurchase_or_fail(ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
+        except (store.StorageError, LaterAttempt) as exc:
+            await self._not_kept(work, exc)
         except errors.QubicoError as exc:
-            await self._later(claim, lease, exc)
+            await self._later(work, exc)
         else:
             await self.clients.circuits.storage.answered(claim.id)
             if at is None:
                 return
             extension = result.key.rpartition(".")[2]
-            await lease.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
+            await work.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
             log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
 
     async def _written_before(self, claim: Claim) -> EditResult | None:
@@ -152,13 +153,13 @@ class Store:
         else:
             await circuit.answered(claim.id)
 
-    async def _write_manifest(self, claim: Claim, lease: Lease, result: EditResult) -> int | None:
+    async def _write_manifest(self, work: Work, result: EditResult) -> int | None:
         """Returns the moment of success, ms by the clock of Redis, that manifest and record will both show.
 
         None if the lease is over: then nothing is written, and the edit comes back.
         """
-        edit = claim.edit()
-        told = await lease.decide(lambda: self.clients.claims.timeline_until_now(edit.id))
+        edit = work.claim.edit()
+        told = await work.decide(lambda: self.clients.claims.timeline_until_now(edit.id))
         if told is None:
             return None
         timeline, at = told
@@ -179,46 +180,22 @@ class Store:
         )
         return at
 
-    async def _gone(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
-        """404, 410 or HTML: a few tries, each with a fresh address, then the file is not to be had."""
-        delay = retry.FILE_GONE.delay(failure_counts.so_far(claim, Trouble.GONE), self.clients.jitter)
-        if delay is None:
-            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, f"The provider's file cannot be had: {exc}")
-        else:
-            after = failure_counts.one_more(claim, Trouble.GONE)
-            await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
-
-    async def _later(self, claim: Claim, lease: Lease, exc: Exception) -> None:
-        """Trouble on the way is retried until the provider deletes the file."""
-        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        waited = timedelta(milliseconds=claim.moment(Field.LEASE_END) - claim.moment(Field.WAIT_SINCE))
+    async def _later(self, work: Work, exc: errors.QubicoError) -> None:
+        """A failed download is retried until the provider deletes the file."""
+        log.warning("edit.not_stored", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        waited = timedelta(milliseconds=work.claim.moment(Field.LEASE_END) - work.claim.moment(Field.WAIT_SINCE))
         if waited > retry.FILE_LIFE:
             text = "The file could not be copied before the provider deleted it."
-            await self._fail(claim, lease, ErrorKind.RESULT_UNAVAILABLE, text)
-            return
-        tried = failure_counts.so_far(claim, Trouble.PASSING)
-        delay = retry.COPY.delay(tried, self.clients.jitter) or retry.COPY.most
-        after = failure_counts.one_more(claim, Trouble.PASSING)
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
+            await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text)
+        else:
+            await work.retry(Trouble.PASSING, retry.COPY)
 
-    async def _not_kept(self, claim: Claim, lease: Lease, exc: store.StorageError) -> None:
-        """Our own storage is in trouble."""
-        await lease.decide(lambda: self.clients.circuits.storage.failed(claim.id, exc, age=lease.age))
-        await self._put_off(claim, lease, exc)
-
-    async def _put_off(self, claim: Claim, lease: Lease, exc: Exception) -> None:
-        """It is tried again and never ends the edit, however long it takes."""
-        log.warning("edit.not_stored", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        delay = retry.KEEP.delay(failure_counts.so_far(claim, Trouble.STORAGE), self.clients.jitter) or retry.KEEP.most
-        after = failure_counts.one_more(claim, Trouble.STORAGE)
-        await lease.decide(lambda: self.clients.outcomes.snooze(claim, delay=delay, tries=after))
-
-    async def _fail(self, claim: Claim, lease: Lease, kind: ErrorKind, text: str) -> None:
-        if claim.may_buy_anew:
-            await lease.decide(lambda: self.clients.outcomes.rebuy(claim, kind=kind, automatic=False))
-            return
-        error = EditError(kind=kind, message=text, retryable=retry.RETRYABLE[kind])
-        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.CHARGED))
+    async def _not_kept(self, work: Work, exc: store.StorageError | LaterAttempt) -> None:
+        """Trouble with our own storage is retried for ever and never ends the edit."""
+        if isinstance(exc, store.StorageError):
+            await work.unanswered(self.clients.circuits.storage, exc)
+        log.warning("edit.not_stored", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        await work.retry(Trouble.STORAGE, retry.KEEP)
 
 
 async def _checked(first: bytes, rest: AsyncIterator[bytes], check: sniff.Sniffer) -> AsyncIterator[bytes]:

@@ -7,14 +7,14 @@ import structlog
 
 from edits.attempts import Attempt
 from edits.db.claims import Claim, Claims
-from edits.models import PRICE_UNITS, CostState, Edit, EditError, ErrorKind, Step, Wait
-from edits.retry import RETRYABLE
+from edits.models import PRICE_UNITS, CostState, Edit, ErrorKind, Step, Wait
 from edits.storage.layout import input_key
 from edits.storage.store import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold
 from workers.steps.send_slot import Turn
+from workers.steps.work import Work
 
 log = structlog.get_logger()
 
@@ -39,43 +39,46 @@ class Submit:
         return claims
 
     async def work(self, claim: Claim, lease: Lease) -> None:
+        work = Work(self.clients, claim, lease)
         try:
-            request = await self._request(claim.edit(), claim, lease)
-        except ValueError as exc:  # nothing has left, and it would be the same again
-            await self._not_askable(claim, lease, exc)
+            request = await self._request(claim.edit(), work)
+        except ValueError as exc:  # nothing was sent, and it would be the same again
+            await self._not_askable(work, exc)
             return
         except StorageError as exc:
-            await self._not_addressed(claim, lease, exc)
+            await self._not_addressed(work, exc)
             return
-        if request is None:
-            return
-        turn = Turn(self.clients, claim, lease)
+        if request is not None:
+            await self._send(work, request)
+
+    async def _send(self, work: Work, request: schemas.KontextRequest) -> None:
+        turn = Turn(self.clients, work.claim, work.lease)
         await turn.comes()
         if turn.put_back is not None:
-            await self._put_back(claim, lease, *turn.put_back)
+            await work.release(*turn.put_back)
             return
         try:
             task = await self.clients.qubico.create(
-                request, may_send=lambda: turn.put_back is None and self._may_send(lease), connected=turn.comes
+                request, may_send=lambda: turn.put_back is None and self._may_send(work.lease), connected=turn.comes
             )
         except errors.NotSent as exc:
-            await self._not_sent(claim, lease, turn, exc)
+            await self._not_sent(work, turn, exc)
         except errors.QubicoError as exc:
-            await self._not_bought(claim, lease, exc)
+            await self._not_bought(work, exc)
         else:
-            await self._bought(claim, task)
+            await self._bought(work.claim, task)
 
     def _may_send(self, lease: Lease) -> bool:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
 
-    async def _request(self, edit: Edit, claim: Claim, lease: Lease) -> schemas.KontextRequest | None:
+    async def _request(self, edit: Edit, work: Work) -> schemas.KontextRequest | None:
         """What to send; None if the edit is no longer ours to send."""
         token = self.clients.tokens.sign(Attempt(edit.id, edit.attempt))
         callbacks = self.clients.settings.qubico.webhooks
         address = edit.input.image
         if address is None:
             address = await self._address_of_upload(edit)
-            if not await lease.decide(lambda: self.clients.outcomes.intend(claim, address=address)):
+            if not await work.decide(lambda: self.clients.outcomes.intend(work.claim, address=address)):
                 return None
         return schemas.KontextRequest(
             prompt=edit.input.prompt,
@@ -113,54 +116,45 @@ class Submit:
         log.info("edit.submitted", edit_id=claim.id, attempt=claim.attempt, task_id=task.task_id)
         await self.clients.circuits.create.answered(claim.id)
 
-    async def _not_askable(self, claim: Claim, lease: Lease, exc: ValueError) -> None:
-        log.error("edit.not_askable", edit_id=claim.id, cause=type(exc).__name__)
+    async def _not_askable(self, work: Work, exc: ValueError) -> None:
+        log.error("edit.not_askable", edit_id=work.id, cause=type(exc).__name__)
         text = "What was accepted cannot be asked of the provider."
-        error = EditError(kind=ErrorKind.INTERNAL, message=text, retryable=False)
-        await lease.decide(lambda: self.clients.outcomes.fail(claim, error, cost=CostState.RELEASED))
+        await work.fail(ErrorKind.INTERNAL, text, retryable=False, cost=CostState.RELEASED)
 
-    async def _not_addressed(self, claim: Claim, lease: Lease, exc: StorageError) -> None:
+    async def _not_addressed(self, work: Work, exc: StorageError) -> None:
         """Its picture stands in a storage that cannot be used now, and there results have to go as well."""
-        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-        circuit = self.clients.circuits.create
-        await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age, at_once=True))
-        await lease.decide(lambda: self.clients.outcomes.release(claim, why="no_storage", wait=Wait.COOLDOWN))
+        log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
+        await work.unanswered(self.clients.circuits.create, exc, at_once=True)
+        await work.release("no_storage", Wait.COOLDOWN)
 
-    async def _not_sent(self, claim: Claim, lease: Lease, turn: Turn, exc: errors.NotSent) -> None:
+    async def _not_sent(self, work: Work, turn: Turn, exc: errors.NotSent) -> None:
         if turn.put_back is None:
-            log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=str(exc)[:200])
-            if self._may_send(lease):  # not our own doing: the provider is out of reach, and for everybody
-                circuit = self.clients.circuits.create
-                await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age, at_once=True))
-        await self._put_back(claim, lease, *(turn.put_back or ("not_sent", Wait.COOLDOWN)))
+            log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
+            if self._may_send(work.lease):  # not our own doing: the provider is out of reach, and for everybody
+                await work.unanswered(self.clients.circuits.create, exc, at_once=True)
+        await work.release(*(turn.put_back or ("not_sent", Wait.COOLDOWN)))
 
-    async def _put_back(self, claim: Claim, lease: Lease, why: str, wait: Wait) -> None:
-        await lease.decide(lambda: self.clients.outcomes.release(claim, why=why, wait=wait))
-
-    async def _not_bought(self, claim: Claim, lease: Lease, exc: errors.QubicoError) -> None:
+    async def _not_bought(self, work: Work, exc: errors.QubicoError) -> None:
         """What each way of not getting a task means for the edit, and for all others."""
-        outcomes, circuit = self.clients.outcomes, self.clients.circuits.create
+        circuit = self.clients.circuits.create
         # Why a request was refused may quote its prompt: that stands in the edit, and in no log.
         detail = "" if isinstance(exc, errors.Rejected) else str(exc)[:200]
-        log.warning("edit.not_submitted", edit_id=claim.id, cause=type(exc).__name__, detail=detail)
+        log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=detail)
         match exc:
             case errors.Throttled():
-                await lease.decide(lambda: circuit.refused(claim.id, exc, age=lease.age, after=exc.retry_after))
-                await lease.decide(lambda: outcomes.release(claim, why="throttled", wait=Wait.COOLDOWN))
+                await work.throttled(circuit, exc, after=exc.retry_after)
+                await work.release("throttled", Wait.COOLDOWN)
             case errors.AccountBlocked():
-                await lease.decide(lambda: self.clients.limiter.block(str(exc)))
-                await lease.decide(lambda: outcomes.release(claim, why="account_refused", wait=Wait.PROVIDER_ACCOUNT))
+                await work.account_blocked(str(exc))
+                await work.release("account_refused", Wait.PROVIDER_ACCOUNT)
             case errors.Rejected():
                 kind = ErrorKind.MODERATED if exc.moderated else ErrorKind.REJECTED
-                error = EditError(
-                    kind=kind, message=str(exc), retryable=RETRYABLE[kind], provider_code=exc.provider_code
-                )
-                await lease.decide(lambda: outcomes.fail(claim, error, cost=CostState.RELEASED))
-                await circuit.answered(claim.id)
+                await work.fail(kind, str(exc), cost=CostState.RELEASED, code=exc.provider_code)
+                await circuit.answered(work.id)
             case _:
-                cause = type(exc).__name__
-                await lease.decide(lambda: circuit.failed(claim.id, exc, age=lease.age))
-                await lease.decide(lambda: outcomes.lost(claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
+                cause, lost = type(exc).__name__, self.clients.outcomes.lost
+                await work.unanswered(circuit, exc)
+                await work.decide(lambda: lost(work.claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
 
     async def _ask_account(self) -> None:
         """Submitting is paused because the account was refused: goes on when it answers with money on it."""
