@@ -103,7 +103,7 @@ class Core:
     scripts: WatchedScripts = field(init=False)
     offset: int = 0
     damaged: bool = False
-    """By the test itself: it is not checked at its end."""
+    """By the test: nothing is checked at its end."""
 
     def __post_init__(self) -> None:
         self.use(WatchedScripts(self.redis, self.namespace))

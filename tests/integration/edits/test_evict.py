@@ -208,6 +208,7 @@ async def test_many_leave_a_bounded_number_at_a_time(busy: Core, retention: Rete
 
 async def test_a_record_that_is_damaged_holds_up_nobody(busy: Core, retention: Retention):
     without_record, unreadable, good = [await succeeded(busy) for _ in range(3)]
+    busy.damaged = True
     await busy.redis.delete(busy.key("e", without_record))
     await busy.redis.set(busy.key("i", unreadable), "{")
     await busy.pass_time(PAST_HOT)

@@ -14,7 +14,7 @@ TOMORROW: Final = "2"
 
 
 async def of_tomorrow(core: Core, edit_id: str) -> dict[str, str]:
-    core.scripts.watching = False  # the checker says of such a record that it cannot read it
+    core.damaged = True
     await core.redis.hset(core.key("e", edit_id), "fm", TOMORROW)
     return await core.record(edit_id)
 

@@ -22,7 +22,7 @@ from tests.parts.proxy import Proxy
 
 
 async def test_calls_made_together_go_together_and_keep_their_order(core: Core):
-    core.scripts.watching = False
+    core.scripts.watching, core.damaged = False, True
     ids = [f"edit_{n}" for n in range(3 * BATCH + 7)]
     for edit_id in ids[::2]:
         await core.redis.hset(core.key("e", edit_id), "st", edit_id)
@@ -75,7 +75,7 @@ async def test_a_sender_that_is_canceled_in_the_gap_fails_the_calls_that_wait(co
 
 
 async def test_a_refused_call_does_not_harm_its_neighbours(core: Core):
-    core.scripts.watching = False
+    core.scripts.watching, core.damaged = False, True
     broken = await core.queued()
     await core.redis.hset(core.key("e", broken), "at", "no number")
     calls = [

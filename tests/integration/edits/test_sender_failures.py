@@ -30,6 +30,7 @@ def tasks_of(name: str) -> list["asyncio.Task[object]"]:
 async def test_a_reply_that_cannot_be_decoded_fails_its_batch_and_the_next_calls_get_their_own_answers(
     core: Core, far: Scripts, engine_port: int
 ):
+    core.damaged = True
     with redis_sync.Redis(port=engine_port) as client:
         client.hset(core.key("e", "edit_odd"), "st", b"\xff\xfe")
     for edit_id in ("edit_1", "edit_2"):

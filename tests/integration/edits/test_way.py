@@ -166,7 +166,7 @@ async def test_the_end_of_an_edit_is_told_to_whoever_listens(core: Core):
 async def test_a_full_timeline_keeps_only_the_end_and_counts_no_moment_twice(core: Core):
     claim = await core.submitting()
     await core.redis.append(core.key("t", claim.id), "\n" * 16_384)
-    core.scripts.watching = False
+    core.damaged = True
     before = await core.counter("wait:submit:sum") + await core.counter("wait:cooldown:sum")
     for _ in range(3):
         await core.pass_time(10)
