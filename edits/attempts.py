@@ -41,6 +41,11 @@ class Tokens:
             return None
         return Attempt(edit_id=parts[1], number=int(parts[2]))
 
+    def shown_by(self, endpoint: str | None, secret: str) -> Attempt | None:
+        """The attempt of a task: its token ends the address for callbacks, or is the secret for them."""
+        shown = ((endpoint or "").rpartition("/")[2], secret)
+        return next((attempt for token in shown if token and (attempt := self.verify(token))), None)
+
 
 def _mac(secret: bytes, body: str) -> str:
     digest = hmac.new(secret, _PURPOSE + body.encode(), hashlib.sha256).digest()[:_MAC_BYTES]

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import structlog
 
+from edits.db.clock import ms
 from edits.db.scripts import Script, nothing
 from edits.db.sender import Scripts
 from edits.models import from_ms
@@ -73,13 +74,13 @@ class Retention:
         """Some ended edits leave Redis. Each call is one script, so that any number of processes may do it at once."""
         # A worker that wrote an outdated manifest says so within its lease, and the edit is due to be written again.
         hot = max(self.hot, self.lease)
-        looked_at = await self.scripts.run(_EVICT, k=EVICTED_AT_ONCE, hot=_ms(hot), later=_ms(LOOK_AGAIN))
+        looked_at = await self.scripts.run(_EVICT, k=EVICTED_AT_ONCE, hot=ms(hot), later=ms(LOOK_AGAIN))
         return looked_at == EVICTED_AT_ONCE
 
     async def purge(self) -> bool:
         """Some objects whose retention is over are deleted, by the one process whose turn it is."""
         nonce = uuid4().hex
-        turn = await self.scripts.run(_CLAIM, nonce=nonce, lease=_ms(self.lease))
+        turn = await self.scripts.run(_CLAIM, nonce=nonce, lease=ms(self.lease))
         if turn is None:
             return False
         # What is deleted does not come back, so both clocks must say that its time is over.
@@ -93,7 +94,7 @@ class Retention:
         except (StorageError, TimeoutError) as exc:
             log.warning("retention.not_purged", cause=type(exc).__name__)
             again = AFTER_TROUBLE
-        leave = {"again": _ms(again)} if day is None else {"day": day.isoformat()}
+        leave = {"again": ms(again)} if day is None else {"day": day.isoformat()}
         await self.scripts.run(_LEAVE, nonce=nonce, **leave)
         return day is not None
 
@@ -154,7 +155,3 @@ def _date(text: str) -> date | None:
         return date.fromisoformat(text)
     except ValueError:
         return None
-
-
-def _ms(delta: timedelta) -> int:
-    return round(delta.total_seconds() * 1000)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from edits.attempts import Attempt, Tokens
+from edits.attempts import Tokens
 from edits.db.circuits import Limiter
 from edits.db.sender import ScriptError
 from edits.db.tokens import RequestTokens, Shut
@@ -44,16 +44,8 @@ class ProvidersPast:
                 task = await self.qubico.get(task_id)
         except errors.TaskGone:
             return None
-        return HistoryTask(task_id, task.is_final, self._attempt(task))
-
-    def _attempt(self, task: schemas.Task) -> Attempt | None:
-        """By the token that we sent, at the end of the callback's address or as its secret."""
         secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
-        for token in ((task.webhook_endpoint or "").rpartition("/")[2], secret):
-            attempt = self.tokens.verify(token) if token else None
-            if attempt is not None:
-                return attempt
-        return None
+        return HistoryTask(task_id, task.is_final, self.tokens.shown_by(task.webhook_endpoint, secret))
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[None]:

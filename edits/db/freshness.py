@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from edits.db.clock import ms
 from edits.db.scripts import Script
 from edits.db.sender import Scripts
 
 REMEMBERED: Final = timedelta(hours=1)
-_LIFE: Final = round(REMEMBERED.total_seconds() * 1000)
+_LIFE: Final = ms(REMEMBERED)
 MOST_OF_EACH: Final = 200  # tasks looked at in each due-set: the newest ones tell the most
 CAUTION: Final = 3  # a create counts as shown after three times the lag that was seen
 

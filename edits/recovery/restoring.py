@@ -9,6 +9,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from edits.db import records
+from edits.db.clock import ms
 from edits.db.connection import LOST, answering
 from edits.db.keys import Key
 from edits.db.scripts import Script, is_ok
@@ -59,7 +60,7 @@ class Restoring:
 
     async def claim(self, *, lease: timedelta) -> Doubt | None:
         """The doubt to be settled by this process; None if there is none, or another process works on it."""
-        return await self.scripts.run(_CLAIM, process=self.process, lease=round(lease.total_seconds() * 1000))
+        return await self.scripts.run(_CLAIM, process=self.process, lease=ms(lease))
 
     async def unknown(self, task_id: str, edit_id: str) -> bool:
         """Keeps a paid task of an edit that is not here; whether it was not known before."""

@@ -15,14 +15,14 @@ from qubico.account import HistoryPage
 from qubico.client import LARGEST_PAGE
 from workers.adoption.matching import Asked, Silent
 from workers.circuits import reading
-from workers.clients import CALLBACKS, Clients
+from workers.clients import Clients
 
 CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
 TRAVEL: Final = timedelta(seconds=25)  # from the claim of a create to the provider
 MOST_PAGES: Final = 100  # of one window; where there are more, it is made shorter
 SECOND: Final = timedelta(
     seconds=1
-)  # the provider's unit of time; whether a window's ends belong to it, it does not say
+)  # the provider's unit of time; it does not say whether a window's ends belong to it
 MOST_REMEMBERED: Final = 20_000
 
 
@@ -195,10 +195,5 @@ class History:
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:
     """Whose task it is, by the token that we sent and the provider echoes; None if it shows none of ours."""
-    endpoint = task.webhook_endpoint or ""
     secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
-    for token in (endpoint.rpartition(CALLBACKS)[2], secret):
-        attempt = clients.tokens.verify(token) if token else None
-        if attempt is not None:
-            return attempt
-    return None
+    return clients.tokens.shown_by(task.webhook_endpoint, secret)

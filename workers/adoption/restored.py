@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from edits.db.clock import ms
 from edits.db.freshness import REMEMBERED, Completeness
 from edits.db.sender import ScriptError
 from edits.errors import Unavailable
@@ -100,16 +101,16 @@ class Restored:
 
     def _trusted(self, doubt: Doubt, history: Completeness, upto: int) -> bool:
         """Whether all that reached the provider until then is shown, to a reading begun after the quiet period."""
-        quiet = _ms(self.clients.settings.qubico.unknown_quiet_period)
+        quiet = ms(self.clients.settings.qubico.unknown_quiet_period)
         return history.began >= min(upto, doubt.shut) + quiet and history.covers(upto)
 
     def _last_arrival(self, doubt: Doubt) -> int:
         """When a create that was claimed before the doubt could have reached the provider at the latest."""
         leases = self.clients.settings.leases
-        return doubt.shut + _ms(leases.send_window + leases.create_timeout)
+        return doubt.shut + ms(leases.send_window + leases.create_timeout)
 
     def _long_quiet(self, doubt: Doubt) -> bool:
-        return doubt.now > doubt.shut + _ms(self.clients.settings.qubico.unknown_quiet_period + UNREADABLE_FOR)
+        return doubt.now > doubt.shut + ms(self.clients.settings.qubico.unknown_quiet_period + UNREADABLE_FOR)
 
     async def _take(self, doubt: Doubt, window: Window) -> None:
         """Hands every task of ours that no edit has to its edit."""
@@ -161,7 +162,3 @@ class Restored:
         if await self.restoring.open(doubt, only_if_idle=only_if_idle):
             self.clients.registry.shut = False
             log.info("restored.settled", mark=doubt.mark, shut=doubt.shut)
-
-
-def _ms(delta: timedelta) -> int:
-    return round(delta.total_seconds() * 1000)

@@ -12,7 +12,7 @@ import structlog
 from edits import retry
 from edits.attempts import Attempt
 from edits.db.claims import Claim, Claims, Unanswered
-from edits.db.clock import boot_time
+from edits.db.clock import boot_time, ms
 from edits.db.fields import Field, Text
 from edits.db.freshness import Completeness, Freshness
 from edits.db.sender import ScriptError
@@ -85,7 +85,7 @@ class Adopt:
         return self.clients.settings.qubico.unknown_quiet_period
 
     def _since_submit(self, claim: Claim, lease: Lease) -> timedelta:
-        claimed_at = claim.moment(Field.LEASE_END) - self.lease.total_seconds() * 1000
+        claimed_at = claim.moment(Field.LEASE_END) - ms(self.lease)
         return timedelta(milliseconds=claimed_at - claim.moment(Field.CLAIMED), seconds=boot_time() - lease.began)
 
     def _attempt(self, claim: Claim) -> Attempt:
@@ -144,11 +144,11 @@ class Adopt:
     def _latest_arrival(self, claimed_at: int) -> int:
         """The last moment at which a create could still have reached the provider: ms, by the clock of Redis."""
         leases = self.clients.settings.leases
-        return claimed_at + round((leases.send_window + leases.create_timeout).total_seconds() * 1000)
+        return claimed_at + ms(leases.send_window + leases.create_timeout)
 
     def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
         """Whether a later reading can be expected to prove something."""
-        last = claim.moment(Field.CLAIMED) + round((self._quiet + LOOKS_ON).total_seconds() * 1000)
+        last = claim.moment(Field.CLAIMED) + ms(self._quiet + LOOKS_ON)
         return history.began < last and history.would_cover(
             self._latest_arrival(claim.moment(Field.CLAIMED)), begun=last
         )
