@@ -2,8 +2,9 @@
 
 import heapq
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
+from itertools import accumulate, islice
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -22,6 +23,8 @@ from edits.db.repository import EditRepository
 from edits.models import Priority
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+PLACES: Final = ("submit", "adopt", "poll", "store")
 
 LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
@@ -58,36 +61,38 @@ async def render(repository: EditRepository, *, scope: str | None, admission: Ad
 async def _read(repository: EditRepository) -> dict[str, Any]:
     ns = repository.namespace
     pipe = repository.redis.pipeline(transaction=False)
-    pipe.hgetall(Key.STATS.of(ns))
-    for place in ("submit", "adopt", "poll", "store"):
-        pipe.zcard(Key.DUE.of(ns, place))
-    pipe.zcard(Key.ABANDONED.of(ns))
-    pipe.zrange(Key.TENANTS.of(ns), 0, -1)
+    pipe.time()
+    pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns), Key.QUEUED.of(ns))
     workers.ask(pipe, ns)
+    for place in PLACES:
+        pipe.zcard(Key.DUE.of(ns, place))
     for operation in OPERATIONS:
         pipe.hget(Key.LIMIT.of(ns, operation), "half")
+    pipe.hgetall(Key.STATS.of(ns))
+    pipe.zcard(Key.ABANDONED.of(ns))
+    pipe.zrange(Key.TENANTS.of(ns), 0, -1)
     pipe.exists(Key.DOUBT.of(ns))
     pipe.zcard(Key.UNKNOWN.of(ns))
     pipe.hgetall(Key.CEILINGS.of(ns))
-    pipe.hgetall(Key.GATE.of(ns))
-    pipe.time()
-    pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns), Key.QUEUED.of(ns))
+    pipe.hget(Key.GATE.of(ns), "why")
     async with answering():
-        answers = await pipe.execute()
-        oldest = await _oldest(repository, answers[6])
-    *kept, queued = answers[-1]
-    now = clock.reckon(answers[-2], *kept)
+        server, (*kept, queued), *answers = await pipe.execute()
+        rest = iter(answers)
+        now = clock.reckon(server, *kept)
+        registered, places, half = ([*islice(rest, size)] for size in (workers.ASKED, len(PLACES), len(OPERATIONS)))
+        stats, abandoned, tenants, doubt, unknown, ceilings, gate = rest
+        oldest = await _oldest(repository, tenants)
     return {
-        "stats": {name: int(value) for name, value in answers[0].items()},
-        "places": dict(zip(("submit", "adopt", "poll", "store", "abandoned"), answers[1:6], strict=True)),
+        "stats": {name: int(value) for name, value in stats.items()},
+        "places": dict(zip(PLACES, places, strict=True)) | {"abandoned": abandoned},
         "queued": max(0, int(queued or 0)),
-        "oldest": 0 if oldest is None else (now - oldest) / 1000,
-        "chains": workers.workers_of(answers[7 : 7 + workers.ASKED], now=now).on,
-        "outages": dict(zip(OPERATIONS, answers[7 + workers.ASKED :], strict=False)),
-        "ceilings": {name: float(value) for name, value in answers[-4].items()},
-        "gate": answers[-3],
-        "shut": answers[-6],
-        "unknown": answers[-5],
+        "oldest": 0.0 if oldest is None else max(0.0, (now - oldest) / 1000),
+        "chains": workers.workers_of(registered, now=now).on,
+        "outages": {operation: float(one == "1") for operation, one in zip(OPERATIONS, half, strict=True)},
+        "max_in_flight": float(ceilings.get("max_in_flight", 0)),
+        "gate": gate,
+        "shut": float(doubt),
+        "unknown": unknown,
     }
 
 
@@ -123,10 +128,10 @@ def _process(admission: Admission | None) -> Iterator[Metric]:
     info.add_metric([_version(), str(FORMAT), platform.python_version()], 1)
     yield info
     if admission is not None:
-        refused = CounterMetricFamily("retouch_edits_refused", "Edits refused for want of room.", labels=["code"])
-        for code in ("queue_full", "tenant_queue_full"):
-            refused.add_metric([code], admission.refused[code])
-        yield refused
+        numbers: dict[tuple[str, ...], int] = {
+            (code,): admission.refused[code] for code in ("queue_full", "tenant_queue_full")
+        }
+        yield _counters("retouch_edits_refused", "Edits refused for want of room.", ["code"], numbers)
 
 
 def _version() -> str:
@@ -139,35 +144,27 @@ def _version() -> str:
 def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     stats, places = read["stats"], read["places"]
     yield from _totals(stats)
-    edits = GaugeMetricFamily("retouch_edits", "Unfinished edits now.", labels=["status"])
-    for status, number in {
-        "queued": read["queued"],
-        "submitting": places["submit"] + places["adopt"],
-        "processing": places["poll"],
-        "storing": places["store"],
-    }.items():
-        edits.add_metric([status], number)
-    yield edits
-    yield _gauge(
-        "retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", max(0.0, read["oldest"])
-    )
-    yield _gauge(
-        "retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]
-    )
-    shut = "1 while Redis may lack what was written last and nothing that was queued is bought."
-    yield _gauge("retouch_submitting_shut", shut, float(read["shut"]))
-    text = "Paid tasks of edits that this Redis does not know, as it was set back."
-    yield _gauge("retouch_unknown_paid_tasks", text, read["unknown"])
-    yield _waits(stats)
-    yield _histogram("retouch_notice_lag_seconds", "From the end of a task to our noticing it.", stats, "notice_lag")
+    numbers = {
+        "queued": read["queued"], "submitting": places["submit"] + places["adopt"],
+        "processing": places["poll"], "storing": places["store"],
+    }  # fmt: skip
+    yield _gauges("retouch_edits", "Unfinished edits now.", "status", numbers)
+    for name, text, value in (
+        ("retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", read["oldest"]),
+        ("retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]),
+        ("retouch_submitting_shut", "1 while Redis may lack its last writes, so that nothing is bought.", read["shut"]),
+        ("retouch_unknown_paid_tasks", "Paid tasks of edits that this Redis lost.", read["unknown"]),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
+    waits = sorted({name.split(":")[1] for name in stats if name.startswith("wait:")})
+    counters = {wait: f"wait:{wait}" for wait in waits}
+    yield _histogram("retouch_wait_seconds", "What edits waited for.", ["wait"], stats, counters)
+    text = "From the end of a task to our noticing it."
+    yield _histogram("retouch_notice_lag_seconds", text, [], stats, {"": "notice_lag"})
     yield from _limits(read)
-    yield _outages(read)
-    chains = GaugeMetricFamily(
-        "retouch_chains_alive", "Chains that run: one for each step of each living worker process.", labels=["step"]
-    )
-    for step, alive in read["chains"].items():
-        chains.add_metric([step], alive)
-    yield chains
+    yield _gauges("retouch_circuit_open", "1 while an operation does not work.", "operation", read["outages"])
+    text = "Chains that run: one for each step of each living worker process."
+    yield _gauges("retouch_chains_alive", text, "step", read["chains"])
 
 
 def _totals(stats: dict[str, int]) -> Iterator[Metric]:
@@ -177,69 +174,44 @@ def _totals(stats: dict[str, int]) -> Iterator[Metric]:
         ("retouch_spend_units", "Provider units spent; 10,000,000 are a dollar.", "spent"),
     ):
         yield CounterMetricFamily(name, text, value=stats.get(counter, 0))
-    ended = CounterMetricFamily("retouch_edits_ended", "Edits that ended.", labels=["status", "kind"])
-    for name, number in stats.items():
-        if name.startswith("ended:"):
-            _, status, kind = name.split(":")
-            ended.add_metric([status, kind], number)
-    yield ended
-    requests = CounterMetricFamily(
-        "retouch_provider_requests", "Requests to the provider.", labels=["operation", "outcome"]
-    )
-    for name, number in stats.items():
-        if name.startswith("request:"):
-            _, operation, outcome = name.split(":")
-            requests.add_metric([operation, outcome], number)
-    yield requests
-
-
-def _waits(stats: dict[str, int]) -> Metric:
-    family = HistogramMetricFamily("retouch_wait_seconds", "What edits waited for.", labels=["wait"])
-    for wait in sorted({name.split(":")[1] for name in stats if name.startswith("wait:")}):
-        buckets, total = _buckets(stats, f"wait:{wait}")
-        family.add_metric([wait], buckets, total)
-    return family
-
-
-def _histogram(name: str, text: str, stats: dict[str, int], counter: str) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=[])
-    buckets, total = _buckets(stats, counter)
-    family.add_metric([], buckets, total)
-    return family
-
-
-def _buckets(stats: dict[str, int], counter: str) -> tuple[list[tuple[str, float]], float]:
-    """Cumulative buckets in seconds, and the sum."""
-    seen, buckets = 0, []
-    for limit in WAIT_BUCKETS:
-        seen += stats.get(f"{counter}:{limit}", 0)
-        buckets.append((str(limit / 1000), float(seen)))
-    buckets.append(("+Inf", float(seen + stats.get(f"{counter}:inf", 0))))
-    return buckets, stats.get(f"{counter}:sum", 0) / 1000
+    for name, text, counter, labels in (
+        ("retouch_edits_ended", "Edits that ended.", "ended", ["status", "kind"]),
+        ("retouch_provider_requests", "Requests to the provider.", "request", ["operation", "outcome"]),
+    ):
+        counted = {tuple(field.split(":")[1:]): n for field, n in stats.items() if field.startswith(f"{counter}:")}
+        yield _counters(name, text, labels, counted)
 
 
 def _limits(read: dict[str, Any]) -> Iterator[Metric]:
-    places, why = read["places"], read["gate"].get("why")
+    places, cap = read["places"], read["max_in_flight"]
     in_flight = places["submit"] + places["adopt"] + places["poll"] + places["abandoned"]
-    cap = read["ceilings"].get("max_in_flight")
-    used = GaugeMetricFamily("retouch_limit_used_ratio", "Share of a limit that is used now.", labels=["limit"])
-    if cap:
-        used.add_metric(["max_in_flight"], in_flight / cap)
-    for limit, ratio in read.get("room", {}).items():
-        used.add_metric([limit], ratio)
-    yield used
-    binding = GaugeMetricFamily("retouch_limit_binding", "1 for the limit that holds the queue back.", labels=["limit"])
-    binding.add_metric(["max_in_flight"], float(why == "in_flight_cap"))
-    binding.add_metric(["creates_per_second"], float(why == "rate_limit"))
-    yield binding
+    ratios = ({"max_in_flight": in_flight / cap} if cap else {}) | read.get("room", {})
+    yield _gauges("retouch_limit_used_ratio", "Share of a limit that is used now.", "limit", ratios)
+    reasons = {"max_in_flight": "in_flight_cap", "creates_per_second": "rate_limit"}
+    binding = {limit: float(read["gate"] == why) for limit, why in reasons.items()}
+    yield _gauges("retouch_limit_binding", "1 for the limit that holds the queue back.", "limit", binding)
 
 
-def _outages(read: dict[str, Any]) -> Metric:
-    family = GaugeMetricFamily("retouch_circuit_open", "1 while an operation does not work.", labels=["operation"])
-    for operation, half in read["outages"].items():
-        family.add_metric([operation], float(half == "1"))
+def _gauges(name: str, text: str, label: str, numbers: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for value, number in numbers.items():
+        family.add_metric([value], number)
     return family
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
+def _counters(name: str, text: str, labels: list[str], numbers: Mapping[tuple[str, ...], int]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, number in numbers.items():
+        family.add_metric(values, number)
+    return family
+
+
+def _histogram(name: str, text: str, labels: list[str], stats: dict[str, int], counters: dict[str, str]) -> Metric:
+    """`counters`: value of the label → the counter whose buckets the scripts count."""
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for value, counter in counters.items():
+        below = accumulate(stats.get(f"{counter}:{limit}", 0) for limit in (*WAIT_BUCKETS, "inf"))
+        names = (*(str(limit / 1000) for limit in WAIT_BUCKETS), "+Inf")
+        buckets = [(name, float(number)) for name, number in zip(names, below, strict=True)]
+        family.add_metric([value] if labels else [], buckets, stats.get(f"{counter}:sum", 0) / 1000)
+    return family
