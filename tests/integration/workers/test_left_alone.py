@@ -98,18 +98,19 @@ async def test_workers_that_are_left_alone_stay_as_they_are(
 ) -> None:
     limit = load({}, dotenv=None).stall_limit.total_seconds()
     calm, cut = servers(), servers()
+    away = system(cut, "away", 2 * ALL)
+    await away.all_run()
+    cut.process.send_signal(signal.SIGSTOP)
+
     sets = {"one": ALL, "two": 2 * ALL, "four": 4 * ALL, "split": SPLIT}
     ended = {name: system(calm, name, steps) for name, steps in sets.items()}
-    away = [system(cut, "away", 2 * ALL)]
-    for processes in (*ended.values(), *away):
+    for processes in ended.values():
         await processes.all_run()
-
-    cut.process.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
     await asyncio.gather(*(two_end(ended[name], sets[name]) for name in sets))
     with redis_sync.Redis(port=calm.port, db=1) as broker:
         broker.flushdb()
+    began = time.monotonic()
     await until(lambda: time.monotonic() - began > limit + 3)
     cut.process.send_signal(signal.SIGCONT)
-    for processes in (*ended.values(), *away):
+    for processes in (*ended.values(), away):
         await goes_on(processes, sandbox)
