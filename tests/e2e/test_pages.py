@@ -1,5 +1,8 @@
 """The pages that people open, in a real browser: the API's documents and Flower."""
 
+import subprocess
+import sys
+
 import httpx
 import pytest
 
@@ -21,6 +24,10 @@ def test_the_documents_show_every_operation_without_the_internet(stack: RunningS
 def test_flower_shows_the_steps_by_name(stack: RunningStack, browser: Browser):
     login = f"{stack.setting('RETOUCH_FLOWER__USER')}:{stack.setting('RETOUCH_FLOWER__PASSWORD')}"
     address = stack.flower_url.replace("://", f"://{login}@")
+
+    for step in ("submit", "poll"):  # an idle chain sends one link a minute; this message shows at once
+        call = [sys.executable, "-m", "celery", "-A", "workers.app", "call", f"retouch.{step}"]
+        subprocess.run(call, cwd=stack.folder, env=stack.environ, check=True, capture_output=True, timeout=90)
 
     def seen() -> set[str]:
         return {task["name"] for task in httpx.get(f"{address}/api/tasks").json().values()}
