@@ -10,7 +10,7 @@ from edits.db import records
 from edits.db.connection import answering
 from edits.db.keys import Key
 from edits.db.scripts import Argument, Script, nothing
-from edits.db.sender import ScriptError, Scripts
+from edits.db.sender import BatchFailed, ScriptError, Scripts
 from edits.models import Frozen, Wait, from_ms
 
 Operation = Literal["create", "read", "history", "download", "storage"]
@@ -122,5 +122,7 @@ class Limiter:
         """Raises Unavailable."""
         try:
             return await self._scripts.run(_GATE)
+        except BatchFailed:
+            raise
         except ScriptError as exc:
             raise errors.Unavailable("Redis does not answer.") from exc

@@ -15,7 +15,7 @@ from edits.db.scripts import Argument, Script, is_ok, nothing, parsed
 from edits.db.sender import ReplyLost, Scripts, Unsent
 from edits.db.tokens import LOOKAHEAD
 from edits.db.workers import WorkerRegistry
-from edits.models import DEFAULT_STEPS, Edit, EditInput, Step, TimelineEvent
+from edits.models import Edit, EditInput, Step, TimelineEvent
 from edits.pacing.slots import SlotClock
 
 IDLE: Final = timedelta(seconds=30)  # longest sleep of a chain: wake-ups may be lost
@@ -66,8 +66,8 @@ class Claim:
 
     @property
     def steps(self) -> int:
-        """Of its task; edits taken in by an older version do not say."""
-        return int(self.fields.get(Field.STEPS, DEFAULT_STEPS))
+        """Of its task."""
+        return int(self.fields[Field.STEPS])
 
     @property
     def tries(self) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from edits.db import fields
-from edits.models import DEFAULT_STEPS, FINAL
+from edits.models import FINAL
 
 FORMAT: Final = 1
 """Of the records that are written here; a record without `fm` has format 1 (docs/decisions)."""
@@ -23,7 +23,7 @@ SERVERS: Final = 16
 
 _SHARED: Final[dict[str, int | Collection[int | str]]] = {
     "FORMAT": FORMAT, "HORIZON": HORIZON, "UNSEEN": UNSEEN, "WAIT_BUCKETS": WAIT_BUCKETS, "SERVERS": SERVERS,
-    "NUMBERS": fields.NUMBERS, "ALWAYS": fields.ALWAYS, "FINAL": sorted(FINAL), "DEFAULT_STEPS": DEFAULT_STEPS,
+    "NUMBERS": fields.NUMBERS, "ALWAYS": fields.ALWAYS, "FINAL": sorted(FINAL),
 }  # fmt: skip
 
 

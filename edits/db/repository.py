@@ -15,7 +15,7 @@ from edits.db.connection import LOST, answering
 from edits.db.keys import Key
 from edits.db.records import READ
 from edits.db.scripts import Argument, Script, T, nothing, parsed
-from edits.db.sender import NewerRecord, ReplyLost, ScriptError, Scripts, Unsent
+from edits.db.sender import BatchFailed, NewerRecord, ReplyLost, ScriptError, Scripts, Unsent
 from edits.db.trouble import explain
 from edits.models import Edit, Priority, TimelineEvent
 from edits.pacing.pace import Took
@@ -161,5 +161,7 @@ class EditRepository:
             raise lost or errors.Unavailable("Redis does not answer.") from exc
         except NewerRecord as exc:
             raise errors.NewerFormat(str(arguments.get("id"))) from exc
+        except BatchFailed:
+            raise
         except ScriptError as exc:
             raise errors.Unavailable(str(exc) if isinstance(exc, Unsent) else explain(exc)) from exc

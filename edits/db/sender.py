@@ -69,7 +69,7 @@ class TooFewReplicas(Disconnected):
     """What was written may be gone with the primary."""
 
 
-class BatchFailed(Exception):
+class BatchFailed(ScriptError):
     """An unexpected error, its cause, ended the batch: Redis is not to blame, and the call may have happened."""
 
 

@@ -16,7 +16,7 @@ if A.ended then
 end
 if read then tell_pauses(e, read) end
 if A.took then
-  local seen = key('took', e.sp or $DEFAULT_STEPS)
+  local seen = key('took', e.sp)
   redis.call('LPUSH', seen, string.format('%d,%d,%d', A.took.wait, A.took.run, e.nu > 0 and 1 or 0))
   redis.call('LTRIM', seen, 0, TOOK_KEPT - 1)
 end
