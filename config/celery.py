@@ -18,7 +18,7 @@ from config.settings import Settings
 # A step's queue bears its name, and its one task is `retouch.<step>`.
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
 
-# Seconds between two of the events by which Flower knows that a worker is there; Celery's own 2 are for nobody.
+# Seconds between a worker's heartbeat events for Flower; Celery's default of 2 has no reader.
 SAID_TO_FLOWER = 10.0
 
 
@@ -123,7 +123,7 @@ def _messages() -> dict[str, Any]:
     return {
         "task_queues": tuple(Queue(step, exchange, routing_key=step) for step in STEPS),
         "task_routes": {task_name(step): {"queue": step, "routing_key": step} for step in STEPS},
-        # A name that is in none of the queues is a mistake, not a reason for a new queue that nobody reads.
+        # An unknown queue name is an error; Celery would create a queue without a reader.
         "task_create_missing_queues": False,
         "task_default_queue": "sweep",
         "task_default_exchange": "retouch",
@@ -179,7 +179,7 @@ def _events() -> dict[str, Any]:
         # Flower lives on these. They cost 70 % more per message, and there are a few messages a second.
         "worker_send_task_events": True,
         "task_send_sent_event": True,
-        # Nobody reads events that are older than this, so they do not pile up when Flower is away.
+        # Older events expire, so they do not pile up without Flower.
         "event_queue_ttl": 5.0,
         "event_queue_expires": 60.0,
         # Flower asks workers for their state through it.

@@ -1,4 +1,4 @@
-"""What may be wrong with the settings: a fault names its variable, where it was set, what is wrong and what to do."""
+"""Faults of the settings. Each names its variable, where it was set, the fault and the remedy."""
 
 from __future__ import annotations
 

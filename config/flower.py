@@ -23,7 +23,7 @@ class GuardedMetrics(monitor.Metrics):  # type: ignore[misc] # Flower has no typ
 
 
 class Healthcheck(monitor.Healthcheck):  # type: ignore[misc] # Flower has no type hints
-    """Flower's own says OK whatever happens; this one also that events are still received."""
+    """Flower's own always says OK; this one also checks that events are received."""
 
     async def get(self) -> None:
         if self.application.events.is_alive():

@@ -30,7 +30,7 @@ class Leases(BaseModel):
     margin: timedelta = _seconds(5, "for the commit and for a busy machine; part of every lease")
 
     def contradictions(self, *, unknown_quiet_period: timedelta) -> Iterator[tuple[str, str]]:
-        """Pairs of a name and what is wrong with it; none when the table holds together."""
+        """Pairs of a name and its fault; none if the table is consistent."""
         margin = self.margin
         sums = {
             # A worker frozen inside the window must still lose its lease after its answer is due.

@@ -28,7 +28,7 @@ _BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE
 # Most values are ids, counts and moments; without a blank, a slash or an @ there is nothing to find in them.
 _PLAIN = re.compile(r"[\w.:+-]*", re.ASCII)
 
-# Quieter than ours: what they say at info is either on the record already, or holds addresses.
+# Quieter than ours: their info lines repeat the record or hold addresses.
 LIBRARIES = {
     "aiohttp.access": logging.ERROR,
     "asyncio": logging.WARNING,
@@ -68,7 +68,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
 
 
 def hide(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Mask whatever a key's name or a text's shape gives away as prompt, picture, address or secret."""
+    """Masks prompts, pictures, addresses and secrets, recognised by key name or text shape."""
     return {key: _hidden(key, value) for key, value in event_dict.items()}
 
 

@@ -31,7 +31,7 @@ class Raw:
 
 @dataclass(slots=True)
 class Reading:
-    """All that was written, and what was wrong with how."""
+    """All values as written, and the faults of their syntax."""
 
     raw: dict[str, Raw] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)

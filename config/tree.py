@@ -20,7 +20,7 @@ MASK = "******"
 
 
 def setting(default: str | None, meaning: str, *, shown: str | None = None) -> Any:
-    """A setting whose default is the text one would write; `shown` describes a default that is worked out."""
+    """A setting. `default` is text as an operator writes it; `shown` describes a computed default."""
     return Field(default=default, description=meaning, json_schema_extra={"shown": shown or ""})
 
 
@@ -164,12 +164,12 @@ class Settings(Section):
     explicit: frozenset[str] = frozenset()  # names somebody set, in the environment, .env or a file
     sources: Mapping[str, str] = Field(default_factory=dict, repr=False)  # where each of them was set
     warnings: tuple[str, ...] = ()  # unknown names that RETOUCH_UNKNOWN_SETTINGS=warn let pass
-    # What the storage's own client wants to know (AWS_*, GOOGLE_*, AZURE_*), .env beneath the environment; holds keys.
+    # Variables of the storage client (AWS_*, GOOGLE_*, AZURE_*); the environment overrides .env. Holds keys.
     storage_environment: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
     @property
     def livemode(self) -> bool:
-        """Whether edits cost money: false wherever the sandbox may be what answers."""
+        """Whether edits cost money: false if the provider may be the sandbox."""
         base_url = self.qubico.base_url
         if self.qubico.sandbox or base_url is None:
             return False

@@ -84,7 +84,7 @@ class MemoryCap:
         return show_size(self.bytes) if self.bytes is not None else f"{self.percent}%"
 
     def of(self, most: int) -> int | None:
-        """In bytes; None for a share of what is not known."""
+        """In bytes; None for a share of an unknown total."""
         if self.bytes is not None:
             return self.bytes
         return most * (self.percent or 0) // 100 if most else None

@@ -1,6 +1,6 @@
-"""Attempt tokens: the name of one purchase outside, so that the provider's own records tell whose task it is.
+"""Attempt tokens: signed names of purchases, by which the provider's records show the edit of a task.
 
-A token is `{namespace}.{edit_id}.{attempt}.{mac}`; only a token whose MAC verifies is believed.
+A token is `{namespace}.{edit_id}.{attempt}.{mac}`; only a token with a valid MAC counts.
 """
 
 import base64

@@ -1,4 +1,4 @@
-"""Estimates when an edit accepted now would end, from the queue and from how long recent edits took."""
+"""Estimates when an edit accepted now would end, from the queue and recent durations."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -35,7 +35,7 @@ class Estimate:
     """In the queue of its tenant, from 1."""
 
     eta: Eta | None
-    """None while too few runs are known, or while submitting is paused."""
+    """None while too few runs are known, or submission is paused."""
 
 
 async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:
@@ -59,7 +59,7 @@ async def estimate(repository: EditRepository, *, tenant: str, priority: Priorit
 
 
 def _per_second(counters: Counters, ceilings: Ceilings) -> float | None:
-    """Edits that can be submitted a second, by the ceiling that binds. None while too few runs are known."""
+    """Edits a second that the lowest ceiling allows. None while too few runs are known."""
     if _seen(counters, Wait.PROVIDER_RUN) < KNOWN_AFTER:
         return None
     in_flight = sum(_mean(counters, wait) for wait in _AT_PROVIDER)

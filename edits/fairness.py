@@ -1,4 +1,4 @@
-"""Who is served next: of the tenants the one with the lowest virtual time (stride scheduling, in `claim_submit.lua`).
+"""Fair order: the tenant with the lowest virtual time is next (stride scheduling, in `claim_submit.lua`).
 
 Within a tenant edits go by arrival, shifted by priority, so that nothing starves: a bulk edit is one that came an hour
 later.

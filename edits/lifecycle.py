@@ -1,4 +1,4 @@
-"""Which status may follow which. The scripts obey this table and a test drives every one of them against it."""
+"""Which status may follow which. The scripts obey this table; a test drives each of them against it."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ FOLLOWERS: Final[dict[EditStatus, frozenset[EditStatus]]] = {
     _.QUEUED: frozenset(
         {
             _.SUBMITTING,  # claimed, intent written
-            _.PROCESSING,  # a task turned up that was thought absent
+            _.PROCESSING,  # a task thought absent was found
             _.CANCELED,
             _.FAILED,  # expired
         }
@@ -32,15 +32,15 @@ FOLLOWERS: Final[dict[EditStatus, frozenset[EditStatus]]] = {
     _.STORING: frozenset(
         {
             _.SUCCEEDED,
-            _.PROCESSING,  # its file is not to be had, and another task is paid for
+            _.PROCESSING,  # its file is missing, another task is paid for
             _.QUEUED,
             _.FAILED,
         }
     ),
     _.FAILED: frozenset(
         {
-            _.QUEUED,  # retried, nothing was bought or nothing is to be had
-            _.SUBMITTING,  # retried, the lost create is looked for again
+            _.QUEUED,  # retried, no task left to read
+            _.SUBMITTING,  # retried, the lost create is searched for again
             _.PROCESSING,  # retried, the paid task is read again
         }
     ),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ulid import ULID
 
 _ID: Final = re.compile("edit_[0-6][0-9A-HJKMNP-TV-Z]{25}")
-"""A ULID may begin with 7, too, and then lies after the year 9773: past what `datetime` holds."""
+"""A ULID that begins with 7 may lie after the year 9999, which `datetime` cannot hold."""
 
 UNITS_PER_USD = 10_000_000
 """Provider units in a dollar: inferred from two vendor pages that show a price in both (2026-11)."""
@@ -30,7 +30,7 @@ class Step(StrEnum):
 
 class EditStatus(StrEnum):
     QUEUED = "queued"  # accepted, in the fair queue, costs nothing yet
-    SUBMITTING = "submitting"  # the intent to buy is written; a create may be on its way, or its answer is looked for
+    SUBMITTING = "submitting"  # the intent to buy is written; a create may be on its way, or its task is searched for
     PROCESSING = "processing"  # the provider has the task
     STORING = "storing"  # the task is completed, its file is being copied
     SUCCEEDED = "succeeded"
@@ -51,18 +51,18 @@ class Wait(StrEnum):
 
     FAIR_SHARE = "fair_share"  # others are ahead in the queue
     RATE_LIMIT = "rate_limit"  # creates a second are used up
-    IN_FLIGHT_CAP = "in_flight_cap"  # the provider works on as many of our tasks as it may
+    IN_FLIGHT_CAP = "in_flight_cap"  # the most tasks allowed are at the provider
     COOLDOWN = "cooldown"  # the provider throttled us, or could not be reached
-    STORAGE = "storage"  # our storage cannot be used: what it should keep waits
+    STORAGE = "storage"  # our storage cannot be used
     PROVIDER_ACCOUNT = "provider_account"  # key, balance or plan refused: an operator must act
     SUBMIT = "submit"  # the create is being sent
-    ANSWER_LOST = "answer_lost"  # the create's answer was lost: its task is looked for
+    ANSWER_LOST = "answer_lost"  # the create's answer was lost; its task is searched for
     PROVIDER_QUEUE = "provider_queue"
     PROVIDER_RUN = "provider_run"
-    NOTICE = "notice"  # the provider is done, we have not looked yet
+    NOTICE = "notice"  # the provider is done, the task is not read yet
     COPY = "copy"  # the file is copied into storage
     PAUSED = "paused"
-    RESTORED = "restored"  # Redis may lack what was written last: what was bought since is looked for
+    RESTORED = "restored"  # Redis may lack its last writes; purchases since are searched for
 
 
 class ErrorKind(StrEnum):
@@ -92,12 +92,12 @@ class CostState(StrEnum):
 
 
 class Frozen(BaseModel):
-    # An error of these may be logged with its traceback, and their values are prompts and addresses.
+    # Their errors may be logged with a traceback; their values are prompts and addresses.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class EditInput(Frozen):
-    """What is asked of the provider. Exactly one of `image` (an address) and `upload` (our copy's file name) is set."""
+    """The input for the provider. Exactly one of `image` (an address) and `upload` (our copy's file name) is set."""
 
     prompt: str
     image: str | None = None
@@ -145,7 +145,7 @@ class Edit(Frozen):
     task_id: str | None = None
     task_status: str | None = None
     tasks_bought: int = 0
-    other_task_ids: tuple[str, ...] = ()  # bought for it, too, and not needed (any more)
+    other_task_ids: tuple[str, ...] = ()  # also bought for it, not used
     result: EditResult | None = None
     error: EditError | None = None
     cost_units: int = PRICE_UNITS
@@ -153,7 +153,7 @@ class Edit(Frozen):
 
 
 class TimelineEvent(Frozen):
-    """`wait` names what the `duration_ms` before this event were spent on; the durations add up to the edit's age."""
+    """`wait` names the wait of the `duration_ms` before this event; all durations add up to the edit's age."""
 
     seq: int
     at: datetime

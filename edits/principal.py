@@ -1,4 +1,4 @@
-"""Whose call it is. Every use case takes a `Principal`: it says whose edits the call may see and change."""
+"""The caller. Every use case takes a `Principal`: its tenant's edits are the only ones to see and change."""
 
 from dataclasses import dataclass
 from enum import StrEnum

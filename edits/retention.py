@@ -1,4 +1,4 @@
-"""What has ended leaves Redis after RETOUCH_EDITS__HOT, and the storage RETOUCH_EDITS__RETENTION after its day.
+"""Ended edits leave Redis after RETOUCH_EDITS__HOT, and the storage RETOUCH_EDITS__RETENTION after their day.
 
 Nothing leaves Redis before its manifest is written, and no object is deleted of an edit that has a record.
 """
@@ -25,7 +25,7 @@ from edits.storage.store import Storage, StorageError
 log = structlog.get_logger()
 
 EVICTED_AT_ONCE: Final = 50  # some 2 ms of Redis
-LOOK_AGAIN: Final = timedelta(minutes=10)  # at an edit that something keeps in Redis
+LOOK_AGAIN: Final = timedelta(minutes=10)  # at an edit that cannot leave Redis yet
 DELETED_AT_ONCE: Final = 250
 SLICE: Final = 1.0  # seconds after which a slice goes no further
 LONGEST_SLICE: Final = 10.0  # seconds, when the storage hangs
@@ -66,7 +66,7 @@ class Retention:
     clock: Callable[[], datetime] = field(default=_local_time)
 
     async def slice(self) -> bool:
-        """A little of both; returns whether more is to be done at once."""
+        """Does a slice of both; returns whether more is due now."""
         more = await self.evict()
         return await self.purge() or more
 
@@ -78,12 +78,12 @@ class Retention:
         return looked_at == EVICTED_AT_ONCE
 
     async def purge(self) -> bool:
-        """Some objects whose retention is over are deleted, by the one process whose turn it is."""
+        """Deletes some objects after their retention, in one process at a time."""
         nonce = uuid4().hex
         turn = await self.scripts.run(_CLAIM, nonce=nonce, lease=ms(self.lease))
         if turn is None:
             return False
-        # What is deleted does not come back, so both clocks must say that its time is over.
+        # Deletion is final, so both clocks must agree that the time is over.
         now = min(from_ms(turn.now), self.clock())
         last = (now - self.retention).date() - ONE_DAY
         day: date | None = None
@@ -142,7 +142,7 @@ class Retention:
             yield keys
 
     async def _without_records(self, keys: list[str]) -> list[str]:
-        """Objects that are no edit's are not ours to delete."""
+        """Other objects than those of edits are never deleted."""
         owners = {key: edit_id for key in keys if (edit_id := layout.edit_of(key)) is not None}
         if not owners:
             return []

@@ -1,4 +1,4 @@
-"""The one place that decides about retries: how long before try n of each kind of trouble, and what is bought again."""
+"""Decides all retries: the delay before attempt n of each kind of failure, and repurchases."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ RETRYABLE: Final = {
     ErrorKind.EXPIRED: False,
     ErrorKind.INTERNAL: True,
 }
-"""Whether asking again (`POST …/retry`) may help."""
+"""Whether `POST …/retry` may help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Backoff:
         return full * (0.75 + 0.5 * jitter())
 
 
-READ: Final = Backoff(first=1, factor=2, most=30)  # the provider cannot be read: an outage costs an edit nothing
-COPY: Final = Backoff(first=1, factor=2, most=300)  # the file host in trouble: the file lives for FILE_LIFE
-KEEP: Final = Backoff(first=1, factor=2, most=60)  # our storage in trouble: its circuit spaces the tries of all
+READ: Final = Backoff(first=1, factor=2, most=30)  # the provider cannot be read; outages fail no edit
+COPY: Final = Backoff(first=1, factor=2, most=300)  # the file host fails; the file lives for FILE_LIFE
+KEEP: Final = Backoff(first=1, factor=2, most=60)  # our storage fails; its circuit spaces all attempts
 FILE_GONE: Final = Backoff(first=4, factor=2, most=60, tries=5)  # 404, 410 or HTML: 4 + 8 + 16 + 32 + 60 s = 2 min
 TASK_UNKNOWN: Final = Backoff(first=1, factor=2, most=30, tries=7)  # a 404 right after the create: about 1.5 min
 NO_ADDRESS: Final = Backoff(first=2, factor=1, most=2, tries=1)  # completed without a file: one second read
@@ -55,7 +55,7 @@ FILE_LIFE: Final = timedelta(days=3)
 def buys_again(
     kind: ErrorKind, *, asked: bool, automatic_so_far: int, automatic_limit: int
 ) -> Literal["asked", "automatic"] | None:
-    """Who lets a task that brought nothing be bought again, if anybody: a person's `retry`, or the setting."""
+    """Who allows the repurchase of a failed task, if any: a person's `retry`, or the setting."""
     if asked:
         return "asked"
     if kind is ErrorKind.PROVIDER_FAILED and automatic_so_far < automatic_limit:

@@ -230,7 +230,7 @@ class EditService:
         return found
 
     async def _from_manifest(self, edit_id: str) -> tuple[Edit, list[TimelineEvent]]:
-        """What has left Redis is in storage until its retention is over."""
+        """An edit that left Redis is in storage until its retention ends."""
         missing = self._missing(edit_id)
         if isinstance(missing, errors.Gone) or not is_id(edit_id):
             raise missing
@@ -246,7 +246,7 @@ class EditService:
         return found
 
     def _missing(self, edit_id: str) -> errors.EditsError:
-        """Gone or NotFound, by the id alone: the answer does not depend on whose edit it is, or was."""
+        """Gone or NotFound, by the id alone: it does not depend on the edit's owner."""
         if is_id(edit_id):
             kept_until = made_at(edit_id) + self._settings.edits.retention
             if kept_until < self._clock():

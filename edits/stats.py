@@ -1,4 +1,4 @@
-"""Prometheus figures. Those of the cluster are counted in Redis by the script that changes the state, so all agree."""
+"""Prometheus metrics. Those of the cluster are counted in Redis by the script that changes the state, so all agree."""
 
 import heapq
 import platform
@@ -117,7 +117,7 @@ async def _oldest(repository: EditRepository, tenants: list[str]) -> int | None:
 
 
 async def _room(admission: Admission, queued: int) -> dict[str, float]:
-    """How full what bounds the queue is, by limit."""
+    """How full the queue is, by limit."""
     state = await admission.memory.look()
     ratios = {"max_queued": queued / admission.max_queued}
     return ratios | ({"redis_memory": state.used / state.cap} if state and state.cap else {})
@@ -151,7 +151,7 @@ def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
     yield _gauges("retouch_edits", "Unfinished edits now.", "status", numbers)
     for name, text, value in (
         ("retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", read["oldest"]),
-        ("retouch_unknown_submits", "Creates whose answer was lost and whose task is looked for.", places["adopt"]),
+        ("retouch_unknown_submits", "Creates without an answer whose task is searched for.", places["adopt"]),
         ("retouch_submitting_shut", "1 while Redis may lack its last writes, so that nothing is bought.", read["shut"]),
         ("retouch_unknown_paid_tasks", "Paid tasks of edits that this Redis lost.", read["unknown"]),
     ):

@@ -73,7 +73,7 @@ def parse_account(payload: object) -> Account:
 
 
 def parse_active_tasks(payload: object) -> dict[str, dict[str, int]]:
-    """Counters by provider family (`flux`, `kling`, …); what is not a number is left out."""
+    """Counters by provider family (`flux`, `kling`, …); other values than numbers are left out."""
     envelope = reading.mapping(payload)
     families = reading.mapping(envelope.get("data")) or envelope
     return {

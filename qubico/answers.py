@@ -42,7 +42,7 @@ class Answer:
         return code if self.status < 300 and code is not None and 400 <= code < 600 else self.status
 
     def task(self) -> schemas.Task | None:
-        """The task it shows, whatever the HTTP status: a failed one may come with 500."""
+        """The task it shows, under any HTTP status: a failed one may come with 500."""
         try:
             task = schemas.parse_task(self.payload)
         except Unreadable:
@@ -54,7 +54,7 @@ class Answer:
 
 
 def refusal(answer: Answer, *, creating: bool) -> QubicoError:
-    """The error an answer without what was asked for stands for."""
+    """The error of an answer without the expected content."""
     texts = schemas.error_texts(answer.payload)
     said = answer.shown(texts[0]) if texts else f"HTTP {answer.code} without a readable text"
     if answer.code == 429:

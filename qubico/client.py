@@ -36,7 +36,7 @@ async def _at_once() -> None:
 
 
 def _nobody(_operation: str, _outcome: str) -> None:
-    """Nobody counts."""
+    """Counts nothing."""
 
 
 class QubicoClient:
@@ -55,7 +55,7 @@ class QubicoClient:
         max_connections: int = 100,
         observe: Callable[[str, str], None] = _nobody,
     ) -> None:
-        """`observe` is told of each request by its operation and outcome: ok, or the error's name in snake case."""
+        """`observe` gets each request's operation and outcome: ok, or the error's name in snake case."""
         _check_account(base_url=base_url, api_key=api_key)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
@@ -108,7 +108,7 @@ class QubicoClient:
         if task is not None and task.task_id.casefold() == task_id.casefold():
             return task
         if task is not None:
-            raise Unavailable(f"asked for task {task_id}, was told about {task.task_id}")
+            raise Unavailable(f"requested task {task_id}, received {task.task_id}")
         if answer.code in {404, 410} and answer.payload is not None:
             raise TaskGone(f"the provider does not know task {task_id}")
         raise answers.refusal(answer, creating=False)

@@ -7,7 +7,7 @@
   x Rejected           the provider read the request and refused it; `moderated` if for its content
   x AccountBlocked     no request of this account will do: key, credit, suspension; pause and ask the account
   x Unavailable        a read brought nothing readable; read again later
-  x Unreadable         what was handed to a parser (a callback's body) is not of the documented shape; ignore it
+  x Unreadable         a parser's input (a callback's body) lacks the documented shape; ignore it
   x TaskGone           the provider does not know this task (any more)
   x ResultGone         the file is not there; read the task again for a fresh address, then give up
   x ResultHostRefused  the address or a redirect leads to a host that is not allowed; nothing was asked of it
@@ -56,7 +56,7 @@ class Throttled(QubicoError):
 
 
 class Rejected(QubicoError):
-    """This request will never do, whoever sends it."""
+    """This request never succeeds, with any key."""
 
     def __init__(self, message: str, provider_code: int | None = None, *, moderated: bool = False) -> None:
         super().__init__(message)

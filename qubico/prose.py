@@ -43,5 +43,5 @@ def speaks_of_missing_credit(texts: Iterable[str]) -> bool:
 
 
 def speaks_of_the_model(texts: Iterable[str]) -> bool:
-    """Whether a refusal is about what was asked for (model, task type, plan level) rather than about the account."""
+    """Whether a refusal concerns the request (model, task type, plan level) rather than the account."""
     return any(_MODEL.search(text) for text in texts)

@@ -22,7 +22,7 @@ def mapping(value: object) -> dict[str, Any]:
 def text(value: object) -> str:
     if not isinstance(value, str):
         return ""
-    if not value.isascii():  # a lone surrogate from JSON would break whoever encodes this later
+    if not value.isascii():  # a lone surrogate from JSON would break a later encoder
         value = value.encode("utf-8", "replace").decode("utf-8")
     return value.strip()
 

@@ -27,7 +27,7 @@ from qubico.errors import TROUBLE, NotSent
 # an idle connection is a lost answer, and a lost answer costs a minute of looking for the task.
 _KEEPALIVE_SECONDS = 4
 _DNS_SECONDS = 30
-_DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing ends the connection with what it has not sent yet
+_DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing drops unsent bytes
 
 _CHUNK_BYTES = 256 * 1024  # read at once, of files too: each chunk passes through half a dozen generators
 _LONGEST_CONNECT = 5.0
@@ -139,7 +139,7 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=stream, request=request)
 
     async def _read_again(self, request: httpx.Request) -> httpx.Response:
-        """A GET whose answer aiohttp's parser refuses, read by h11: it accepts the same `Content-Length` twice."""
+        """Repeats a GET that aiohttp's parser refused with h11, which accepts the same `Content-Length` twice."""
         if self._tolerant is None:
             none_kept = httpx.Limits(max_keepalive_connections=0)
             self._tolerant = httpx.AsyncHTTPTransport(verify=self._ssl, trust_env=False, limits=none_kept)

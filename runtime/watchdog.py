@@ -56,7 +56,7 @@ class Watch:
             self.forget(name)
 
     def excuse(self) -> None:
-        """Restarts all counts: what they wait for is away."""
+        """Restarts all counts, as a needed service is away."""
         self._still = dict.fromkeys(self._still, 0)
 
     def unwell(self) -> list[str]:
@@ -110,14 +110,14 @@ def kept(loop: asyncio.AbstractEventLoop, limit: timedelta) -> Iterator[None]:
 
 
 def tell(stalled: list[str], limit: float) -> None:
-    """Logs what has stalled, and writes where each thread is to stderr. `limit`: seconds."""
+    """Logs the stalled names, and writes each thread's stack to stderr. `limit`: seconds."""
     log.error("process.stalled", error=f"{', '.join(stalled)}: not moved for {limit:g} s, ending", exit_code=STALLED)
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a stderr that is no file
         faulthandler.dump_traceback(sys.stderr)
 
 
 def end_now() -> NoReturn:
-    """Ends this process without cleanup, which would wait for what hangs."""
+    """Ends this process without cleanup, which could hang."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""The pace of reads, as the whole cluster has learned it: read again every few seconds while it is used."""
+"""The pace of reads as learned by the cluster, refreshed every few seconds while in use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ GUESSED: Final = Pace.learned([])
 
 @dataclass(slots=True)
 class Paces:
-    """One pace for each number of steps. All gaps are stretched alike while the budget of reads does not suffice."""
+    """One pace for each number of steps. While the read limit delays reads, all gaps grow by one factor."""
 
     repository: EditRepository
     clock: Callable[[], float] = boot_time
@@ -32,12 +32,12 @@ class Paces:
     async def of(self, steps: int) -> Pace:
         now = self.clock()
         if now - self._learned_at.get(steps, float("-inf")) > LEARNED_EVERY:
-            self._learned_at[steps] = now  # whoever asks meanwhile goes by what was learned before
+            self._learned_at[steps] = now  # meanwhile calls use the earlier pace
             await self._learn(steps)
         return self._paces.get(steps, GUESSED).stretched(self.stretch)
 
     def claimed(self, *, late: float) -> None:
-        """Reads were claimed, and so many seconds overdue are those that the budget does not allow yet."""
+        """Reads were claimed. `late`: seconds that reads held back by the limit are overdue."""
         now = self.clock()
         self.stretch = pace.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
         self._claimed_at = now

@@ -1,1 +1,1 @@
-"""Bytes of pictures: what they are, and how they become clean. Imports rules alone."""
+"""Bytes of pictures: recognised, measured, cleaned. Imports rules alone."""

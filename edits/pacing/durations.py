@@ -1,4 +1,4 @@
-"""How long something takes, as a distribution over buckets. Pure; what was never seen keeps a small share."""
+"""Distributions of durations over buckets. Pure; unseen durations keep a small share."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ BOUNDS: Final = tuple(LOWEST * RATIO**i for i in range(BUCKETS))
 GUESS_SPREAD: Final = 1.0  # of the log of times, while nothing was seen
 GUESS_WEIGHT: Final = 0.5  # a broad guess counts as so many times seen
 LEAST_REACH: Final = 2  # buckets on each side, at least
-NEIGHBORS: Final = 0.05  # share of what was seen that each time is smoothed over
+NEIGHBORS: Final = 0.05  # share of all samples that each one is smoothed over
 REACH: Final = 4.0  # spreads beyond which a bell counts as nothing
-OUTLIVED_SPREAD: Final = 0.2  # of the log of a time that is guessed for what has outlived all that was seen
+OUTLIVED_SPREAD: Final = 0.2  # of the log of the guessed time of a task older than all samples
 POINTS: Final = 10  # that stand for a distribution where it is added to another
 CERTAIN: Final = 1e-9
 NEVER: Final = 1e-6  # a share that does not count where a distribution is added to another
@@ -79,7 +79,7 @@ class Times:
 
     @classmethod
     def seen(cls, weighed: Iterable[tuple[float, float]], *, guess: float) -> Self:
-        """From (seconds, weight) of each time seen, smoothed over its neighbors; `guess`: a median while none was."""
+        """From samples (seconds, weight), smoothed over their neighbors; `guess`: the median without samples."""
         counts = [0.0] * BUCKETS
         for seconds, weight in weighed:
             counts[bucket(seconds)] += weight
@@ -100,7 +100,7 @@ class Times:
         return 1 - self.ended[bucket(age)]
 
     def after(self, age: float) -> "Times":
-        """Of those that have not ended at this age; if all had ended by then, it may well take as long again."""
+        """Of tasks unfinished at this age; after the longest sample, twice the age is the guess."""
         first = min(bucket(age), BUCKETS - 2)
         masses = [share if i > first else 0.0 for i, share in enumerate(self.shares)]
         if sum(masses) <= CERTAIN:
@@ -109,7 +109,7 @@ class Times:
         return Times.of(masses)
 
     def plus(self, other: "Times") -> "Times":
-        """The sum of a time of each; this one is stood for by a few points."""
+        """The sum of two independent times; a few quantiles represent this one."""
         masses = [0.0] * BUCKETS
         some = [(at, share) for at, share in zip(_MIDDLES, other.shares, strict=True) if share > NEVER]
         for k in range(POINTS):
@@ -127,7 +127,7 @@ def _log(i: int) -> float:
 
 
 def _smoothed(counts: Sequence[float]) -> list[float]:
-    """What was seen of each bucket is spread evenly over so many on both sides as hold a share of all that was seen."""
+    """Spreads each bucket evenly over the neighbors on both sides that hold the share `NEIGHBORS` of all samples."""
     below = list(accumulate(counts, initial=0.0))
     wanted, reach, previous = NEIGHBORS * below[-1], 0, 0
     changes = [0.0] * (BUCKETS + 1)
@@ -145,7 +145,7 @@ def _smoothed(counts: Sequence[float]) -> list[float]:
 
 
 def _broad(counts: Sequence[float], guess: float) -> tuple[float, float]:
-    """Mean and spread (of the log) of a guess that is wide enough not to exclude what was not seen yet."""
+    """Mean and spread (of the log) of a prior wide enough to include unseen times."""
     seen = [(_log(i), weight) for i, weight in enumerate(counts) if weight]
     if not seen:
         return log(guess), GUESS_SPREAD
@@ -156,7 +156,7 @@ def _broad(counts: Sequence[float], guess: float) -> tuple[float, float]:
 
 
 def _add_bell(masses: list[float], mean: float, spread: float, *, weight: float) -> None:
-    """A normal distribution of the log of times; what lies beyond the buckets counts for the last one at that end."""
+    """Adds a normal distribution of the log of times; its tails go to the first and last bucket."""
     reach = int(REACH * spread / log(RATIO)) + 1
     center = round((mean - log(LOWEST)) / log(RATIO))
     first, last = (max(0, min(BUCKETS - 1, end)) for end in (center - reach, center + reach))

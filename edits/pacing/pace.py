@@ -1,7 +1,6 @@
-"""When to ask about a task again, learned from how long such tasks took. Pure: time is passed in.
+"""When to read a task again, learned from the durations of earlier tasks. Pure: time is passed in.
 
-Its rule: the looks are those that cost least in reads and lag together (`edits.looks`), and lag is worth fewer reads
-while reads are short.
+Poll times minimise E[reads] + worth · E[lag²] (`poll_times`); `worth` falls while the read limit delays reads.
 """
 
 from collections.abc import Sequence
@@ -14,35 +13,33 @@ from edits.pacing.poll_times import Looks
 
 WAIT_GUESS: Final = 1.0  # seconds, while nothing was seen
 RUN_GUESS: Final = 8.0
-WORTH: Final = 8.0  # reads that a lag of one second is as dear as; one of two seconds is as dear as four of one
-SHORT: Final = (
-    24.0  # seconds; of shorter runs a lag of the same share is as dear: it wastes as much of the room in flight
-)
+WORTH: Final = 8.0  # reads that a lag of 1 s costs; the cost grows with the square of the lag
+SHORT: Final = 24.0  # seconds; for shorter runs lag counts relative to the run, as it wastes that share of a slot
 SHORTEST_GAP: Final = 0.25  # seconds
-HUNG_GAP: Final = 0.05  # of its age: the gap of a task that took longer than nearly all
+HUNG_GAP: Final = 0.05  # gap of a task older than nearly all samples, as a share of its age
 
-CALLED_BACK: Final = 0.98  # share of tasks that have ended when one whose callback did not come is looked at
-TRUSTED: Final = 0.9  # share of ends that callbacks told of, from which on they are waited for
+CALLED_BACK: Final = 0.98  # share of tasks that have ended when a task without a callback is read
+TRUSTED: Final = 0.9  # share of ends reported by callbacks, from which on reads wait for them
 
-HALF_LIFE: Final = 200  # tasks seen after which one counts for half
-KEPT: Final = 512  # tasks seen that are kept
-WINDOWS: Final = (25, 50, 100, 200)  # latest tasks that are held against those before them
-SHIFTED: Final = 1.95  # as likely as one in a thousand, without a shift (Kolmogorov and Smirnov)
+HALF_LIFE: Final = 200  # tasks after which a sample counts half
+KEPT: Final = 512  # stored samples
+WINDOWS: Final = (25, 50, 100, 200)  # latest tasks that are compared with those before them
+SHIFTED: Final = 1.95  # p = 0.001 without a shift (Kolmogorov-Smirnov)
 
-LATE: Final = 0.5  # seconds that reads are overdue for which the stretch is e; for twice as many its square
-FOLLOWS: Final = 60.0  # seconds in which the stretch follows: twice a task, or it would swing
-UNKNOWN: Final = 1.0  # second: for longer before a claim, reads are not taken to have been overdue
+LATE: Final = 0.5  # seconds; the stretch is exp(overdue / LATE)
+FOLLOWS: Final = 60.0  # seconds; time constant of the stretch: twice a task, or it would oscillate
+UNKNOWN: Final = 1.0  # seconds before a claim in which reads count as overdue, at most
 MOST_STRETCH: Final = 20.0
 
-WAITING: Final = 16  # buckets of the age of waiting tasks for which looks are found together
-LEVEL: Final = 1.1  # between stretches for which looks are found apart
+WAITING: Final = 16  # buckets of the age of waiting tasks that share poll times
+LEVEL: Final = 1.1  # ratio of two stretches with poll times of their own
 
 ABANDONED_GAPS: Final = (60.0, 300.0, 1800.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """What an ended task took: seconds before it started, and from there to its end, by the provider's own clock."""
+    """Seconds that an ended task waited and ran, by the provider's clock."""
 
     wait: float
     run: float
@@ -51,15 +48,15 @@ class Took:
 
 @dataclass(frozen=True)
 class Pace:
-    """How one kind of task is asked about."""
+    """The pace of reads for one kind of task."""
 
     waits: Times
     runs: Times
     called_back: float = 0.0
-    """Share of ends that callbacks told of."""
+    """Share of ends reported by callbacks."""
 
     stretch: float = 1.0
-    """Of all gaps; more than 1 while the reads that are allowed do not suffice."""
+    """Throttle factor of all gaps; above 1 while the read limit delays reads."""
 
     _looks: dict[tuple[int | None, int], Looks] = field(default_factory=dict, repr=False, compare=False)
 
@@ -83,13 +80,13 @@ class Pace:
         return self.next_look(0.0, running=None)
 
     def next_look(self, age: float, *, running: float | None) -> float:
-        """Seconds to the next read of an unfinished task: its age, and for how long it runs if it was seen to."""
+        """Seconds to the next read of an unfinished task. `age`, `running` (None: still waiting): in seconds."""
         at = age if running is None else running
         gap = self._looks_of(bucket(age) // WAITING if running is None else None).gap(at)
         return max(at * HUNG_GAP * self.stretch if gap is None else gap, SHORTEST_GAP)
 
     def _looks_of(self, waiting: int | None) -> Looks:
-        """Found when they are first asked for; `waiting`: of tasks not yet running at about this age."""
+        """Computed on first use; `waiting`: for tasks not yet running at about this age."""
         level = round(log(self.stretch) / log(LEVEL))
         if (waiting, level) not in self._looks:
             times = self.runs if waiting is None else self._whole(begin(waiting * WAITING))
@@ -105,12 +102,12 @@ class Pace:
         return WORTH * max(1.0, SHORT / self.runs.mean) ** 2
 
     def _whole(self, age: float) -> Times:
-        """Wait and run together, of tasks that were seen waiting at this age."""
+        """Wait plus run, of tasks seen waiting at this age."""
         return (self.waits.after(age) if age else self.waits).plus(self.runs)
 
 
 def stretch(now: float, *, late: float, elapsed: float) -> float:
-    """The stretch from now on. `late`: seconds by which reads are overdue as the budget does not allow more."""
+    """The next stretch. `late`: seconds that the read limit has delayed reads; `elapsed`: seconds since `now`."""
     wanted = min(MOST_STRETCH, exp(min(late / LATE, MOST_STRETCH)))
     if wanted > now:
         elapsed = min(elapsed, UNKNOWN)
@@ -118,12 +115,12 @@ def stretch(now: float, *, late: float, elapsed: float) -> float:
 
 
 def abandoned_look(age: float) -> float:
-    """Seconds to the next read of a task that nobody waits for: slow, it is only read for the books."""
+    """Seconds to the next read of an abandoned task, which is read only for its cost."""
     return ABANDONED_GAPS[0] if age < 3600 else ABANDONED_GAPS[1] if age < 6 * 3600 else ABANDONED_GAPS[2]
 
 
 def _since_shift(latest: Sequence[float]) -> int:
-    """How many of the latest times are of the same kind: all, or those since the provider became slower or faster."""
+    """How many of the latest times to use: all, or those since the provider's speed changed."""
     for window in WINDOWS:
         new, old = sorted(latest[:window]), sorted(latest[window : 3 * window])
         if len(old) >= window and _distance(new, old) > SHIFTED * sqrt((len(new) + len(old)) / (len(new) * len(old))):
@@ -132,7 +129,7 @@ def _since_shift(latest: Sequence[float]) -> int:
 
 
 def _distance(a: Sequence[float], b: Sequence[float]) -> float:
-    """The largest difference of the shares of two sorted samples that lie below a value."""
+    """Kolmogorov-Smirnov distance of two sorted samples."""
     most, i, j = 0.0, 0, 0
     while i < len(a) and j < len(b):
         if a[i] <= b[j]:

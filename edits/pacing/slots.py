@@ -1,20 +1,20 @@
-"""When a time slot is, on this process's own clock: every process means the same moment, however late it heard of it.
+"""Converts send slots to this process's own clock, so that a slot means the same moment in every process.
 
-What the server said the time was lies between asking and hearing; each answer narrows where its clock lies on ours.
+The server's time lies between request and response; each response narrows the offset of the two clocks.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 DRIFT: Final = 0.001
-"""Seconds a second by which the two clocks may part."""
+"""Seconds a second by which the two clocks may drift apart."""
 
 TICK: Final = 0.001
 """The server's time comes in whole milliseconds, rounded down."""
 
 GOOD_FOR: Final = 0.05
-"""Seconds after its moment in which a slot may be used. Later ones would bunch with the next: providers take a burst of
-0.1 s of their rate, and the network wants its share of that."""
+"""Seconds after its moment in which a slot may be used. Later creates would bunch with the next: providers take a burst
+of 0.1 s of their rate, and network jitter needs a part of that."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class SlotClock:
     _told: float = 0.0
 
     def told(self, now: float, *, sent: float, received: float) -> None:
-        """The server's clock stood at `now` at some moment of ours from `sent` to `received`."""
+        """The server's clock showed `now` at some time from `sent` to `received` on ours. All in seconds."""
         drifted = DRIFT * max(0.0, received - self._told)
         least = max(self._least - drifted, sent - now - TICK)
         most = min(self._most + drifted, received - now)
@@ -35,10 +35,10 @@ class SlotClock:
         self._least, self._most, self._told = least, most, received
 
     def ours(self, moment: float) -> float:
-        """The latest that this moment of the server's can be on our clock."""
+        """The latest time on our clock for this server time."""
         return moment + self._most
 
     def heard(self, now_ms: int, *, sent: float, received: float) -> float:
-        """Takes an answer's time of the server (ms). Returns the latest that it can be on our clock."""
+        """Takes the server's time in a response (ms). Returns the latest time on our clock for it."""
         self.told(now_ms / 1000, sent=sent, received=received)
         return self.ours(now_ms / 1000)

@@ -1,1 +1,1 @@
-"""A Redis that lost its latest writes: what is missing is found before anything is bought. Imports `db`."""
+"""A Redis that lost its latest writes: lost purchases are found before anything is bought. Imports `db`."""

@@ -38,14 +38,14 @@ class Writer:
         self._takes_parts = True
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
-        """Replaces what is there."""
+        """Replaces the object."""
         await self._write(key, data, content_type=content_type)
         return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
 
     async def put_stream(
         self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int
     ) -> StoredObject:
-        """Replaces what is there once the stream has ended well. Raises TooLarge past `max_bytes`.
+        """Replaces the object once the stream has ended well. Raises TooLarge past `max_bytes`.
 
         Errors of `chunks` are raised unchanged. After any error the key holds what it held before.
         """
@@ -77,7 +77,7 @@ class Writer:
             )
 
     async def _put_without_etag(self, key: str, data: bytes, *, content_type: str) -> None:
-        """The client reports a missing `ETag` only after the server answered 2xx: what is there decides."""
+        """The client reports a missing `ETag` only after the server answered 2xx: the stored object decides."""
         self._takes_parts = False
         if len(data) > PART_BYTES:
             with contextlib.suppress(NoETag):

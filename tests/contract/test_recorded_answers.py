@@ -188,7 +188,7 @@ async def test_account_blocked_gives_the_reason(client_of, request_to_buy):
 
 async def test_a_get_does_not_believe_an_answer_about_another_task(client_of):
     async with provider(says(recorded("get-task-of-another"))) as qubico, client_of(qubico.base_url) as client:
-        with pytest.raises(Unavailable, match="was told about"):
+        with pytest.raises(Unavailable, match="received"):
             await client.get(TASK_ID)
 
 

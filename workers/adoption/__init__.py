@@ -1,1 +1,1 @@
-"""Tasks whose create has no answer, found in the provider's history. Imports `clients` and what is under it."""
+"""Tasks whose create has no answer, found in the provider's history. Imports `clients` and below."""

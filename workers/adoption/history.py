@@ -1,4 +1,4 @@
-"""The provider's own history, as far as it names our attempts. An incomplete reading proves nothing, and says so."""
+"""Reads the provider's history for our attempts. An incomplete reading proves nothing and raises Incomplete."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -17,9 +17,9 @@ from workers.adoption.matching import Asked, Silent
 from workers.circuits import reading
 from workers.clients import Clients
 
-CLOCKS: Final = timedelta(minutes=2)  # the provider's clock and that of Redis may differ by so much
+CLOCKS: Final = timedelta(minutes=2)  # largest difference of the provider's clock and that of Redis
 TRAVEL: Final = timedelta(seconds=25)  # from the claim of a create to the provider
-MOST_PAGES: Final = 100  # of one window; where there are more, it is made shorter
+MOST_PAGES: Final = 100  # of one window; longer windows are halved
 SECOND: Final = timedelta(
     seconds=1
 )  # the provider's unit of time; it does not say whether a window's ends belong to it
@@ -27,24 +27,24 @@ MOST_REMEMBERED: Final = 20_000
 
 
 class Incomplete(Exception):
-    """The history could not be read to its end, so that it proves nothing."""
+    """The history was not read to its end, so it proves nothing."""
 
 
 class Unreadable(Incomplete):
-    """What may never get better: a listed task that the provider does not know, or clocks that are too far apart."""
+    """A fault that may be permanent: a listed task that the provider does not know, or clocks too far apart."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A task of the history that no edit is known to have: whose it is (None: not ours, or it does not say)."""
+    """A task of the history without a known edit, and its attempt (None: not ours, or no token)."""
 
     attempt: Attempt | None
-    silent: Silent | None  # it shows neither a token nor an address for callbacks, ours or somebody else's
+    silent: Silent | None  # it shows neither a token nor any callback address
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """All tasks of a span of time, up to `end`, and when the provider says they were created."""
+    """All tasks of a time window up to `end`, with the provider's creation times."""
 
     end: datetime
     listed: Mapping[str, datetime | None]
@@ -53,7 +53,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a reading may be trusted with, and what it found of ours, and of tasks that do not say whose they are."""
+    """The completeness of a reading, our tasks found in it, and tasks without a token."""
 
     complete: Completeness
     ours: Mapping[str, Attempt]
@@ -65,7 +65,7 @@ class Reading:
 
 @dataclass(slots=True)
 class History:
-    """The provider's history. Tasks that edits have are not read; every other one is, once. A scan serves all who wait.
+    """The provider's history. Every task without a known edit is read once. One scan serves all waiting callers.
 
     The question that it answers: `(await history.look(since)).complete.covers(moment)`, may the history be taken as
     complete for creates that reached the provider up to that moment (ms, by the clock of Redis)?
@@ -81,26 +81,26 @@ class History:
         return Freshness(self.clients.repository.scripts)
 
     async def look(self, since: datetime) -> Reading:
-        """Reads what was created since then, by the clock of Redis, the provider's being off by two minutes at most.
+        """Reads the tasks created since then (clock of Redis; the provider's may be off by two minutes).
 
         Raises Incomplete, after which nothing is known.
         """
         self.waiting.append(since)
         if self.scan is not None and not self.scan.done():
-            await asyncio.wait([self.scan])  # it may have begun too early for whoever comes now
+            await asyncio.wait([self.scan])  # it may have begun too early for this call
         if self.scan is None or self.scan.done():
-            # It is for all who wait by now, so it reaches back as far as any of them needs.
+            # It serves all waiting callers, so it reaches back as far as any of them needs.
             self.scan = asyncio.create_task(self._read(min([since, *self.waiting])))
             self.waiting.clear()
         return await asyncio.shield(self.scan)
 
     async def _read(self, since: datetime) -> Reading:
-        listed: dict[str, datetime | None] = {}  # of the tasks that we know
+        listed: dict[str, datetime | None] = {}  # of the known tasks
         ours: dict[str, Attempt] = {}
         silent: dict[str, Silent] = {}
         try:
             known = await self._freshness.known()
-            # It reaches back to a task that we know, which vouches for the clocks.
+            # It reaches back to a known task, which shows how far the clocks differ.
             start = min([since, from_ms(max(known.tasks.values(), default=known.now))])
             async for window in self.windows(start - CLOCKS, from_ms(known.now) + CLOCKS):
                 listed |= {task_id: at for task_id, at in window.listed.items() if task_id in known.tasks}
@@ -112,7 +112,7 @@ class History:
             raise Incomplete(type(exc).__name__) from exc
 
     async def windows(self, start: datetime, end: datetime) -> AsyncIterator[Window]:
-        """All tasks of this span, the earliest first, in windows short enough to be held. Raises Incomplete."""
+        """All tasks of this time, earliest first, in windows of at most MOST_PAGES. Raises Incomplete."""
         length = end - start
         while start < end:
             until = min(start + length, end)
@@ -127,7 +127,7 @@ class History:
                 length = (until - start) / 2
 
     async def _pages(self, start: datetime, end: datetime) -> tuple[int, dict[str, datetime | None]]:
-        """The tasks of this span, whatever their order and although it may change meanwhile, and on how many pages.
+        """The tasks of this time in any order, even one that changes meanwhile, and the number of their pages.
 
         All of them, unless there are more pages than MOST_PAGES.
         """
@@ -137,7 +137,7 @@ class History:
             page = await self._page(start, end, number)
             listed.update((row.task_id, row.created_at) for row in page.rows)
             said = max(said, page.total or 0) if number == 1 else said
-            if not page.rows:  # a page that is not full proves nothing: the provider may allow less than we ask for
+            if not page.rows:  # a page that is not full proves nothing: the provider may cap its size
                 if len(listed) < said:
                     raise Incomplete("rows moved from page to page while they were read")
                 return number - 1, listed
@@ -154,7 +154,7 @@ class History:
         return page
 
     async def _compare_clocks(self, known: Known, listed: Mapping[str, datetime | None]) -> None:
-        """A span of another time would show nothing of what is looked for, and seem complete."""
+        """A page of another time would lack the wanted tasks and seem complete."""
         ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in listed)
         for claimed, task_id in ours[-1:]:
             created = listed[task_id] or await self._created(task_id)
@@ -169,7 +169,7 @@ class History:
             raise Incomplete(type(exc).__name__) from exc
 
     async def _sightings(self, listed: Mapping[str, object]) -> dict[str, Sighting]:
-        """Of those that no edit is known to have. One that was read before is not read again, if it is remembered."""
+        """Sightings of tasks without a known edit. A remembered task is not read again."""
         tasks, found = list(listed), {}
         for first in range(0, len(tasks), LARGEST_PAGE):
             for task_id in await self._freshness.without_edit(tasks[first : first + LARGEST_PAGE]):
@@ -180,7 +180,7 @@ class History:
         return found
 
     async def _sight(self, task_id: str) -> Sighting:
-        """A task that the history lists and that cannot be read (even a 404: it may be too young) proves nothing."""
+        """A listed task that cannot be read (even 404: it may be too young) proves nothing."""
         try:
             async with reading(self.clients.rate_tokens, self.clients.circuits.read):
                 task = await self.clients.qubico.get(task_id)
@@ -194,6 +194,6 @@ class History:
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:
-    """Whose task it is, by the token that we sent and the provider echoes; None if it shows none of ours."""
+    """The attempt named by the echoed token; None without a token of ours."""
     secret = task.webhook_secret.get_secret_value() if task.webhook_secret else ""
     return clients.tokens.shown_by(task.webhook_endpoint, secret)

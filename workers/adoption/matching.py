@@ -1,4 +1,4 @@
-"""Whose a task is that shows no token: told by what was asked, and only where no other edit could have asked for it.
+"""Matches a task without a token to an edit by its input, and only if it matches no other edit.
 
 What the provider echoes may be normalised: a field left out or emptied says nothing, neither for nor against.
 """
@@ -15,14 +15,14 @@ from qubico import reading
 
 
 class Verdict(Enum):
-    SAME = "same"  # every field was read, and is what the edit asked for
-    OTHER = "other"  # a field was read that the edit did not ask for
+    SAME = "same"  # every field was read and equals the edit's
+    OTHER = "other"  # a field differs from the edit's
     UNCLEAR = "unclear"
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a task was made of, or an edit sent. Texts as digests: they may be megabytes. None: unknown, or not sent."""
+    """The input of a task or an edit. Texts as digests: they may be megabytes. None: unknown, or not sent."""
 
     prompt: bytes | None
     image: bytes | None
@@ -33,7 +33,7 @@ class Asked:
 
     @classmethod
     def by_edit(cls, asked: EditInput, sent: str) -> "Asked":
-        """`sent`: the picture's address as it went out, where it is not the edit's own."""
+        """`sent`: the picture's address as sent, if it is not the edit's own."""
         image = _text(sent or asked.image)
         return cls(_text(asked.prompt), image, asked.width, asked.height, asked.steps, asked.seed)
 
@@ -45,7 +45,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Silent:
-    """A task that says nothing of whose it is, and that no edit is known to have."""
+    """A task without a token and without a known edit."""
 
     task_id: str
     asked: Asked
@@ -54,7 +54,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An edit whose create has no answer, and the time in which the provider may have taken it, by its own clock."""
+    """An edit whose create has no answer, and when the provider may have accepted it, by the provider's clock."""
 
     asked: Asked
     earliest: datetime
@@ -62,7 +62,7 @@ class Wanted:
 
 
 def compare(edit: Wanted, task: Silent) -> Verdict:
-    """Another time, seed, prompt, size or number of steps tells a task apart; of a size only what was asked for.
+    """OTHER: another time, seed, prompt, number of steps, or requested size.
 
     Another picture address does not: the provider may have put the picture elsewhere. A zero may stand for nothing.
     """
@@ -78,7 +78,7 @@ def compare(edit: Wanted, task: Silent) -> Verdict:
 
 
 def task_for(edit: Wanted, others: Iterable[Wanted], tasks: Iterable[Silent]) -> str | None:
-    """The one task that fits the edit, if it fits no other edit; None if there is no such task or more than one."""
+    """The one task that fits the edit and no other edit; None if there is none or more than one."""
     fitting = [task for task in tasks if compare(edit, task) is Verdict.SAME]
     if len(fitting) != 1 or _fits(others, fitting[0]):
         return None
@@ -86,7 +86,7 @@ def task_for(edit: Wanted, others: Iterable[Wanted], tasks: Iterable[Silent]) ->
 
 
 def may_be_among(edit: Wanted, others: Collection[Wanted], tasks: Iterable[Silent]) -> bool:
-    """Whether one of these tasks could be the edit's, for all that can be told."""
+    """Whether one of these tasks could be the edit's."""
     for task in tasks:
         verdict = compare(edit, task)
         if verdict is Verdict.SAME or (verdict is Verdict.UNCLEAR and not _fits(others, task)):

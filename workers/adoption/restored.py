@@ -1,7 +1,7 @@
-"""A lost tail of Redis: what was bought since its last mark is looked for in the provider's history, and taken.
+"""Lost writes of Redis: finds purchases since its last mark in the provider's history and records them.
 
 Until all of it is settled, window by window, by readings that can be trusted, nothing that was queued is bought
-(_served.lua). Whoever comes next goes on where the last one was.
+(_served.lua). The next process continues where the last one stopped.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from workers.clients import Clients
 
 log = structlog.get_logger()
 
-LOOKS_EVERY: Final = 5.0  # seconds between two looks, while submitting is shut
+LOOKS_EVERY: Final = 5.0  # seconds between two passes, while submission is paused
 LEASE: Final = timedelta(seconds=30)
 UNREADABLE_FOR: Final = timedelta(minutes=5)  # after the quiet period
 NOT_TOLD: Final = (
@@ -35,7 +35,7 @@ NOT_TOLD: Final = (
 
 @dataclass(slots=True)
 class Restored:
-    """Settles the doubt, one process at a time. That a task exists is a fact: taking it twice changes nothing."""
+    """Ends the data-loss check, one process at a time. Recording a task twice changes nothing."""
 
     clients: Clients
     history: History
@@ -47,12 +47,12 @@ class Restored:
         self.restoring = Restoring(repository.redis, repository.namespace, repository.scripts, process)
 
     def start(self) -> None:
-        """Looks, beside the step's own work; one look at a time."""
+        """Starts a pass beside the step's own work; one at a time."""
         if self.looking is None or self.looking.done():
             self.looking = asyncio.create_task(self._guarded())
 
     async def look(self) -> None:
-        """One pass through the history, and what follows from it. Raises Incomplete, ScriptError, Unavailable.
+        """One pass through the history. Raises Incomplete, ScriptError, Unavailable.
 
         The lease is renewed as long as it takes, so that no other process begins one of its own.
         """
@@ -70,7 +70,7 @@ class Restored:
             whole = passing.result()
         except Unreadable:
             if self._long_quiet(doubt):
-                await self._open(doubt, only_if_idle=True)  # nothing is there that could be bought twice
+                await self._open(doubt, only_if_idle=True)  # no edit could be bought twice
             raise
         if whole:
             await self._open(doubt)
@@ -82,12 +82,12 @@ class Restored:
             log.warning("restored.not_looked", cause=type(exc).__name__, detail=str(exc)[:200])
 
     async def _pass(self, doubt: Doubt) -> bool:
-        """Takes what it finds in every window, and settles them up to the first that cannot be trusted yet.
+        """Records the tasks of every window, and settles windows up to the first unproved one.
 
         Up to now: the provider does not say whether it lists a task by when it was made or by when it changed.
         """
         since = max(from_ms(doubt.shut), from_ms(doubt.now) - REMEMBERED)
-        recent = (await self.history.look(since)).complete  # tells how far those may be trusted that are read after it
+        recent = (await self.history.look(since)).complete  # proves windows read after it
         settled, sure = doubt.settled, True
         last = self._last_arrival(doubt)
         async for window in self.history.windows(from_ms(settled) - CLOCKS, from_ms(max(last, recent.began)) + CLOCKS):
@@ -100,12 +100,12 @@ class Restored:
         return sure and settled >= last
 
     def _trusted(self, doubt: Doubt, history: Completeness, upto: int) -> bool:
-        """Whether all that reached the provider until then is shown, to a reading begun after the quiet period."""
+        """Whether a reading begun after the quiet period shows every create that arrived until then."""
         quiet = ms(self.clients.settings.qubico.unknown_quiet_period)
         return history.began >= min(upto, doubt.shut) + quiet and history.covers(upto)
 
     def _last_arrival(self, doubt: Doubt) -> int:
-        """When a create that was claimed before the doubt could have reached the provider at the latest."""
+        """The latest arrival (ms) of a create claimed before the check."""
         leases = self.clients.settings.leases
         return doubt.shut + ms(leases.send_window + leases.create_timeout)
 
@@ -113,7 +113,7 @@ class Restored:
         return doubt.now > doubt.shut + ms(self.clients.settings.qubico.unknown_quiet_period + UNREADABLE_FOR)
 
     async def _take(self, doubt: Doubt, window: Window) -> None:
-        """Hands every task of ours that no edit has to its edit."""
+        """Gives each of our unrecorded tasks to its edit."""
         for task_id, sighting in window.without_edit.items():
             attempt = sighting.attempt
             if attempt is None:
@@ -129,13 +129,13 @@ class Restored:
                 log.warning("restored.unknown_edit", edit_id=attempt.edit_id, task_id=task_id)
 
     async def _doubtful_given_up(self, doubt: Doubt, window: Window) -> bool:
-        """Tasks that name nobody may be ours: queued edits that ask for the same are not bought again.
+        """Tasks without a token may be ours: queued edits with the same input are not bought again.
 
         False if that cannot be decided (yet): a task does not show what it asks for, or an edit that asks for the same
         is not queued, and may be later.
         """
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
-        by_seed: dict[int | None, list[Silent]] = {}  # or all edits would be compared with all tasks
+        by_seed: dict[int | None, list[Silent]] = {}  # avoids comparing all edits with all tasks
         for task in (seen.silent for seen in window.without_edit.values() if seen.silent):
             if task.created_at is None or earliest <= task.created_at <= latest:
                 by_seed.setdefault(task.asked.seed, []).append(task)
