@@ -1,4 +1,4 @@
-# Everything a person does here by hand. Each target sets up what it needs; a second set-up costs nothing.
+# Commands for people. Each target sets up what it needs; repeated set-up is free.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test bench bench-full soak test-compose test-live check fmt
 
@@ -9,47 +9,47 @@ ARGS ?=
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
-setup: ## make .venv, with what running needs
+setup: ## make .venv for running
 	@scripts/setup run
 
-demo: ## edit the sample picture through the whole system, on this machine alone, and stop
+demo: ## edit the sample picture through the whole local system, then stop
 	@scripts/setup run
 	@.venv/bin/retouch demo
 
-up: ## start the whole system here and stay until Ctrl-C
+up: ## run the whole system here until Ctrl-C
 	@scripts/setup run
 	@.venv/bin/retouch up
 
-test: ## every check and every test, against real parts (ARGS goes to pytest)
+test: ## run every check and test, against real services (ARGS: to pytest)
 	@scripts/setup dev
 	@scripts/ci-parts
 	@scripts/test $(ARGS)
 
-bench: ## measure beside baselines, a quarter of an hour: tables, pictures, docs/performance.md (ARGS: the questions)
+bench: ## measure against baselines, about 15 min; writes docs/performance.md (ARGS: the questions)
 	@scripts/setup dev
 	@.venv/bin/python -m benchmarks $(ARGS)
 
-bench-full: ## the same with more rounds, more cells and longer windows, for 40 minutes or so
+bench-full: ## bench with more rounds, more cells and longer windows, about 40 min
 	@scripts/setup dev
 	@.venv/bin/python -m benchmarks --full $(ARGS)
 
-soak: ## every fault on real processes for long, with a thousand kills; a table at the end (ARGS goes to pytest)
+soak: ## run every fault on real processes, with a thousand kills; prints a table (ARGS: to pytest)
 	@scripts/setup dev
 	@scripts/soak $(ARGS)
 
-test-compose: ## build the containers, run them as docker compose up does, kill one, scale one, take them down
+test-compose: ## build the containers, run them by docker compose, kill one, scale one, remove them
 	@scripts/setup dev
 	@scripts/test-compose
 
-test-live: ## the contract suite on the real service, within a spending cap; says what to set (ARGS goes to pytest)
+test-live: ## run the contract suite on the real service, within a spending cap (ARGS: to pytest)
 	@scripts/setup dev
 	@scripts/test-live $(ARGS)
 
-check: ## lint, format, types, layers
+check: ## run lint, format, types, layers
 	@scripts/setup dev
 	@scripts/check
 
-fmt: ## write the code in the house's format
+fmt: ## format the code
 	@scripts/setup dev
 	@.venv/bin/python -m ruff check --quiet --fix-only .
 	@.venv/bin/python -m ruff format .

@@ -16,7 +16,7 @@ from edits.db.tokens import RequestTokens, Shut
 from qubico import errors
 
 IN_A_ROW: Final = 5
-"""Failures without an answer between them that are an outage; one alone is bad luck."""
+"""Consecutive failures that count as an outage."""
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class Circuit:
     failures: int = 0
     failing_since: float = 0.0
     shut_at: float = float("-inf")
-    """When it was closed last, as far as this process heard."""
+    """When it opened last, as far as this process knows."""
 
     def note(self, claims: Claims) -> None:
         if self.operation in claims.half:
@@ -42,18 +42,18 @@ class Circuit:
         self.shut_at = boot_time()
 
     def shut_since(self, moment: float, claim_id: str) -> bool:
-        """Whether what was claimed then must not be asked any more; its probe may."""
+        """Whether calls claimed then must not be sent any more; a probe may."""
         return self.shut_at > moment and claim_id not in self.probes
 
     async def answered(self, claim_id: str) -> None:
-        """It works, whatever the answer was."""
+        """The operation works, under any answer."""
         self.failures = 0
         if claim_id in self.probes:
             await self.limiter.open(self.operation)
             self.probes.discard(claim_id)
 
     async def failed(self, claim_id: str, cause: Exception, *, age: float, at_once: bool = False) -> None:
-        """Nobody answered; `age`: seconds since it was asked. `at_once`: there is no doubt, nothing could be sent."""
+        """No answer. `age`: seconds since the request. `at_once`: one failure is enough, as nothing could be sent."""
         if not self.failures:
             self.failing_since = boot_time()
         self.failures += 1
@@ -66,7 +66,7 @@ class Circuit:
             self.probes.discard(claim_id)
 
     async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
-        """It answers that it was asked too often; `age`: seconds since it was asked."""
+        """Answered 429. `age`: seconds since the request."""
         probe = claim_id in self.probes
         self.shut()
         told = _told(cause)
@@ -74,7 +74,7 @@ class Circuit:
         self.probes.discard(claim_id)
 
     async def over(self, claim_id: str) -> None:
-        """A probe that has told nothing till now never will: another may go."""
+        """A probe that ended without a result lets another start."""
         if claim_id in self.probes:
             self.probes.discard(claim_id)
             await self.limiter.probe_again(self.operation)
@@ -94,7 +94,7 @@ class Circuits:
 
 @asynccontextmanager
 async def reading(tokens: RequestTokens, circuit: Circuit) -> AsyncIterator[None]:
-    """Around one read that belongs to no poll: waits for its token, and tells all others what came of it.
+    """Around a read that is no poll: waits for its token and reports the result to the circuit.
 
     Raises Unavailable also where nothing was asked, because the operation does not work now.
     """

@@ -1,4 +1,4 @@
-"""The Qubico sandbox as an ASGI application: the provider's wire format, nothing of our own code, nothing bought.
+"""The Qubico sandbox as an ASGI application: the provider's wire format without the client's code or purchases.
 
 `uvicorn qubico.sandbox.app:app` reads `SANDBOX_*`; tests call `create_app`.
 """

@@ -1,4 +1,4 @@
-"""Tells the webhook of a task what happened. Words are fixed at the first try: a repeat may bring old news."""
+"""Calls a task's webhook. The body is fixed at the first attempt: a repeat may be outdated."""
 
 import asyncio
 import json
@@ -41,13 +41,13 @@ class Callbacks:
         return task.order.endpoint.startswith(("http://", "https://")) and not task.has("callback_lost")
 
     async def send(self, task: Task, data: dict[str, Any]) -> None:
-        """First tries of this event; further ones wait their turn on the timeline."""
+        """First attempts of this event; repeats are put on the timeline."""
         body = json.dumps({"timestamp": int(self._clock.now()), "data": data}).encode()
         for _ in range(2 if task.has("callback_double") else 1):
             await self._try(task, body, attempt=1)
 
     async def send_early(self, task: Task, data: dict[str, Any]) -> None:
-        """Arrives while the create still waits for its answer, which no receiver may hold up for long."""
+        """Arrives while the create waits for its answer; a slow receiver delays that only briefly."""
         body = json.dumps({"timestamp": int(self._clock.now()), "data": data}).encode()
         try:
             await asyncio.wait_for(self._try(task, body, attempt=1), EARLY_TIMEOUT)

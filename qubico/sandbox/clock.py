@@ -1,4 +1,4 @@
-"""The sandbox's own time: it runs like the wall clock, and only a control call may push it ahead."""
+"""The sandbox's own time: runs like the wall clock; only a control call pushes it ahead."""
 
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -8,7 +8,7 @@ SHANGHAI = timezone(timedelta(hours=8))
 
 
 class Clock:
-    """Seconds since 1970 that never step back, whatever the host's clock does."""
+    """Seconds since 1970 that never step back, even if the host's clock does."""
 
     def __init__(self) -> None:
         self._zero = time.time() - time.monotonic()

@@ -1,4 +1,4 @@
-"""Answers that are none: connections reset, held, or closed in the middle, on a real socket.
+"""Missing answers: connections reset, held, or closed in the middle, on a real socket.
 
 ASGI has no word for this, so the server's transport is taken from the `send` that uvicorn hands to the application.
 """
@@ -26,7 +26,7 @@ class Dropped(Response):
 
 
 class Hanging(Response):
-    """Nothing is answered until the caller gives up, or the server stops."""
+    """No answer until the caller gives up, or the server stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         try:

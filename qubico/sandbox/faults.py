@@ -18,7 +18,7 @@ ALWAYS = math.inf
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What `=` counts is times, except where the meaning says otherwise."""
+    """`=` gives a number of times, unless the meaning says otherwise."""
 
     stage: Stage
     default: float
@@ -54,7 +54,7 @@ TABLE: dict[str, Fault] = {
     "get_429_once": Fault("read", 1, "reads answer 429 at first"),
     "odd": Fault("read", ALWAYS, "capitalised statuses, times at +08:00, `logs` null"),
     "odd_code": Fault("read", ALWAYS, "envelope code 0, and error code 1100 without an error"),
-    # what a completed task shows
+    # the output of a completed task
     "no_address": Fault("output", ALWAYS, "completed without an address"),
     "no_address_once": Fault("output", 1, "the first completed answers have no address"),
     "base64": Fault("output", ALWAYS, "the picture in `image_base64`, no address"),
@@ -77,7 +77,7 @@ TABLE: dict[str, Fault] = {
 
 
 class UnknownFault(ValueError):
-    """A fault word that nobody can follow."""
+    """An unknown fault word."""
 
 
 def in_prompt(prompt: str) -> dict[str, float]:
@@ -96,7 +96,7 @@ def without_words(prompt: str) -> str:
 
 
 class FaultBook:
-    """Which faults the next create gets. Refused and lost answers count by prompt and seed: a next try fares better."""
+    """The faults of the next create. Refusals and lost answers count by prompt and seed, so repeats succeed."""
 
     def __init__(self) -> None:
         self.random = Random(0)  # noqa: S311 - repeatable on purpose
@@ -108,7 +108,7 @@ class FaultBook:
         named = in_prompt(prompt)
         for name, count in named.items():
             if TABLE[name].stage == "refuse" and self._take(name, prompt, seed, count):
-                return drawn | {name: count}  # refused: the other words wait for the next try
+                return drawn | {name: count}  # refused: the other words apply to the next attempt
         for name, count in named.items():
             if TABLE[name].stage == "refuse":
                 continue
@@ -133,5 +133,5 @@ class FaultBook:
 
 
 def refusing(drawn: dict[str, float]) -> str | None:
-    """The fault that keeps this create from being accepted."""
+    """The fault that refuses this create."""
     return next((name for name in drawn if TABLE[name].stage == "refuse"), None)

@@ -34,7 +34,7 @@ async def download(request: Request) -> Response:
     try:
         picture = await provider.studio.picture(task)
     except (NoPicture, painter.BadPicture):
-        return wire.html(404)  # painted once, dropped since, and its input is gone: as an expired file
+        return wire.html(404)  # the painted file was dropped and its input is gone: like an expired file
     return _file(task, picture)
 
 

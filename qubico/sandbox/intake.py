@@ -21,7 +21,7 @@ class BadRequest(Exception):
 
 
 class Order(BaseModel):
-    """What was asked for, with the provider's defaults filled in."""
+    """The requested edit, with the provider's defaults."""
 
     model_config = ConfigDict(frozen=True)
 

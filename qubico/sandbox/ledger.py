@@ -39,7 +39,7 @@ class Ledger:
             self._failing.append(task)
 
     def moved(self, task: Task) -> None:
-        """The end of the task is another than planned."""
+        """The task ends at another time than planned."""
         heapq.heappush(self._ends, (task.ended, task.number))
         if task.failure:
             self._failing.append(task)

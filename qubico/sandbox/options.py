@@ -83,11 +83,11 @@ class SandboxOptions(BaseModel):
 
 
 class OptionsError(ValueError):
-    """Options that cannot be used, all of them in one message, a line each."""
+    """Invalid options, all in one message, a line each."""
 
 
 def from_environment(environment: Mapping[str, str]) -> SandboxOptions:
-    """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are not ours to judge."""
+    """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are ignored."""
     names = {field: f"SANDBOX_{field.upper()}" for field in SandboxOptions.model_fields}
     return _checked({field: environment[name] for field, name in names.items() if environment.get(name)}, names)
 

@@ -1,4 +1,4 @@
-"""The provider behind the counter: accepts tasks, has them worked on and called back, and remembers what it sold."""
+"""The provider's core: accepts tasks, has them painted and called back, and records sales."""
 
 import asyncio
 import base64
@@ -82,14 +82,14 @@ class Provider:
             self.reads = RateLimit(per_second=now.reads_per_second, burst=now.burst)
 
     async def advance(self, seconds: float) -> None:
-        """Pushes the clock and waits (a second at most) for the painting that this made due, but for no callback."""
+        """Pushes the clock and waits (at most a second) for paintings now due, not for callbacks."""
         self.clock.advance(seconds)
         self.timeline.wake()
         if self._painting:
             await asyncio.wait(self._painting, timeout=SETTLE_SECONDS)
 
     def room(self, now: float) -> float | None:
-        """Until when a task accepted now is staged, `now` for not at all; None: too many run already."""
+        """When a task accepted now leaves `staged` (`now`: at once); None: too many run already."""
         cap = self.options.max_concurrent
         if not cap or self.ledger.in_flight(now) < cap:
             return now
@@ -98,7 +98,7 @@ class Provider:
         return self.ledger.free_at(now, cap=cap)
 
     def accept(self, order: Order, *, now: float, staged_until: float, base: str, faults: dict[str, float]) -> Task:
-        """From here on the task is bought, whatever becomes of the answer."""
+        """Buys the task, even if the answer is lost."""
         task = tasks.plan(
             order,
             number=len(self.ledger.tasks) + 1,
@@ -158,7 +158,7 @@ class Provider:
         self.faults.random = Random(f"faults {seed}")  # noqa: S311 - repeatable on purpose
 
     def _schedule(self, task: Task) -> None:
-        """Nothing at all for a task without a picture to paint or anybody to tell."""
+        """Does nothing for a task without a picture or a webhook."""
         called = self.callbacks.wanted(task)
         if not task.worked:
             self.timeline.at(task.started, lambda: self._paint(task))

@@ -1,4 +1,4 @@
-"""What the sandbox saw of its callers, for tests and figures: counts, peaks, how late the end of a task was noticed."""
+"""Statistics of callers, for tests and benchmarks: counts, peaks, lag of the read that shows a task's end."""
 
 from collections import Counter, deque
 from statistics import fmean
@@ -16,7 +16,7 @@ class Stats:
         self._window: deque[float] = deque()
 
     def create_arrived(self, now: float) -> None:
-        """Refused ones count too: what is measured is the caller's pace."""
+        """Refused ones count too: the caller's pace is measured."""
         self.counts["creates"] += 1
         self._window.append(now)
         while self._window[0] <= now - 1:

@@ -47,7 +47,7 @@ READS = {"gets": "read", "account_reads": "account", "history_reads": "history"}
 
 
 def counted(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
-    """Hands the provider in and counts how it was answered; cut connections count as 0."""
+    """Passes the provider to the route and counts the status; cut connections count as 0."""
 
     @wraps(route)
     async def answer(request: Request) -> Response:

@@ -16,7 +16,7 @@ UNITS_PER_USD = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a failed task tells it: the true cause often stands only in the log."""
+    """The error of a failed task; the true cause is often only in the log."""
 
     log: str
     raw_message: str
@@ -59,7 +59,7 @@ class Task:
         return self.worked and now >= self.ended
 
     def units(self, now: float, *, refund_failed: bool) -> int:
-        """What it costs: the full price from the first moment on."""
+        """Its cost: the full price from acceptance on."""
         return 0 if refund_failed and self.status(now) == "failed" else self.price
 
     def has(self, fault: str) -> bool:
@@ -99,7 +99,7 @@ def plan(
     options: SandboxOptions,
     random: Random,
 ) -> Task:
-    """Draws the times of a new task and settles which failure, if any, it will meet."""
+    """Draws the times of a new task and its failure, if any."""
     spread = options.latency_sigma
     wait = options.wait * math.exp(random.gauss(0, spread))
     run = options.latency * math.exp(random.gauss(0, spread)) * faults.get("slow", 1)

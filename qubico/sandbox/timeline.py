@@ -1,4 +1,4 @@
-"""What the sandbox has to do later, in the order of its clock: one timer for all, however many tasks sleep."""
+"""Later work of the sandbox, in the order of its clock: one timer for any number of tasks."""
 
 import asyncio
 import heapq
@@ -23,7 +23,7 @@ class Timeline:
             self._arm()
 
     def wake(self) -> None:
-        """Does what is due by now; called by the timer, and after the clock was pushed ahead."""
+        """Does the due work; called by the timer, and after the clock was pushed ahead."""
         now = self._clock.now()
         while self._due and self._due[0][0] <= now:
             heapq.heappop(self._due)[2]()

@@ -56,7 +56,7 @@ def task_data(
     address: str = "",
     claim: Status | None = None,
 ) -> dict[str, Any]:
-    """`data` of a task as it stands, or as `claim` says; the picture and its address show only when it is completed."""
+    """`data` of a task now, or as `claim` says; picture and address only if it is completed."""
     status = claim or task.status(now)
     odd = task.has("odd")
     failure = task.failure if status == "failed" else None
@@ -89,7 +89,7 @@ def task_data(
 
 
 def history_row(task: Task, now: float, options: SandboxOptions) -> dict[str, Any]:
-    """No prompt, input or webhook: only the read of a task tells those."""
+    """No prompt, input or webhook: only the read of a task shows those."""
     return {
         "id": task.number,
         "account_id": 1,

@@ -1,4 +1,4 @@
-"""Step adopt: looks for the task of a create whose answer was lost. Buys again only what provably was not bought."""
+"""Step adopt: searches for the task of a create without an answer. Buys again only with proof that none was bought."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ from workers.steps.work import Work
 
 log = structlog.get_logger()
 
-LOOKS_ON: Final = timedelta(minutes=5)  # after the quiet period, where that may bring a proof
+LOOKS_ON: Final = timedelta(minutes=5)  # after the quiet period, if that may bring a proof
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Adopt:
         return Attempt(claim.id, claim.attempt - (1 if claim.may_buy_anew else 0))
 
     async def _look(self, claim: Claim, lease: Lease) -> tuple[Reading, Lease] | None:
-        """Reads the history; a long reading renews the claim, so that nobody else begins the same one.
+        """Reads the history; a long reading renews the claim, so that no other process starts the same one.
 
         None if somebody has decided about the edit in the meantime. Raises Incomplete.
         """
@@ -125,7 +125,7 @@ class Adopt:
             await self._undecidable(work)
 
     async def _silent(self, claim: Claim, found: Reading) -> tuple[str | None, bool]:
-        """Of the tasks without a token: the one that must be this edit's, and whether any of them may be."""
+        """The task without a token that must be this edit's, and whether any of them may be."""
         freshness = Freshness(self.clients.repository.scripts)
         tasks = [found.silent[i] for i in await freshness.without_edit(list(found.silent))] if found.silent else []
         edits = await self.clients.claims.unanswered() if tasks else []
@@ -133,7 +133,7 @@ class Adopt:
             return None, bool(tasks)
         wanted = {edit.id: self._wanted(edit) for edit in edits}
         own = wanted.pop(claim.id, None)
-        if own is None:  # somebody has decided in the meantime
+        if own is None:  # decided by another process
             return None, True
         return matching.task_for(own, wanted.values(), tasks), matching.may_be_among(own, wanted.values(), tasks)
 
@@ -142,19 +142,19 @@ class Adopt:
         return Wanted(Asked.by_edit(edit.input, edit.sent), earliest=from_ms(edit.claimed_at) - CLOCKS, latest=latest)
 
     def _latest_arrival(self, claimed_at: int) -> int:
-        """The last moment at which a create could still have reached the provider: ms, by the clock of Redis."""
+        """The latest arrival of a create at the provider: ms, by the clock of Redis."""
         leases = self.clients.settings.leases
         return claimed_at + ms(leases.send_window + leases.create_timeout)
 
     def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
-        """Whether a later reading can be expected to prove something."""
+        """Whether a later reading may bring the proof."""
         last = claim.moment(Field.CLAIMED) + ms(self._quiet + LOOKS_ON)
         return history.began < last and history.would_cover(
             self._latest_arrival(claim.moment(Field.CLAIMED)), begun=last
         )
 
     async def _take_candidate(self, work: Work) -> bool:
-        """A callback named a task: believed only after it was read and shows this attempt's token."""
+        """A callback named a task: accepted only if a read shows this attempt's token."""
         task_id = work.claim.long.get(Text.CANDIDATE)
         if not task_id:
             return False
@@ -180,13 +180,13 @@ class Adopt:
         if work.claim.may_buy_anew:
             await self._absent(work)
             return
-        text = "The answer of the provider was lost, and whether it took the task cannot be told."
+        text = "The provider's answer was lost; it is unknown whether a task was bought."
         await work.fail(ErrorKind.SUBMISSION_UNKNOWN, text, cost=CostState.UNKNOWN)
 
     async def _absent(self, work: Work) -> None:
         """Provably not there, or a person retried it knowing that it may be: sent again."""
         if self.clients.settings.qubico.unknown_submit == "adopt_or_fail" and not work.claim.may_buy_anew:
-            text = "The answer of the provider was lost; it did not take the task, and by setting it is not sent again."
+            text = "The provider's answer was lost; no task was bought, and the settings forbid sending it again."
             await work.fail(ErrorKind.SUBMISSION_UNKNOWN, text, cost=CostState.RELEASED)
             return
         await work.release("provably_absent", Wait.FAIR_SHARE)

@@ -1,4 +1,4 @@
-"""How often each kind of trouble met a step so far, in the one number of a record: none uses up another's tries."""
+"""Failure counts of a step by kind, packed in one number of a record: each kind has its own retry budget."""
 
 from enum import IntEnum
 from typing import Final
@@ -25,5 +25,5 @@ def so_far(claim: Claim, trouble: Trouble) -> int:
 
 
 def one_more(claim: Claim, trouble: Trouble) -> int:
-    """The number to keep after this trouble came once more."""
+    """The number to store after one more failure of this kind."""
     return claim.tries + (1 << 8 * trouble if so_far(claim, trouble) < MOST else 0)

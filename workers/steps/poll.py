@@ -1,4 +1,4 @@
-"""Step poll: reads due tasks. Unfinished is a snooze and costs nothing; only a read that shows an end ends anything."""
+"""Step poll: reads due tasks. An unfinished task is a snooze at no cost; only a read that shows an end ends an edit."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,7 +57,7 @@ class Poll:
         elif task.status is TaskStatus.FAILED:
             await self._failed(work, task)
         elif self._waited(work) > deadline.total_seconds():
-            text = f"The task was unfinished {deadline} after the provider took it; it is followed to its end."
+            text = f"The task was unfinished {deadline} after the provider accepted it; it is read to its end."
             await work.fail(ErrorKind.PROVIDER_TIMEOUT, text, cost=CostState.CHARGED, task=task, abandon=True)
         else:
             await self._unfinished(work, task)
@@ -79,7 +79,7 @@ class Poll:
         )
 
     def _age(self, work: Work) -> float:
-        """Seconds since the provider took the task, by the clock of Redis: the claim's lease end says when that was."""
+        """Seconds since the provider accepted the task, by the clock of Redis, computed from the claim's lease end."""
         claimed_at = work.claim.moment(Field.LEASE_END) / 1000 - self.lease.total_seconds()
         return claimed_at - work.claim.moment(Field.TASK_ACCEPTED) / 1000 + work.lease.age
 
@@ -104,7 +104,7 @@ class Poll:
             )
         # Seen in the wild: the address comes a moment after the status.
         elif not await work.retry(Trouble.NO_ADDRESS, retry.NO_ADDRESS, wait=Wait.NOTICE, event="no_address"):
-            text = "The task is completed, but the provider gave no address for its file."
+            text = "The task is completed, but the provider sent no address of its file."
             await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text, task=task)
 
     async def _failed(self, work: Work, task: schemas.Task) -> None:
@@ -117,7 +117,7 @@ class Poll:
     async def _unknown(self, work: Work) -> None:
         """404: not visible yet, right after the create; later the provider has deleted it."""
         if not await work.retry(Trouble.GONE, retry.TASK_UNKNOWN):
-            text = "The provider no longer knows the task that it took."
+            text = "The provider no longer knows the task."
             await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text)
 
     async def _unreadable(self, work: Work, exc: errors.QubicoError) -> None:
@@ -135,7 +135,7 @@ class Poll:
 
 
 def _running(task: schemas.Task, age: float) -> float | None:
-    """For how long it runs, if it says so. Only spans of the provider's clock are used: it may differ from ours."""
+    """Seconds that it runs, if shown. Only intervals of the provider's clock are used: it may differ from ours."""
     if task.created_at is None or task.started_at is None:
         return None
     return max(0.0, age - max(0.0, (task.started_at - task.created_at).total_seconds()))

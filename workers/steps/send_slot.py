@@ -1,4 +1,4 @@
-"""When a create may leave: at its slot. One that was missed, because this process stood still, is not used."""
+"""When a create may be sent: at its slot. A slot missed by a stall of this process is not used."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Turn:
     claim: Claim
     lease: Lease
     put_back: tuple[str, Wait] | None = None
-    """Why it must not leave any more, and what it waits for then; None: it may."""
+    """Why it must not be sent any more, and its wait then; None: it may."""
 
     _at: float = field(init=False)
 
@@ -32,7 +32,7 @@ class Turn:
         self._at = self.claim.send_at
 
     async def comes(self) -> None:
-        """Waits for the slot. Called once before a connection is there, and again with the connection in hand."""
+        """Waits for the slot. Called before a connection is opened, and again on the open connection."""
         while self.put_back is None:
             await asyncio.sleep(max(0.0, self._at - boot_time()))
             if not self._is_put_back() and await self._is_now():
@@ -44,9 +44,9 @@ class Turn:
         return self.put_back is not None
 
     async def _is_now(self) -> bool:
-        """Else it has another slot, or is put back. A probe goes alone, and whenever it can.
+        """Else it has another slot, or is put back. A probe is sent alone, at any time.
 
-        A process that ends still sends at the slots that it was given: nobody else can use them.
+        A process that ends still sends at its slots: no other process can use them.
         """
         probes = self.clients.circuits.create.probes
         if self.claim.id in probes or boot_time() - self._at <= self.clients.slot_good_for:

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class LaterAttempt(Exception):
-    """The storage knows more than Redis, which will learn of it from the provider's history (restored.py)."""
+    """The storage has a later state than Redis, which gets it from the provider's history (restored.py)."""
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Store:
             at = await self._write_manifest(work, result)
         except (errors.ResultGone, errors.TaskGone) as exc:  # each try has a fresh address
             if not await work.retry(Trouble.GONE, retry.FILE_GONE):
-                text = f"The provider's file cannot be had: {exc}"
+                text = f"The provider's file is missing: {exc}"
                 await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text)
         except errors.ResultHostRefused as exc:
             await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, str(exc))
@@ -82,7 +82,7 @@ class Store:
             log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
 
     async def _written_before(self, claim: Claim) -> EditResult | None:
-        """The result that a complete manifest of this very attempt already tells of: nothing is downloaded then."""
+        """The result in a complete manifest of this attempt, if any: then nothing is downloaded."""
         try:
             data = await self.clients.storage.get(layout.manifest_key(claim.id))
         except store.ObjectMissing:
@@ -128,7 +128,7 @@ class Store:
             async with self._download(claim, address, cap=cap) as chunks:
                 yield chunks
             return
-        # The file stands in the task itself, or the address did not work: the task is read again for a fresh one.
+        # The file is in the task itself, or the address failed: read the task again for a fresh one.
         async with reading(self.clients.rate_tokens, self.clients.circuits.read):
             task = await self.clients.qubico.get(claim.task_id)
         if task.image_url is None:
@@ -139,7 +139,7 @@ class Store:
 
     @asynccontextmanager
     async def _download(self, claim: Claim, address: str, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The file host answers, or it does not: what the answer is worth is another question."""
+        """Reports whether the file host answers, with any answer."""
         circuit, began = self.clients.circuits.download, boot_time()
         try:
             async with self.clients.qubico.download(address, max_bytes=cap) as download:
@@ -199,7 +199,7 @@ class Store:
 
 
 async def _checked(first: bytes, rest: AsyncIterator[bytes], check: sniff.Sniffer) -> AsyncIterator[bytes]:
-    """The chunks, each seen by the check before it is passed on; a wrong end breaks the stream, so nothing is kept."""
+    """The chunks, each checked before it is passed on; a wrong end breaks the stream, so nothing is stored."""
     check.feed(first)
     yield first
     async for chunk in rest:
@@ -209,7 +209,7 @@ async def _checked(first: bytes, rest: AsyncIterator[bytes], check: sniff.Sniffe
 
 
 async def _head(chunks: AsyncIterator[bytes]) -> bytes:
-    """At least the bytes by which the type is told, if there are as many."""
+    """The first bytes, enough to recognise the type if there are as many."""
     head = b""
     while len(head) < kinds.KIND_BYTES and (chunk := await anext(chunks, b"")):
         head += chunk

@@ -1,4 +1,4 @@
-"""Step submit: buys a task for each claimed edit. What may have reached the provider is never sent again from here."""
+"""Step submit: buys a task for each claimed edit. Never resends a create that may have reached the provider."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,7 +72,7 @@ class Submit:
         return lease.age < self.clients.settings.leases.send_window.total_seconds()
 
     async def _request(self, edit: Edit, work: Work) -> schemas.KontextRequest | None:
-        """What to send; None if the edit is no longer ours to send."""
+        """The request; None if this process may no longer send it."""
         token = self.clients.tokens.sign(Attempt(edit.id, edit.attempt))
         callbacks = self.clients.settings.qubico.webhooks
         address = edit.input.image
@@ -99,7 +99,7 @@ class Submit:
         return signed.url
 
     async def _bought(self, claim: Claim, task: schemas.Task) -> None:
-        """The task exists: a fact, held until Redis takes it."""
+        """The task exists: repeats the commit until Redis accepts it."""
         pace = await self.clients.paces.of(claim.steps)
         await hold(
             lambda: self.clients.outcomes.bought(
@@ -118,11 +118,11 @@ class Submit:
 
     async def _not_askable(self, work: Work, exc: ValueError) -> None:
         log.error("edit.not_askable", edit_id=work.id, cause=type(exc).__name__)
-        text = "What was accepted cannot be asked of the provider."
+        text = "The accepted edit cannot be sent to the provider."
         await work.fail(ErrorKind.INTERNAL, text, retryable=False, cost=CostState.RELEASED)
 
     async def _not_addressed(self, work: Work, exc: StorageError) -> None:
-        """Its picture stands in a storage that cannot be used now, and there results have to go as well."""
+        """The storage, which has its picture and takes the results, cannot be used now."""
         log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
         await work.unanswered(self.clients.circuits.create, exc, at_once=True)
         await work.release("no_storage", Wait.COOLDOWN)
@@ -130,14 +130,14 @@ class Submit:
     async def _not_sent(self, work: Work, turn: Turn, exc: errors.NotSent) -> None:
         if turn.put_back is None:
             log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
-            if self._may_send(work.lease):  # not our own doing: the provider is out of reach, and for everybody
+            if self._may_send(work.lease):  # not our own stop: the provider is unreachable for all
                 await work.unanswered(self.clients.circuits.create, exc, at_once=True)
         await work.release(*(turn.put_back or ("not_sent", Wait.COOLDOWN)))
 
     async def _not_bought(self, work: Work, exc: errors.QubicoError) -> None:
-        """What each way of not getting a task means for the edit, and for all others."""
+        """Maps each failure to get a task to the edit's outcome and to the circuit."""
         circuit = self.clients.circuits.create
-        # Why a request was refused may quote its prompt: that stands in the edit, and in no log.
+        # A refusal may quote the prompt: it goes into the edit, never into a log.
         detail = "" if isinstance(exc, errors.Rejected) else str(exc)[:200]
         log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=detail)
         match exc:
@@ -157,7 +157,7 @@ class Submit:
                 await work.decide(lambda: lost(work.claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
 
     async def _ask_account(self) -> None:
-        """Submitting is paused because the account was refused: goes on when it answers with money on it."""
+        """Submission is paused by a refused account: resumes when the account answers with credit."""
         try:
             account = await self.clients.qubico.account()
         except errors.QubicoError as exc:

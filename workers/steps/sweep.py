@@ -1,4 +1,4 @@
-"""Step sweep: what nobody waits for: manifests of edits without a result, paid tasks given up, what is too old."""
+"""Step sweep, the background work: manifests of edits without a result, abandoned tasks, retention."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from workers.lease import Lease
 
 log = structlog.get_logger()
 
-LOOKS_EVERY: Final = 30.0  # seconds between looks for paid tasks that are due to be read, and for what is too old
+LOOKS_EVERY: Final = 30.0  # seconds between searches for due abandoned tasks and for old edits and objects
 ABANDONED_AT_ONCE: Final = 5
 READ_WITHIN: Final = 10.0  # seconds; a provider that is slow or closed for long must not hold the chain
 
@@ -78,7 +78,7 @@ class Sweep:
         await lease.decide(lambda: self.clients.outcomes.recorded(claim))
 
     async def _later_attempt_told(self, edit: Edit) -> bool:
-        """Redis was set back, and what it tells of this edit may not be its end: its lease brings it back."""
+        """Redis was restored, and its state of this edit may be old: it is due again after its lease."""
         try:
             found = manifest.read(await self.clients.storage.get(manifest_key(edit.id)))
         except ObjectMissing:

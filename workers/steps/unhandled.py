@@ -13,7 +13,7 @@ from workers.steps.work import Work
 KINDS: Final = {
     Step.POLL: (ErrorKind.INTERNAL, CostState.CHARGED),
     Step.STORE: (ErrorKind.INTERNAL, CostState.CHARGED),
-    Step.ADOPT: (ErrorKind.SUBMISSION_UNKNOWN, CostState.UNKNOWN),  # so that `retry` looks for its task first
+    Step.ADOPT: (ErrorKind.SUBMISSION_UNKNOWN, CostState.UNKNOWN),  # so that `retry` searches for its task first
 }
 """What an edit fails as. Not submit: its create may have left, so the end of its lease moves it to adopt."""
 
@@ -22,5 +22,5 @@ async def put_off(clients: Clients, step: Step, claim: Claim, lease: Lease) -> N
     work = Work(clients, claim, lease)
     if step in KINDS and not await work.retry(Trouble.BROKEN, retry.BROKEN):
         kind, cost = KINDS[step]
-        text = f"An error of our own in the step {step}; see the log."
+        text = f"Internal error in the step {step}; see the log."
         await work.fail(kind, text, cost=cost, retryable=True, abandon=step is Step.POLL)

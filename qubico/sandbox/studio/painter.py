@@ -1,4 +1,4 @@
-"""Really edits a picture: loads it, fits it to the size asked for, paints what the prompt names, says so underneath.
+"""Really edits a picture: loads it, fits it to the requested size, paints the prompt's words, and labels it.
 
 The same picture, prompt, size and seed give the same bytes.
 """

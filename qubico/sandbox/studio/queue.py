@@ -32,7 +32,7 @@ class Studio:
         self._session: aiohttp.ClientSession | None = None
 
     async def work(self, task: Task) -> Failure | None:
-        """Paints the result of a task, or says why that cannot be done; whatever happens, the task ends."""
+        """Paints a task's result, or records why it cannot; the task ends in any case."""
         try:
             await self.picture(task)
         except (NoPicture, painter.BadPicture) as exc:
