@@ -55,7 +55,7 @@ def main(kind: str, sums: dict[str, str]) -> int:
         say(f"set-up: {exc}")
         return 2
     except KeyboardInterrupt:
-        say("set-up: interrupted; the next run begins anew")
+        say("set-up: interrupted; the next run starts over")
         return 130
     return 0
 

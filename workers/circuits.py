@@ -1,6 +1,6 @@
-"""What an answer says about an operation: a refusal or outage closes it for all, the answer to its probe opens it.
+"""Judges operations by their answers: a refusal or outage stops one for all workers, a successful probe resumes it.
 
-Answers are counted here, in the process, so that what works costs Redis nothing.
+Failures are counted in the process, so that success costs Redis nothing.
 """
 
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ IN_A_ROW: Final = 5
 class Circuit:
     """One operation as this process sees it. Others may be claimed before a probe has its answer.
 
-    A probe is one until Redis has heard what came of it, so that whoever tells it may do so again.
+    A probe counts until Redis has its result, so that the report may be repeated.
     """
 
     limiter: Limiter
@@ -32,7 +32,7 @@ class Circuit:
     failures: int = 0
     failing_since: float = 0.0
     shut_at: float = float("-inf")
-    """When it opened last, as far as this process knows."""
+    """Boot time (s) of its last stop that this process knows."""
 
     def note(self, claims: Claims) -> None:
         if self.operation in claims.half:

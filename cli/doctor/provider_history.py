@@ -1,4 +1,4 @@
-"""The provider's history for the checker: each read waits for its token, and a refusal is told to all other readers."""
+"""The provider's history for the checker: each read waits for its token, and a refusal stops all other readers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""How late the provider's history is, told by our own tasks: one that it does not show yet makes it incomplete.
+"""Measures the lag of the provider's history by our own tasks: one that it does not show yet makes it incomplete.
 
 All moments are milliseconds by the clock of Redis: the provider's may be ahead or behind, so its times are not used.
 """

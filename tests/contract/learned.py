@@ -22,7 +22,7 @@ QUESTIONS = {
 
 @dataclass
 class Learned:
-    """Written anew after each fact, so that a run that is cut short has told what it knew."""
+    """Written again after each fact, so that an interrupted run keeps its facts."""
 
     live: Live
     purse: Purse

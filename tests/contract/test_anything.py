@@ -1,4 +1,4 @@
-"""Whatever bytes come from the provider over a socket, the client ends in time with a value or one of our own errors.
+"""For any bytes from the provider, the client ends in time with a value or one of our own errors.
 
 FUZZ_TIMES and FUZZ_SEED: how much is tried, and from where.
 """

@@ -1,4 +1,4 @@
-"""A create that is given up ends on the wire, too: what has not left by then never leaves."""
+"""A canceled create ends on the wire, too: bytes unsent by then are never sent."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What only the real service can tell: each test asks one open question and writes the answer down, whatever it is.
+"""Facts of the real service: each test measures one open question and writes down any answer.
 
 Collected by `make test-live` alone. Tests marked `buys` pay for each create, and are skipped once the cap is reached.
 """

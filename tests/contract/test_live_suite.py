@@ -1,4 +1,4 @@
-"""`make test-live` itself, with a sandbox in the provider's place: what it buys, what it writes, what it says."""
+"""`make test-live` itself, with a sandbox in the provider's place: its purchases, files and output."""
 
 import os
 import subprocess

@@ -169,7 +169,7 @@ async def test_a_tls_handshake_that_never_ends_is_not_sent(client_of, request_to
 
 @pytest.fixture
 def untrusted(tmp_path) -> ssl.SSLContext:
-    """A server's certificate signed by nobody."""
+    """A self-signed server certificate."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: it makes the certificate")
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]

@@ -1,4 +1,4 @@
-"""A provider made of a bare socket: it reads whole requests, counts them, and answers as it is told, or does worse."""
+"""A provider on a bare socket: it reads whole requests, counts them, and sends scripted answers or faults."""
 
 import asyncio
 import socket

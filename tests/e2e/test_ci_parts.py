@@ -1,4 +1,4 @@
-"""scripts/ci-parts: what CI installs before the tests, and nobody else's machine."""
+"""scripts/ci-parts: installs packages before the tests in CI, and nowhere else."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every process is restarted under load, one after the other: nobody notices, nothing is lost, all is bought once."""
+"""Every process is restarted under load, one after the other: no call fails, no edit is lost, each is bought once."""
 
 import contextlib
 import os

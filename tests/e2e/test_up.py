@@ -1,4 +1,4 @@
-"""`retouch up` with every part real: what it tells, what joins it, and what is seen from beside it."""
+"""`retouch up` with real services: its output, the processes that join it, and the view from outside."""
 
 import signal
 import subprocess

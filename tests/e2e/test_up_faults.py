@@ -1,4 +1,4 @@
-"""Parts of `retouch up` that die, hang or are told to end: no edit is lost, and nothing is left running."""
+"""Services of `retouch up` that die, hang or are stopped: no edit is lost, and no process is left running."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""Lines between processes that can be cut, held, or lose what they carry: proxies, on a loop in their own thread."""
+"""Lines between processes that can be cut, held, or drop data: proxies, on a loop in their own thread."""
 
 import asyncio
 import threading

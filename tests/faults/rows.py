@@ -1,4 +1,4 @@
-"""One row a fault: what was done, and what it cost. Rows are files: a soak can be taken up where it was left."""
+"""One row a fault: the fault and its cost. Rows are files, so an interrupted soak can continue."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Redis comes back on a copy of its append-only file, some seconds old: what was bought since is found, and kept."""
+"""Redis comes back on a copy of its append-only file, some seconds old: later purchases are found and used."""
 
 import os
 import signal

@@ -79,7 +79,7 @@ class Proxy:
                 return
             try:
                 server = await asyncio.open_connection("127.0.0.1", self._target)
-            except OSError:  # nobody listens there: the client finds that out, too
+            except OSError:  # nothing listens there: the client sees that, too
                 _reset(writer)
                 return
             await self._between((client, writer), server)

@@ -66,7 +66,7 @@ class RunningStack:
 
     @property
     def made(self) -> dict[str, str]:
-        """Every setting that `up` has told its parts, for a process that does not join it."""
+        """Every setting that `up` gave its services, for a process outside."""
         return dict(self._up["environment"])
 
     def http(self, *, timeout: float = 100.0) -> httpx.Client:
@@ -86,7 +86,7 @@ class RunningStack:
         return next(pid for pid, command in self.part_pids().items() if words in command)
 
     def said(self) -> str:
-        """What `up` has told people so far."""
+        """The output of `up` so far."""
         return (self.folder / "up.err").read_text()
 
     def program(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[bytes]":
@@ -105,7 +105,7 @@ def run_stack(folder: Path, **settings: str) -> Iterator[RunningStack]:
 
 
 def start_stack(folder: Path, **settings: str) -> RunningStack:
-    """Starts the system in this folder; whoever calls this ends it with `stop`."""
+    """Starts the system in this folder; the caller ends it with `stop`."""
     environ = environment(folder, **QUICK | {"RETOUCH_API__PORT": str(free_port())} | settings)
     with (folder / "up.out").open("ab") as out, (folder / "up.err").open("ab") as err:
         process = subprocess.Popen([*PROGRAM, "up"], cwd=folder, env=environ, stdout=out, stderr=err)

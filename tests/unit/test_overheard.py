@@ -1,4 +1,4 @@
-"""What Redis is asked for is told by who asks: what a script calls counts for the script."""
+"""Commands of Redis are attributed to their sender: a script's calls count for the script."""
 
 from benchmarks.idle import CELERY, Overheard
 from edits.db.sender import SCRIPTS

@@ -1,4 +1,4 @@
-"""Bodies as clients write them: a byte order mark, gzip; and what they decode to has the same caps."""
+"""Bodies as clients write them: a byte order mark, gzip; decoded bodies have the same caps."""
 
 import gzip
 import json

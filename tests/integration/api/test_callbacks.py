@@ -1,4 +1,4 @@
-"""Who may call back: whoever holds the token of the attempt, and with it he can do no more than make us look."""
+"""Callbacks need the token of the attempt, and can only cause a read of the task."""
 
 from collections.abc import AsyncIterator
 

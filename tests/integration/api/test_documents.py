@@ -1,4 +1,4 @@
-"""What is said of the API is what it does."""
+"""The API's documents match its behaviour."""
 
 import base64
 import hashlib

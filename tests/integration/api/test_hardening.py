@@ -1,4 +1,4 @@
-"""What every answer carries, and what is refused before any of it is worked on; by real sockets where bytes matter."""
+"""Headers of every answer, and requests refused before any work; on real sockets where bytes matter."""
 
 import contextlib
 import json

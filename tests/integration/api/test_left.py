@@ -1,4 +1,4 @@
-"""Edits that have left Redis: read as before, told apart in lists, and too late to be changed."""
+"""Edits that left Redis: readable as before, bounded in lists, and too late to change."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""A secret is rotated: what was handed out before still opens, and what is handed out now needs the new one alone."""
+"""A secret is rotated: earlier links stay valid, and new ones need the new secret alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Prompts and pictures are nobody's business: whatever is sent, and whatever goes wrong, no log line holds it."""
+"""No log line holds a prompt or picture, for any request and any failure."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""`Prefer: wait`: many may wait for an end, and are told as soon as it is there."""
+"""`Prefer: wait`: many calls may wait for an end, and are answered at once."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""The supervisor over small real processes: start, restart, end, and what is left when it is killed itself."""
+"""The supervisor over small real processes: start, restart, end, and leftovers when it is killed itself."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""What is put into storage by its tests."""
+"""Objects for the storage tests."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Again: a person's retry looks first for what was paid; a failed task is bought again only by somebody's leave."""
+"""Retry: searches for a paid task first; a failed task is bought again only with permission."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Facts: a task that exists is paid for and kept, whoever reports it and whenever; one task never serves two edits."""
+"""Bought tasks: a task is recorded from any report at any time; one task never serves two edits."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Circuits as the scripts keep them: what they tell of outages, also after the clock was set back."""
+"""Circuits in the scripts: their outages, also after the clock was set back."""
 
 from collections import Counter
 

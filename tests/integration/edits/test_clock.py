@@ -1,4 +1,4 @@
-"""The server's clock jumps, or nobody looks at it for long: the time of edits goes on as it does for people."""
+"""The server's clock jumps, or is not read for long: the time of edits goes on as real time."""
 
 import json
 

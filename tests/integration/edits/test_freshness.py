@@ -1,4 +1,4 @@
-"""Up to when the provider's history may be taken as complete: told by our own tasks, shown and missing."""
+"""Up to when the provider's history is complete, by our own tasks, shown and missing."""
 
 from edits.db.freshness import Completeness, Freshness, Known
 from edits.models import ErrorKind

@@ -1,4 +1,4 @@
-"""Random lives of edits on the real scripts: whatever comes, late or twice, every invariant holds after each step."""
+"""Random lives of edits on the real scripts: every invariant holds after each step, late or repeated."""
 
 import os
 from collections.abc import Awaitable

@@ -1,4 +1,4 @@
-"""How many edits may wait: caps in all, of a tenant and of memory, and when whoever is refused may come back."""
+"""Limits of the queue: in all, by tenant and by memory, and `Retry-After` of refusals."""
 
 import asyncio
 

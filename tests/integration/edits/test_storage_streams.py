@@ -1,4 +1,4 @@
-"""Streams into storage: counted, hashed and capped; one that breaks leaves what was there, and nothing of its own."""
+"""Streams into storage: counted, hashed and capped; a broken one leaves the earlier object and nothing else."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""The way of an edit from step to step: where each decision leaves it, what it says, and what it cost."""
+"""An edit from step to step: its place, text and cost after each decision."""
 
 from typing import Any
 

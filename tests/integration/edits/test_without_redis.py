@@ -1,4 +1,4 @@
-"""Calls while Redis is not there, or goes away between them: each is told as unsent or in doubt, and soon."""
+"""Calls while Redis is away, or goes away between them: each is soon reported as unsent or unknown."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What only a watch from the start can see: legal changes of status, and counters equal to what was ever there."""
+"""Checks that need a watch from the start: legal changes of status, and counters equal to all edits ever."""
 
 import json
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Damage done on purpose, by hand, in the real Valkey: for each, the rule that it breaks and what is said of it."""
+"""Deliberate damage in the real Valkey: for each, the broken rule and its message."""
 
 import json
 from collections.abc import Awaitable, Callable

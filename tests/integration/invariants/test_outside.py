@@ -1,4 +1,4 @@
-"""What the storage and the provider show is held against the records; what they do not show is not taken for well."""
+"""Storage and provider are compared with the records; missing data do not count as correct."""
 
 import json
 

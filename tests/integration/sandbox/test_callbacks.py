@@ -1,4 +1,4 @@
-"""Callbacks to a real receiver: what is said, how often, and what the faults do to them."""
+"""Callbacks to a real receiver: bodies, repeats, and the effect of faults."""
 
 import asyncio
 from functools import partial

@@ -16,7 +16,7 @@ from workers.clients import open_clients
 
 SECRET = "a-secret-of-thirty-two-bytes-or-more"
 STEADY: Mapping[str, Any] = {"latency": 4.0, "wait": 1.0, "latency_sigma": 0.0, "paint": "plain", "plain_bytes": 4000}
-"""Every task waits a second and runs for four, so that a test knows what it will see."""
+"""Every task waits one second and runs for four, so that tests are predictable."""
 
 OpenRounds = Callable[..., AbstractAsyncContextManager[Rounds]]
 

@@ -1,4 +1,4 @@
-"""Edits whose create was answered by nothing, and the looks for their tasks."""
+"""Edits whose create has no answer, and the searches for their tasks."""
 
 from edits.models import Edit, EditStatus, ErrorKind, Step
 from qubico.schemas import KontextRequest

@@ -1,4 +1,4 @@
-"""A worker as it is started in production, and what is seen of it from outside."""
+"""A worker as started in production, seen from outside."""
 
 import ast
 import contextlib

@@ -1,4 +1,4 @@
-"""Adopt: how the provider's history is read, whatever its pages, its order and its pace."""
+"""Adopt: reads the provider's history with any pages, order and pace."""
 
 import asyncio
 

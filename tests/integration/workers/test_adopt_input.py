@@ -1,4 +1,4 @@
-"""Adopt: a task that shows no token is told by what was asked, or it stays undecided."""
+"""Adopt: a task without a token is matched by its input, or stays undecided."""
 
 import pytest
 

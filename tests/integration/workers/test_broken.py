@@ -1,4 +1,4 @@
-"""An error of our own in a step ends an edit after a few tries: nothing hangs for ever, and nothing is bought again."""
+"""An unhandled error in a step ends an edit after a few attempts: none hangs, and nothing is bought again."""
 
 import pytest
 

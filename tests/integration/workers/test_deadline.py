@@ -1,4 +1,4 @@
-"""The deadline of a task: what is given up is followed to its end, and what it made may still be taken."""
+"""The deadline of a task: an abandoned task is read to its end, and its result may still be used."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

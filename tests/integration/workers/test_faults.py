@@ -1,4 +1,4 @@
-"""Whatever the provider does, an edit ends with a kind of the interface, and what is bought is what was asked for."""
+"""Under any fault of the provider, an edit ends with a documented kind, and only requested tasks are bought."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Creates that are refused: by a limit, by the account, for what they ask, or by nobody being there."""
+"""Refused creates: by a limit, by the account, for their input, or by an unreachable provider."""
 
 import pytest
 

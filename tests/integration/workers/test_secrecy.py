@@ -1,4 +1,4 @@
-"""The steps log what happens to an edit, and never what it is about."""
+"""The steps log an edit's events, never its content."""
 
 import pytest
 import structlog

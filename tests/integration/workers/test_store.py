@@ -1,4 +1,4 @@
-"""Store: what is checked is kept, the manifest comes last, and a failed copy never buys again."""
+"""Store: only checked files are stored, the manifest comes last, and a failed copy never buys again."""
 
 import hashlib
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Submit: one task for each claimed edit, and for whatever goes wrong the place where the edit waits next."""
+"""Submit: one task for each claimed edit, and the next place of the edit after each failure."""
 
 import asyncio
 import itertools

@@ -1,4 +1,4 @@
-"""Sweep: what ended without a result is told by its manifest too, and paid tasks are followed to their end."""
+"""Sweep: edits without a result get a manifest, too, and paid tasks are read to their end."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""A worker as it is started in production: it may be told to stop, and lose its broker."""
+"""A worker as started in production: it is stopped, and loses its broker."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What doctor makes of what it was told."""
+"""The check results of doctor for given responses."""
 
 from decimal import Decimal
 

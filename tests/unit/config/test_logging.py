@@ -1,4 +1,4 @@
-"""Every line has the same shape, whoever wrote it, and none holds a prompt, a picture's address or a secret."""
+"""Every line of every logger has the same shape, and none holds a prompt, a picture's address or a secret."""
 
 import io
 import json

@@ -10,7 +10,7 @@ EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
 
 def test_the_example_file_is_the_settings():
-    assert EXAMPLE.read_text(encoding="utf-8") == reference.env_example(), "write it anew: python -m config.reference"
+    assert EXAMPLE.read_text(encoding="utf-8") == reference.env_example(), "regenerate it: python -m config.reference"
 
 
 def test_the_example_with_every_line_taken_in_changes_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Where settings come from: the environment over `.env`, files for secrets, and names that nobody knows."""
+"""Where settings come from: the environment over `.env`, files for secrets, and unknown names."""
 
 import pytest
 

@@ -21,7 +21,7 @@ QUARTERS = {"red": (0, 0), "lime": (1, 0), "blue": (0, 1), "yellow": (1, 1)}
 
 
 def quarters(side: int = 32) -> Image.Image:
-    """Four colours, so that each way to hold it is told from all others."""
+    """Four colours, so that each orientation differs from all others."""
     picture = Image.new("RGB", (2 * side, side * 2))
     for colour, (x, y) in QUARTERS.items():
         picture.paste(Image.new("RGB", (side, side), colour), (x * side, y * side))

@@ -1,4 +1,4 @@
-"""The manifest tells the whole edit; bytes that are none are told apart from it."""
+"""The manifest holds the whole edit; other bytes are recognised as none."""
 
 import json
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which edit a task without a token was made for: told by what the provider echoes of its input."""
+"""Matches a task without a token to its edit by the input that the provider echoes."""
 
 from datetime import UTC, datetime, timedelta
 

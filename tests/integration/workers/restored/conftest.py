@@ -1,4 +1,4 @@
-"""Each test has a server of its own, which dies and comes back with what it had before."""
+"""Each test has its own server, which dies and comes back with older data."""
 
 from collections.abc import AsyncIterator
 

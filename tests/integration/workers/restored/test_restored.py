@@ -1,4 +1,4 @@
-"""A Redis that lost its tail: nothing is bought twice, what was bought is taken, and submitting goes on by itself."""
+"""A Redis that lost writes: nothing is bought twice, purchases are recorded, and submission resumes by itself."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A Redis that lost its tail: what was bought in it is found and taken, and never bought again."""
+"""A Redis that lost writes: lost purchases are found and recorded, and never repeated."""
 
 from pathlib import Path
 
