@@ -84,7 +84,7 @@ def _log(**_: Any) -> None:
 
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
-    """A process runs a chain for each step whose queue it was told to consume."""
+    """A process runs a chain for each step whose queue it consumes."""
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -119,7 +119,7 @@ class Engine:
         self.wake_all()
 
     def _stalled(self, what: list[str]) -> None:
-        """In the thread of the watch: hands back what it can, and ends the process."""
+        """In the watch's thread: hands back claims, and ends the process."""
         watchdog.tell(what, self.watch.limit)
         if LOOP not in what:
             self.stop()
@@ -228,7 +228,7 @@ class Engine:
 
 @contextlib.asynccontextmanager
 async def _nothing_else_at_the_end() -> AsyncIterator[None]:
-    """Ends what still runs while the clients are open: later it would open connections that nobody closes."""
+    """Cancels running tasks while the clients are open: later they would open connections that are never closed."""
     yield
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:

@@ -52,7 +52,7 @@ _DETAILS: Final[dict[str, tuple[str, str | None]]] = {
     "invalid": ("Input should be a multiple of 8", "/width"),
     "unknown_parameter": ("this call has no such parameter", "query:colour"),
     "idempotency_key_reused": ("This Idempotency-Key was used for another request. Send a new key.", None),
-    "image_unreadable": ("the picture cannot be opened: its pixels or its notes are damaged", "/image"),
+    "image_unreadable": ("the picture cannot be opened: its pixels are damaged", "/image"),
     "input_unreachable": ("the address answers 404", "/image"),
     "tenant_queue_full": ("The queue is full: 1000 edits of this tenant are waiting. Send it again later.", None),
     "queue_full": ("The queue is full: 1000000 edits are waiting. Send it again later.", None),

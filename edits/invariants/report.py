@@ -7,7 +7,7 @@ EXAMPLES: Final = 5
 
 
 class Rule(NamedTuple):
-    """What a violation means, and what an operator does about it."""
+    """The meaning of a violation, and the operator's remedy."""
 
     means: str
     do: str
@@ -17,41 +17,41 @@ _REPORT_IT: Final = "keep the record (`retouch status ID --json`, HGETALL e:ID) 
 
 RULES: Final[dict[str, Rule]] = {
     "readable": Rule(
-        "a record that this version cannot read: nobody but a newer process can work on it",
+        "a record that this version cannot read: only a newer process can work on it",
         "if a newer version runs or ran here, let its workers end it; else restore the record from a backup",
     ),
     "one_place": Rule(
-        "an edit that is in no place, in two, or in one that its status does not have: it hangs, or is worked on twice",
+        "an edit in no place, in two, or in one that its status does not allow: it hangs, or is worked on twice",
         _REPORT_IT,
     ),
     "members": Rule(
-        "a queue, set or index names an edit that is not here or says otherwise",
-        "claims drop such names by themselves; if it stays, a script of another version wrote it: report it",
+        "a queue, set or index names an edit that is missing or disagrees",
+        "claims drop such names by themselves; if one stays, report it: a script of another version wrote it",
     ),
     "orphans": Rule(
-        "keys of an edit whose record is gone: memory that nothing frees",
+        "keys of an edit without a record: memory that is never freed",
         "compare with the edit's manifest, then delete the keys by hand",
     ),
     "packed": Rule("a value that makes Redis keep the record unpacked: twice the memory", _REPORT_IT),
-    "timeline": Rule("a timeline that does not tell the edit's life: unreadable, out of order, or unnamed", _REPORT_IT),
+    "timeline": Rule("a timeline that is unreadable, out of order, or has an unnamed wait", _REPORT_IT),
     "horizon": Rule(
         "a time further away than any wait: the clock of Redis was set back, or a script is wrong",
-        "set the clocks by NTP; such edits are taken for due and go on by themselves",
+        "set the clocks by NTP; such edits count as due and go on by themselves",
     ),
     "overdue": Rule(
-        "an edit that is due for longer than any lease: nobody works on it",
-        "`retouch doctor` says which step has no worker; start one, or see its log",
+        "an edit overdue by more than any lease: no worker takes it",
+        "`retouch doctor` names steps without a worker; start one, or see its log",
     ),
     "in_flight": Rule(
-        "more of our tasks are under way than RETOUCH_QUBICO__MAX_IN_FLIGHT allows",
-        "if the ceiling was lowered just now, or failed edits were retried, wait until they end; else report it",
+        "more tasks are in flight than RETOUCH_QUBICO__MAX_IN_FLIGHT allows",
+        "if the ceiling was just lowered, or failed edits were retried, wait until they end; else report it",
     ),
     "tasks": Rule(
         "tasks and edits do not name each other one to one: results may be mixed up, or purchases not counted",
         "stop the submit workers and report it",
     ),
     "bought_once": Rule(
-        "more tasks were bought for an edit than it was asked for",
+        "more tasks were bought for an edit than requested",
         "stop the submit workers (`retouch worker --steps poll,store,adopt,sweep`) and report it with the timeline",
     ),
     "idempotency": Rule(
@@ -59,27 +59,27 @@ RULES: Final[dict[str, Rule]] = {
         _REPORT_IT,
     ),
     "counters": Rule(
-        "the counters say less than the records show: Redis lost a part of its data",
-        "see docs/operations.md, back up and restore, before the submit workers run on",
+        "the counters are lower than the records: Redis lost data",
+        "see docs/operations.md, back up and restore, before submit workers continue",
     ),
     "manifests": Rule(
         "an ended edit without a complete manifest that agrees with it: it would not outlive Redis",
         "see `retouch doctor` for the storage; if the object was deleted outside, restore it from the bucket's backup",
     ),
     "results": Rule(
-        "a succeeded edit whose picture is not there as promised",
+        "a succeeded edit whose picture is missing or differs",
         "restore the object from the bucket's backup; within three days the provider still has the file",
     ),
     "history.known": Rule(
-        "the provider shows a task with our token that no record here names: it was paid for and is not counted",
-        "if Redis was restored, see docs/operations.md; `POST /v1/edits/ID/retry` of a failed edit takes such a task",
+        "the provider has a task with our token that no record names: it is paid for and not counted",
+        "if Redis was restored, see docs/operations.md; `POST /v1/edits/ID/retry` of a failed edit uses such a task",
     ),
     "history.owner": Rule(
         "a task serves another edit than the one its token names",
         "stop the workers and report it: results are mixed up",
     ),
     "history.followed": Rule(
-        "a task of ours is unfinished at the provider and nobody follows it: it takes room that is not counted",
+        "a task of ours is unfinished at the provider and not polled: it takes room that is not counted",
         "it ends by itself at the provider; report it with the edit's timeline",
     ),
 }
@@ -106,7 +106,7 @@ class Example(NamedTuple):
 
 @dataclass(slots=True)
 class Result:
-    """`checked`: how many things were held against the rule; `not_checked`: why not all were, if not all were."""
+    """`checked`: number of subjects checked; `not_checked`: why some were not, if any."""
 
     rule: str
     checked: int = 0
@@ -139,7 +139,7 @@ class Report:
     figures: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("edits", "tasks_bought", "edits_submitted", "rebuys"), 0)
     )
-    """What was paid for, over the records that are here."""
+    """Purchases, over the stored records."""
 
     @property
     def broken(self) -> list[Result]:
@@ -151,7 +151,7 @@ class Report:
 
     @property
     def holds(self) -> bool:
-        """No violation was found in what could be checked."""
+        """No violation was found in the checked part."""
         return not self.broken
 
     def count(self, number: int, *rules: str) -> None:

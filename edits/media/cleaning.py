@@ -21,7 +21,7 @@ JPEG_QUALITIES: Final = (95, 85, 75)
 """The first that fits under the cap: a camera's own may be lower than the best."""
 
 LONGEST_SIDE: Final = 65_500
-"""Pixels: what is longer a JPEG cannot hold."""
+"""Pixels: the longest side of a JPEG."""
 
 _Turn = Image.Transpose
 _TURNS: Final = {
@@ -33,7 +33,7 @@ _TURNS: Final = {
     7: _Turn.TRANSVERSE,
     8: _Turn.ROTATE_90,
 }
-"""What a camera's note asks for, as EXIF numbers it."""
+"""Turns and flips by their EXIF orientation."""
 
 _KEPT_MODES: Final = frozenset({"RGB", "L", "P", "1"})
 _PNG_DEPTH_AT: Final = 24
@@ -41,7 +41,7 @@ _PNG_DEPTH_AT: Final = 24
 
 
 def clean(data: bytes, *, max_bytes: int) -> tuple[PictureInfo, bytes]:
-    """The picture as it is stored, and what it is. Raises PictureInvalid if its pixels cannot be decoded whole.
+    """The picture as stored, and its kind and size. Raises PictureInvalid if its pixels cannot be decoded whole.
 
     Applies the EXIF orientation, lays alpha on white, takes the first picture of an animation, turns CMYK and 16 bits
     into plain RGB. Pixels that stay keep their file, without notes; other files have sRGB colours.
@@ -126,7 +126,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 def _in_srgb(picture: Image.Image) -> Image.Image:
-    """By its own profile, where it has one that makes sense: without it, the colours of a phone's photograph fade."""
+    """Converts by its own profile, if valid: without it, the colours of a phone's photograph fade."""
     profile = picture.info.get("icc_profile")
     if profile and picture.mode in {"RGB", "CMYK"}:
         with suppress(ImageCms.PyCMSError, OSError, ValueError):  # a broken profile is no reason to refuse a picture
@@ -143,13 +143,13 @@ def _written(picture: Image.Image, *, lossless: bool, max_bytes: int) -> bytes:
         if len(written) <= max_bytes:
             return written
     if max(picture.size) > LONGEST_SIDE:
-        reason = f"the picture has to be written anew, and a side of it has more than {LONGEST_SIDE} pixels"
+        reason = f"the picture must be re-encoded, and one side has more than {LONGEST_SIDE} pixels"
         raise PictureInvalid(reason, code="image_too_large")
     for quality in JPEG_QUALITIES:
         written = _saved(picture, "JPEG", quality=quality)
         if len(written) <= max_bytes:
             return written
-    reason = f"the picture has to be written anew, and has more than {max_bytes} bytes then"
+    reason = f"the picture must be re-encoded, and then has more than {max_bytes} bytes"
     raise PictureInvalid(reason, code="image_too_large")
 
 

@@ -1,4 +1,4 @@
-"""Tells the kind of a file from its first bytes, and names the kinds that are refused."""
+"""Recognises the kind of a file by its first bytes, and names refused kinds."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 
 KIND_BYTES: Final = 64
-"""Bytes of a file that tell its kind."""
+"""First bytes that show a file's kind."""
 
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _OTHERS: Final = {
@@ -28,7 +28,7 @@ _OTHERS: Final = {
 
 
 class PictureInvalid(Exception):
-    """No picture that we take. `code` is `unsupported_type`, `image_too_large` or `image_unreadable`."""
+    """Not an accepted picture. `code` is `unsupported_type`, `image_too_large` or `image_unreadable`."""
 
     def __init__(self, reason: str, *, code: str = "image_unreadable") -> None:
         super().__init__(reason)

@@ -1,4 +1,4 @@
-"""Decodes pictures, and says which output sizes may be asked for. `opened` takes long: call it in a thread."""
+"""Decodes pictures, and computes allowed output sizes. `opened` takes long: call it in a thread."""
 
 import io
 import math
@@ -24,7 +24,7 @@ _DECODER_FAULTS: Final = (
     OSError, SyntaxError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError, EOFError, MemoryError,
     struct.error, zlib.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
-"""What Pillow's plug-ins raise on damaged files, each in its own way."""
+"""Exceptions of Pillow's plug-ins on damaged files."""
 
 _FILLER: Final = b"".join(bytes(range(0xA5, 0xFF)) + b"\xff%c" % restart for restart in range(0xD0, 0xD8))
 """Made-up pixels of a JPEG, also behind each of its restart markers."""

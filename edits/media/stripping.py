@@ -1,6 +1,6 @@
-"""Leaves of a picture's file what its pixels and colours need, so that no decoder unpacks the notes in it.
+"""Copies only the parts of a picture that its pixels and colours need, so that no decoder unpacks its metadata.
 
-What is damaged among the notes, and what follows the end, is dropped. Damage to the pixels' own parts is refused.
+Metadata, damaged or not, and bytes after the end are dropped. Damage to the pixels' own parts is refused.
 """
 
 import re
@@ -44,7 +44,7 @@ class Bare:
     clear: tuple[int, ...] = ()
     """The samples that a PNG without a palette calls transparent, at the depth of the file."""
     is_open: bool = False
-    """A JPEG whose end mark was missing: the decoder must tell whether its pixels are whole."""
+    """A JPEG without its end mark: the decoder must check that its pixels are whole."""
 
 
 def stripped(data: bytes, extension: str) -> Bare:
@@ -112,7 +112,7 @@ def _unpacked(body: bytes) -> bytes:
 
 
 def _jpeg(data: bytes) -> Bare:
-    """Only what stands before the pixels is looked through: nothing else holds notes."""
+    """Searches only before the pixels: no other part holds metadata."""
     bare, parts, body = Bare(), [data[:2]], len(data)
     for marker, start, end in jpeg_segments(data):
         segment = data[start:end]

@@ -1,4 +1,4 @@
-"""Redis was restored, rolled back or failed over: what is known of it, and how it is settled (_served.lua)."""
+"""State of the data-loss check after Redis was restored, rolled back or failed over (_served.lua)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,9 +23,9 @@ BUYING: Final = ("submit", "adopt", "poll", "store")  # due-sets out of which an
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """Since `mark` something may be missing; that was noticed at `shut`, when no edit later than `newest` was here.
+    """Writes since `mark` may be missing; noticed at `shut`, when no stored edit was later than `newest`.
 
-    What was bought before `settled` is found by now. Moments are milliseconds by the clock of Redis.
+    Purchases before `settled` are found. Times are milliseconds by the clock of Redis.
     """
 
     shut: int
@@ -59,11 +59,11 @@ class Restoring:
     process: str
 
     async def claim(self, *, lease: timedelta) -> Doubt | None:
-        """The doubt to be settled by this process; None if there is none, or another process works on it."""
+        """The check for this process to end; None if there is none, or another process works on it."""
         return await self.scripts.run(_CLAIM, process=self.process, lease=ms(lease))
 
     async def unknown(self, task_id: str, edit_id: str) -> bool:
-        """Keeps a paid task of an edit that is not here; whether it was not known before."""
+        """Stores a paid task of a missing edit; returns whether it is new."""
         return await self.scripts.run(_UNKNOWN, task=task_id, id=edit_id)
 
     async def give_up(self, edit_id: str, message: str) -> bool:
@@ -71,11 +71,11 @@ class Restoring:
         return await self.scripts.run(_GIVE_UP, id=edit_id, message=message)
 
     async def settle(self, doubt: Doubt, upto: int) -> bool:
-        """All that was bought before is found and taken: whoever goes on begins there. False as for `open`."""
+        """All earlier purchases are recorded: the next process continues there. False as for `open`."""
         return await self.scripts.run(_SETTLE, process=self.process, shut=doubt.shut, upto=upto)
 
     async def open(self, doubt: Doubt, *, only_if_idle: bool = False) -> bool:
-        """Submitting goes on. `only_if_idle`: unless something that was here may be bought, or bought again.
+        """Resumes submission. `only_if_idle`: unless an edit from before may be bought, or bought again.
 
         False also if there is another doubt by now, or another process that settles it.
         """

@@ -54,7 +54,7 @@ class Restored:
     async def look(self) -> None:
         """One pass through the history. Raises Incomplete, ScriptError, Unavailable.
 
-        The lease is renewed as long as it takes, so that no other process begins one of its own.
+        The lease is renewed meanwhile, so that no other process starts a pass.
         """
         doubt = await self.restoring.claim(lease=LEASE)
         if doubt is None:
@@ -84,7 +84,7 @@ class Restored:
     async def _pass(self, doubt: Doubt) -> bool:
         """Records the tasks of every window, and settles windows up to the first unproved one.
 
-        Up to now: the provider does not say whether it lists a task by when it was made or by when it changed.
+        Up to now: the provider does not document whether it lists a task by creation or by change.
         """
         since = max(from_ms(doubt.shut), from_ms(doubt.now) - REMEMBERED)
         recent = (await self.history.look(since)).complete  # proves windows read after it
@@ -131,7 +131,7 @@ class Restored:
     async def _doubtful_given_up(self, doubt: Doubt, window: Window) -> bool:
         """Tasks without a token may be ours: queued edits with the same input are not bought again.
 
-        False if that cannot be decided (yet): a task does not show what it asks for, or an edit that asks for the same
+        False if that cannot be decided (yet): a task does not show its input, or an edit with the same input
         is not queued, and may be later.
         """
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
