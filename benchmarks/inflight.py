@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -98,14 +99,9 @@ class Filler:
             claims += (await self.claiming.submit(min(CLAIMED, number - len(claims)), lease=LEASE)).claims
 
     async def _bought(self, claims: Sequence[Claim]) -> None:
-        await asyncio.gather(
-            *(
-                self.outcomes.bought(
-                    claim.id, attempt=1, task_id=str(UUID(int=next(self._tasks), version=4)), how="answer"
-                )
-                for claim in claims
-            )
-        )
+        bought = partial(self.outcomes.bought, attempt=1, how="answer")
+        tasks = [str(UUID(int=next(self._tasks), version=4)) for _ in claims]
+        await asyncio.gather(*(bought(claim.id, task_id=task) for claim, task in zip(claims, tasks, strict=True)))
 
     async def _settled(self) -> None:
         """Until a table that has grown has been moved into its new place: that is of the growth."""
