@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final, TypeVar
 
 from redis.asyncio import Redis
@@ -109,15 +108,13 @@ class _Checker:
                 self.longest[name] = most
 
     async def walk(self) -> None:
-        async for names in members.names(self.redis, self.ns):
-            records = [(name[2:], "") for name in names if members.kind_of(name) == Key.RECORD]
-            for some in _batches(records, facts.AT_ONCE):
-                self._suspect(self._edits, await self._edits(some, first=True))
-            for name in names:
-                async for named in members.named_in(self.redis, self.ns, name):
-                    for some in _batches(named, 100):
-                        self.report.count(len(some), members.RULE_OF[members.kind_of(name)])
-                        self._suspect(self._members, await self._members(some))
+        async for some in _batches(members.subjects(self.redis, self.ns), facts.AT_ONCE):
+            records = [(place[2:], "") for place, _ in some if members.kind_of(place) == Key.RECORD]
+            named = [(place, member) for place, member in some if members.kind_of(place) != Key.RECORD]
+            for place, _ in named:
+                self.report.count(1, members.RULE_OF[members.kind_of(place)])
+            self._suspect(self._edits, await self._edits(records, first=True))
+            self._suspect(self._members, await self._members(named))
 
     async def _edits(self, subjects: Sequence[Subject], *, first: bool = False) -> list[Violation]:
         found = await facts.read(self.redis, self.ns, [edit_id for edit_id, _ in subjects])
@@ -204,8 +201,9 @@ class _Checker:
         for check, before in self.suspected.items():
             keys, found = {violation.key for violation in before}, []
             async with self._reading_history():
-                for subjects in _batches(dict.fromkeys(violation.subject for violation in before), facts.AT_ONCE):
-                    found += await check(subjects)
+                subjects = list(dict.fromkeys(violation.subject for violation in before))
+                for start in range(0, len(subjects), facts.AT_ONCE):
+                    found += await check(subjects[start : start + facts.AT_ONCE])
             for violation in dict.fromkeys(found):
                 if violation.key in keys:
                     self.report.add(violation)
@@ -217,7 +215,11 @@ class _Checker:
             self.report.add(violation)
 
 
-def _batches(items: Iterable[_T], size: int) -> Iterable[list[_T]]:
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+async def _batches(items: AsyncIterator[_T], size: int) -> AsyncIterator[list[_T]]:
+    batch: list[_T] = []
+    async for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    yield batch

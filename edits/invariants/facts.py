@@ -15,8 +15,8 @@ from edits.db.fields import Field, Text
 from edits.db.keys import Key
 from edits.models import Edit
 
-AT_ONCE: Final = 25
-"""Edits read in one transaction."""
+AT_ONCE: Final = 50
+"""Edits or names read in one transaction."""
 
 ATTEMPTS: Final = 3
 DUE_SETS: Final = ("submit", "adopt", "poll", "store", "manifest")
@@ -85,7 +85,7 @@ async def read(redis: Redis, namespace: str, ids: Sequence[str]) -> list[Facts]:
     """The facts of those `ids` that have a record. An edit that changes during each attempt is left out."""
     found: list[Facts] = []
     left = list(ids)
-    for _ in range(ATTEMPTS):
+    for _ in range(ATTEMPTS if ids else 0):
         contents = {edit_id: _content(namespace, edit_id) for edit_id in left}
         before, _ = await _ask(redis, namespace, contents, atomic=False)
         questions = {edit_id: _questions(namespace, edit_id, told) for edit_id, told in before.items() if told[RECORD]}

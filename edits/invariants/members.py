@@ -72,35 +72,28 @@ def kind_of(place: str) -> str:
     return place.partition(":")[0]
 
 
-async def names(redis: Redis, namespace: str) -> AsyncIterator[list[str]]:
-    """Every key of the namespace, without it, in pages; SCAN may return a key twice."""
-    cursor = 0
-    while True:
-        cursor, found = await redis.scan(cursor, match=f"{namespace}:*", count=PAGE)
-        yield [str(name)[len(namespace) + 1 :] for name in found]
-        if cursor == 0:
-            return
+async def names(redis: Redis, namespace: str) -> AsyncIterator[str]:
+    """Every key of the namespace, without it. SCAN may return a key twice."""
+    async for name in redis.scan_iter(match=f"{namespace}:*", count=PAGE):
+        yield str(name)[len(namespace) + 1 :]
 
 
-async def named_in(redis: Redis, namespace: str, place: str) -> AsyncIterator[list[tuple[str, str]]]:
-    """What is to be checked of a key, as (place, member), in pages: the members of a set, or the key itself."""
-    kind = kind_of(place)
-    if kind not in SETS_OF_EDITS and kind != Key.ABANDONED:
-        yield [(place, "")] if kind in RULE_OF else []
-        return
-    cursor = 0
-    while True:
-        cursor, found = await redis.zscan(f"{namespace}:{place}", cursor, count=PAGE)
-        yield [(place, str(member)) for member, _ in found]
-        if cursor == 0:
-            return
+async def subjects(redis: Redis, namespace: str) -> AsyncIterator[tuple[str, str]]:
+    """Every record and all that names an edit or a task, as (place, member); of a key itself the member is empty."""
+    async for place in names(redis, namespace):
+        kind = kind_of(place)
+        if kind in SETS_OF_EDITS or kind == Key.ABANDONED:
+            async for member, _ in redis.zscan_iter(f"{namespace}:{place}", count=PAGE):
+                yield place, str(member)
+        elif kind in RULE_OF or kind == Key.RECORD:
+            yield place, ""
 
 
-async def violations(redis: Redis, namespace: str, subjects: Sequence[tuple[str, str]]) -> list[Violation]:
+async def violations(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[Violation]:
     """Of these (place, member); a member that has left meanwhile violates nothing."""
-    owners = await _owners(redis, namespace, subjects)
+    owners = await _owners(redis, namespace, named)
     pipe = redis.pipeline(transaction=True)
-    for (place, member), owner in zip(subjects, owners, strict=True):
+    for (place, member), owner in zip(named, owners, strict=True):
         key = f"{namespace}:{place}"
         pipe.zscore(key, member) if member else pipe.pttl(key)
         pipe.hgetall(Key.RECORD.of(namespace, owner))
@@ -108,7 +101,7 @@ async def violations(redis: Redis, namespace: str, subjects: Sequence[tuple[str,
         pipe.get(Key.INPUT.of(namespace, owner))
     rows = iter(await pipe.execute())
     read = [
-        Named(*subject, owner, *(next(rows) for _ in range(4))) for subject, owner in zip(subjects, owners, strict=True)
+        Named(*subject, owner, *(next(rows) for _ in range(4))) for subject, owner in zip(named, owners, strict=True)
     ]
     return [
         Violation(RULE_OF[kind_of(one.place)], (one.place, one.member), text, one.version)
@@ -117,15 +110,15 @@ async def violations(redis: Redis, namespace: str, subjects: Sequence[tuple[str,
     ]
 
 
-async def _owners(redis: Redis, namespace: str, subjects: Sequence[tuple[str, str]]) -> list[str]:
+async def _owners(redis: Redis, namespace: str, named: Sequence[tuple[str, str]]) -> list[str]:
     """The edit that each stands for: as the key of the task or of the idempotency key says, else by its name."""
-    keys = [_key_of_owner(place, member) for place, member in subjects]
+    keys = [_key_of_owner(place, member) for place, member in named]
     asked = [f"{namespace}:{key}" for key in keys if key]
     kept: list[Any] = await redis.mget(asked) if asked else []
     values = iter(kept)
     return [
         _owner(next(values)) if key else member or place.partition(":")[2]
-        for (place, member), key in zip(subjects, keys, strict=True)
+        for (place, member), key in zip(named, keys, strict=True)
     ]
 
 

@@ -20,10 +20,7 @@ RULES: Final[dict[str, Rule]] = {
         "a record that this version cannot read: only a newer process can work on it",
         "if a newer version runs or ran here, let its workers end it; else restore the record from a backup",
     ),
-    "one_place": Rule(
-        "an edit in no place, in two, or in one that its status does not allow: it hangs, or is worked on twice",
-        _REPORT_IT,
-    ),
+    "one_place": Rule("an edit in no place, in two or in a wrong one: it hangs, or is worked on twice", _REPORT_IT),
     "members": Rule(
         "a queue, set or index names an edit that is missing or disagrees",
         "claims drop such names by themselves; if one stays, report it: a script of another version wrote it",
@@ -54,10 +51,7 @@ RULES: Final[dict[str, Rule]] = {
         "more tasks were bought for an edit than requested",
         "stop the submit workers (`retouch worker --steps poll,store,adopt,sweep`) and report it with the timeline",
     ),
-    "idempotency": Rule(
-        "an Idempotency-Key that ends before its edit, or never: a repeated request could buy again",
-        _REPORT_IT,
-    ),
+    "idempotency": Rule("an Idempotency-Key ends before its edit, or never: a repeat could buy again", _REPORT_IT),
     "counters": Rule(
         "the counters are lower than the records: Redis lost data",
         "see docs/operations.md, back up and restore, before submit workers continue",

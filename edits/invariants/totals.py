@@ -26,9 +26,7 @@ async def in_flight(redis: Redis, namespace: str, *, ceiling: int) -> int:
 
 async def counters(redis: Redis, namespace: str, figures: Mapping[str, int]) -> tuple[list[Violation], int]:
     """The counters that are behind the records, and how many were compared. Counters only grow."""
-    indexes = [
-        name async for page in members.names(redis, namespace) for name in page if members.kind_of(name) == Key.INDEX
-    ]
+    indexes = [name async for name in members.names(redis, namespace) if members.kind_of(name) == Key.INDEX]
     pipe = redis.pipeline(transaction=True)
     for name in indexes:
         pipe.zcard(f"{namespace}:{name}")
