@@ -28,7 +28,7 @@ SEED: Final = 11
 SHARES: Final = (2.0, 0.8, 0.5, 0.25)  # of the reads that would be asked for
 
 SCHEDULES: Final[dict[str, tuple[Callable[[float], Schedule], tuple[float, ...]]]] = {
-    "learned": (lambda knob: Learned(stretch=knob), (0.5, 1.0, 2.0, 4.0)),
+    "learned": (lambda knob: Learned(throttle=knob), (0.5, 1.0, 2.0, 4.0)),
     "fixed": (Fixed, (0.5, 1.0, 2.0, 4.0, 8.0)),
     "fixed after a learned first wait": (FixedAfterFirst, (0.5, 1.0, 2.0, 4.0, 8.0)),
 }

@@ -26,7 +26,7 @@ class Schedule(Protocol):
 class Learned:
     """The product: gaps from what tasks took so far."""
 
-    stretch: float = 1.0
+    throttle: float = 1.0
     seen: list[Took] = field(default_factory=list)
     number: int = 0
     _pace: Pace = field(init=False)
@@ -35,7 +35,7 @@ class Learned:
         self._pace = Pace.learned(self.seen)
 
     def look(self, age: float, running: float | None) -> float:
-        return self._pace.stretched(self.stretch).next_look(age, running=running)
+        return self._pace.throttled(self.throttle).next_look(age, running=running)
 
     def ended(self, task: Task, *, called_back: bool) -> None:
         self.seen.insert(0, Took(task.wait, task.run, called_back))
@@ -117,7 +117,7 @@ class Shared:
         elapsed = self.now - self._claimed_at
         if elapsed >= CLAIMED_EVERY:
             late = self.now - self._due[0][0]
-            self.schedule.stretch = pace.stretch(self.schedule.stretch, late=late, elapsed=elapsed)
+            self.schedule.throttle = pace.throttle(self.schedule.throttle, late=late, elapsed=elapsed)
             self._claimed_at = self.now
 
     def _read(self, i: int) -> None:

@@ -24,7 +24,7 @@ class Paces:
 
     repository: EditRepository
     clock: Callable[[], float] = boot_time
-    stretch: float = 1.0
+    throttle: float = 1.0
     _paces: dict[int, Pace] = field(default_factory=dict)
     _learned_at: dict[int, float] = field(default_factory=dict)
     _claimed_at: float = field(default_factory=boot_time)
@@ -34,12 +34,12 @@ class Paces:
         if now - self._learned_at.get(steps, float("-inf")) > LEARNED_EVERY:
             self._learned_at[steps] = now  # meanwhile calls use the earlier pace
             await self._learn(steps)
-        return self._paces.get(steps, GUESSED).stretched(self.stretch)
+        return self._paces.get(steps, GUESSED).throttled(self.throttle)
 
     def claimed(self, *, late: float) -> None:
         """Reads were claimed. `late`: seconds that reads held back by the limit are overdue."""
         now = self.clock()
-        self.stretch = pace.stretch(self.stretch, late=late, elapsed=now - self._claimed_at)
+        self.throttle = pace.throttle(self.throttle, late=late, elapsed=now - self._claimed_at)
         self._claimed_at = now
 
     async def _learn(self, steps: int) -> None:

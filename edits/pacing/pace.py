@@ -9,7 +9,7 @@ from math import exp, log, sqrt
 from typing import Final, Self
 
 from edits.pacing.durations import Times, begin, bucket
-from edits.pacing.poll_times import Looks
+from edits.pacing.poll_times import PollTimes
 
 WAIT_GUESS: Final = 1.0  # seconds, while nothing was seen
 RUN_GUESS: Final = 8.0
@@ -26,10 +26,10 @@ KEPT: Final = 512  # stored samples
 WINDOWS: Final = (25, 50, 100, 200)  # latest tasks that are compared with those before them
 SHIFTED: Final = 1.95  # p = 0.001 without a shift (Kolmogorov-Smirnov)
 
-LATE: Final = 0.5  # seconds; the stretch is exp(overdue / LATE)
-FOLLOWS: Final = 60.0  # seconds; time constant of the stretch: twice a task, or it would oscillate
+LATE: Final = 0.5  # seconds; the throttle is exp(overdue / LATE)
+FOLLOWS: Final = 60.0  # seconds; time constant of the throttle: twice a task, or it would oscillate
 UNKNOWN: Final = 1.0  # seconds before a claim in which reads count as overdue, at most
-MOST_STRETCH: Final = 20.0
+MOST_THROTTLE: Final = 20.0
 
 WAITING: Final = 16  # buckets of the age of waiting tasks that share poll times
 LEVEL: Final = 1.1  # ratio of two stretches with poll times of their own
@@ -55,10 +55,10 @@ class Pace:
     called_back: float = 0.0
     """Share of ends reported by callbacks."""
 
-    stretch: float = 1.0
+    throttle: float = 1.0
     """Throttle factor of all gaps; above 1 while the read limit delays reads."""
 
-    _looks: dict[tuple[int | None, int], Looks] = field(default_factory=dict, repr=False, compare=False)
+    _poll_times: dict[tuple[int | None, int], PollTimes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def learned(cls, latest: Sequence[Took]) -> Self:
@@ -72,8 +72,8 @@ class Pace:
             / max(sum(weights), 1),
         )
 
-    def stretched(self, stretch: float) -> Self:
-        return self if stretch == self.stretch else replace(self, stretch=stretch)
+    def throttled(self, throttle: float) -> Self:
+        return self if throttle == self.throttle else replace(self, throttle=throttle)
 
     def first_look(self) -> float:
         """Seconds from the acceptance of a task to its first read."""
@@ -82,20 +82,20 @@ class Pace:
     def next_look(self, age: float, *, running: float | None) -> float:
         """Seconds to the next read of an unfinished task. `age`, `running` (None: still waiting): in seconds."""
         at = age if running is None else running
-        gap = self._looks_of(bucket(age) // WAITING if running is None else None).gap(at)
-        return max(at * HUNG_GAP * self.stretch if gap is None else gap, SHORTEST_GAP)
+        gap = self._poll_times_of(bucket(age) // WAITING if running is None else None).gap(at)
+        return max(at * HUNG_GAP * self.throttle if gap is None else gap, SHORTEST_GAP)
 
-    def _looks_of(self, waiting: int | None) -> Looks:
+    def _poll_times_of(self, waiting: int | None) -> PollTimes:
         """Computed on first use; `waiting`: for tasks not yet running at about this age."""
-        level = round(log(self.stretch) / log(LEVEL))
-        if (waiting, level) not in self._looks:
+        level = round(log(self.throttle) / log(LEVEL))
+        if (waiting, level) not in self._poll_times:
             times = self.runs if waiting is None else self._whole(begin(waiting * WAITING))
-            self._looks[waiting, level] = Looks.best(
+            self._poll_times[waiting, level] = PollTimes.best(
                 times,
                 worth=self._worth / LEVEL ** (3 * level),  # gaps are as the third root of it
                 not_before=times.quantile(CALLED_BACK) if self.called_back >= TRUSTED else 0.0,
             )
-        return self._looks[waiting, level]
+        return self._poll_times[waiting, level]
 
     @property
     def _worth(self) -> float:
@@ -106,9 +106,9 @@ class Pace:
         return (self.waits.after(age) if age else self.waits).plus(self.runs)
 
 
-def stretch(now: float, *, late: float, elapsed: float) -> float:
-    """The next stretch. `late`: seconds that the read limit has delayed reads; `elapsed`: seconds since `now`."""
-    wanted = min(MOST_STRETCH, exp(min(late / LATE, MOST_STRETCH)))
+def throttle(now: float, *, late: float, elapsed: float) -> float:
+    """The next throttle. `late`: seconds that the read limit has delayed reads; `elapsed`: seconds since `now`."""
+    wanted = min(MOST_THROTTLE, exp(min(late / LATE, MOST_THROTTLE)))
     if wanted > now:
         elapsed = min(elapsed, UNKNOWN)
     return now * exp(log(wanted / now) * (1 - exp(-elapsed / FOLLOWS)))

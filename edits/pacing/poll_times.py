@@ -14,7 +14,7 @@ OUTLIVED: Final = 0.002  # share of tasks left at the last one
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class PollTimes:
     """`ages[i]`: the next read (s) of a task found unfinished at bound `first + i` of `edits.pacing.durations`."""
 
     first: int

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Turn:
+class SendSlot:
     """Of one claimed edit."""
 
     clients: Clients

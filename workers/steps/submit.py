@@ -13,7 +13,7 @@ from edits.storage.store import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold
-from workers.steps.send_slot import Turn
+from workers.steps.send_slot import SendSlot
 from workers.steps.work import Work
 
 log = structlog.get_logger()
@@ -52,17 +52,17 @@ class Submit:
             await self._send(work, request)
 
     async def _send(self, work: Work, request: schemas.KontextRequest) -> None:
-        turn = Turn(self.clients, work.claim, work.lease)
-        await turn.comes()
-        if turn.put_back is not None:
-            await work.release(*turn.put_back)
+        slot = SendSlot(self.clients, work.claim, work.lease)
+        await slot.comes()
+        if slot.put_back is not None:
+            await work.release(*slot.put_back)
             return
         try:
             task = await self.clients.qubico.create(
-                request, may_send=lambda: turn.put_back is None and self._may_send(work.lease), connected=turn.comes
+                request, may_send=lambda: slot.put_back is None and self._may_send(work.lease), connected=slot.comes
             )
         except errors.NotSent as exc:
-            await self._not_sent(work, turn, exc)
+            await self._not_sent(work, slot, exc)
         except errors.QubicoError as exc:
             await self._not_bought(work, exc)
         else:
@@ -127,12 +127,12 @@ class Submit:
         await work.unanswered(self.clients.circuits.create, exc, at_once=True)
         await work.release("no_storage", Wait.COOLDOWN)
 
-    async def _not_sent(self, work: Work, turn: Turn, exc: errors.NotSent) -> None:
-        if turn.put_back is None:
+    async def _not_sent(self, work: Work, slot: SendSlot, exc: errors.NotSent) -> None:
+        if slot.put_back is None:
             log.warning("edit.not_submitted", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
             if self._may_send(work.lease):  # not our own stop: the provider is unreachable for all
                 await work.unanswered(self.clients.circuits.create, exc, at_once=True)
-        await work.release(*(turn.put_back or ("not_sent", Wait.COOLDOWN)))
+        await work.release(*(slot.put_back or ("not_sent", Wait.COOLDOWN)))
 
     async def _not_bought(self, work: Work, exc: errors.QubicoError) -> None:
         """Maps each failure to get a task to the edit's outcome and to the circuit."""

@@ -40,9 +40,9 @@ async def test_gaps_are_stretched_while_the_budget_does_not_allow_all_reads(open
             await rounds.accept("winter [fault:slow=10]")
         await rounds.run(Step.SUBMIT)
         await rounds.wait(8)
-        before = rounds.clients.paces.stretch
+        before = rounds.clients.paces.throttle
         assert len(await rounds.run(Step.POLL)) == 1
-        assert rounds.clients.paces.stretch > before == 1
+        assert rounds.clients.paces.throttle > before == 1
 
 
 async def test_a_budget_that_is_short_of_reads_is_never_passed(open_rounds: OpenRounds) -> None:
@@ -60,4 +60,4 @@ async def test_a_budget_that_is_short_of_reads_is_never_passed(open_rounds: Open
         for j, (_, _, last) in enumerate(granted[i:], i + 1):
             most = 1.5 * (last - first + LOOKAHEAD.total_seconds()) + 1
             assert sum(number for _, number, _ in granted[i:j]) <= most
-    assert rounds.clients.paces.stretch > 1
+    assert rounds.clients.paces.throttle > 1

@@ -41,9 +41,11 @@ def spread(chance):
 
 
 @settings(max_examples=40)
-@given(seen=st.lists(took, max_size=30), age=ages, running=st.none() | ages, stretch=st.floats(1, pacing.MOST_STRETCH))
-def test_whatever_was_seen_a_gap_is_never_shorter_than_the_shortest_and_never_endless(seen, age, running, stretch):
-    gap = Pace.learned(seen).stretched(stretch).next_look(age, running=running)
+@given(
+    seen=st.lists(took, max_size=30), age=ages, running=st.none() | ages, throttle=st.floats(1, pacing.MOST_THROTTLE)
+)
+def test_whatever_was_seen_a_gap_is_never_shorter_than_the_shortest_and_never_endless(seen, age, running, throttle):
+    gap = Pace.learned(seen).throttled(throttle).next_look(age, running=running)
     assert (
         pacing.SHORTEST_GAP <= gap <= 3600 * 24 * 7
     )  # what took long is looked at when it took twice as long, at last
@@ -65,7 +67,7 @@ def test_reads_are_near_the_floor_of_theory_at_equal_lag(draw, floor):
 def test_short_reads_stretch_all_gaps_alike():
     pace = learned(alike)
     reads, lag = reads_and_lag(pace, alike)
-    fewer, later = reads_and_lag(pace.stretched(2), alike)
+    fewer, later = reads_and_lag(pace.throttled(2), alike)
     assert fewer < 0.65 * reads
     assert lag * 1.5 < later < lag * 2.5
 
@@ -116,7 +118,7 @@ def test_the_lag_of_short_tasks_is_as_small_a_share_of_them(mean):
 
 
 def test_few_reads_are_as_near_the_floor_as_many():
-    reads, lag = reads_and_lag(learned(alike).stretched(4), alike)
+    reads, lag = reads_and_lag(learned(alike).throttled(4), alike)
     assert reads < 2
     assert reads < 0.21 * 31.5 / (2 * lag) + 0.5
 
@@ -124,42 +126,42 @@ def test_few_reads_are_as_near_the_floor_as_many():
 def test_looks_are_found_once_and_then_looked_up():
     pace = learned(alike)
     pace.next_look(25.0, running=23.5)
-    (found,) = pace._looks.values()
+    (found,) = pace._poll_times.values()
     for running in (0.5, 20.0, 31.0):
-        pace.stretched(1.01).next_look(running + 1.5, running=running)
-    assert list(pace._looks.values()) == [found]
-    pace.stretched(2.0).next_look(25.0, running=23.5)
-    assert len(pace._looks) == 2
+        pace.throttled(1.01).next_look(running + 1.5, running=running)
+    assert list(pace._poll_times.values()) == [found]
+    pace.throttled(2.0).next_look(25.0, running=23.5)
+    assert len(pace._poll_times) == 2
 
 
 def test_tasks_that_wait_for_long_share_looks():
     pace = learned(alike, wait=40)
     for age in range(1, 400):
         pace.next_look(float(age), running=None)
-    assert len(pace._looks) < 50
+    assert len(pace._poll_times) < 50
 
 
-def followed(stretch, *, late, seconds):
+def followed(throttle, *, late, seconds):
     for _ in range(seconds):
-        stretch = pacing.stretch(stretch, late=late, elapsed=1.0)
-    return stretch
+        throttle = pacing.throttle(throttle, late=late, elapsed=1.0)
+    return throttle
 
 
 def test_the_stretch_grows_while_reads_are_late_and_goes_back_to_one():
     assert followed(1.0, late=pacing.LATE, seconds=300) == pytest.approx(math.e, rel=0.05)
-    assert pacing.stretch(3.0, late=0.0, elapsed=0.0) == 3
+    assert pacing.throttle(3.0, late=0.0, elapsed=0.0) == 3
     assert followed(3.0, late=0.0, seconds=300) == pytest.approx(1.0, abs=0.02)
-    assert followed(1.0, late=9999, seconds=9999) == pytest.approx(pacing.MOST_STRETCH)
+    assert followed(1.0, late=9999, seconds=9999) == pytest.approx(pacing.MOST_THROTTLE)
 
 
 def test_processes_that_started_apart_stretch_alike():
-    early, late = (followed(stretch, late=0.4, seconds=240) for stretch in (5.0, 1.0))
+    early, late = (followed(throttle, late=0.4, seconds=240) for throttle in (5.0, 1.0))
     assert early == pytest.approx(late, rel=0.05)
 
 
 def test_a_first_claim_that_finds_reads_overdue_does_not_stretch_at_once():
-    assert pacing.stretch(1.0, late=30.0, elapsed=86_400.0) < 1.1
-    assert pacing.stretch(5.0, late=0.0, elapsed=86_400.0) == pytest.approx(1.0)
+    assert pacing.throttle(1.0, late=30.0, elapsed=86_400.0) < 1.1
+    assert pacing.throttle(5.0, late=0.0, elapsed=86_400.0) == pytest.approx(1.0)
 
 
 def test_a_task_that_nobody_waits_for_is_read_by_the_minute_and_then_by_the_half_hour():

@@ -1,4 +1,4 @@
-"""Looks cost least in reads and lag together: none that are moved, left out or added make them cost less."""
+"""Poll times cost least in reads and lag together: none that are moved, left out or added make them cost less."""
 
 import random
 from bisect import bisect_left
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edits.pacing.durations import Times, begin
-from edits.pacing.poll_times import OUTLIVED, Looks
+from edits.pacing.poll_times import OUTLIVED, PollTimes
 
 WORTH = 8.0
 PARTS = 8
@@ -49,7 +49,7 @@ def cost(times, ages, *, worth=WORTH):
 @pytest.mark.parametrize("draw", [alike, two_kinds])
 def test_no_other_ages_cost_less(draw):
     of, chance = times(draw), random.Random(1)
-    ages = ages_of(Looks.best(of, worth=WORTH))
+    ages = ages_of(PollTimes.best(of, worth=WORTH))
     least = cost(of, ages)
     for spread in (0.1, 0.5, 2.0):
         for _ in range(10):
@@ -61,7 +61,7 @@ def test_no_other_ages_cost_less(draw):
 
 
 def test_looks_are_where_tasks_end_and_not_where_none_does():
-    ages = ages_of(Looks.best(times(two_kinds), worth=WORTH))
+    ages = ages_of(PollTimes.best(times(two_kinds), worth=WORTH))
     assert sum(11 < age < 22 for age in ages) >= 4
     assert sum(22 < age < 38 for age in ages) <= 1
     assert sum(38 < age < 52 for age in ages) >= 4
@@ -69,7 +69,7 @@ def test_looks_are_where_tasks_end_and_not_where_none_does():
 
 def test_the_less_a_lag_is_worth_the_fewer_and_the_later_looks_are():
     of = times(alike)
-    rows = [ages_of(Looks.best(of, worth=WORTH / stretch**3)) for stretch in (0.5, 1, 2, 4, 20)]
+    rows = [ages_of(PollTimes.best(of, worth=WORTH / throttle**3)) for throttle in (0.5, 1, 2, 4, 20)]
     assert [len(ages) for ages in rows] == sorted((len(ages) for ages in rows), reverse=True)
     assert [ages[0] for ages in rows] == sorted(ages[0] for ages in rows)
     assert of.left(rows[-1][0]) < 0.1  # hardly worth any: one look when nearly all have ended
@@ -78,11 +78,11 @@ def test_the_less_a_lag_is_worth_the_fewer_and_the_later_looks_are():
 def test_a_task_that_outlived_nearly_all_has_no_best_look():
     of = times(alike)
     last = begin(of.bound(1 - OUTLIVED))
-    assert Looks.best(of, worth=WORTH).gap(last + 1) is None
+    assert PollTimes.best(of, worth=WORTH).gap(last + 1) is None
 
 
 def test_nothing_is_looked_at_before_it_may_be():
-    looks = Looks.best(times(alike), worth=WORTH, not_before=33.0)
+    looks = PollTimes.best(times(alike), worth=WORTH, not_before=33.0)
     assert looks.gap(0.0) == pytest.approx(33.0)
     assert looks.gap(32.0) == pytest.approx(1.0, abs=0.5)
 
@@ -94,7 +94,7 @@ def test_nothing_is_looked_at_before_it_may_be():
     age=st.floats(0, 7200),
 )
 def test_whatever_was_seen_a_look_is_later_than_now_and_a_later_age_has_a_later_look(seen, worth, age):
-    looks = Looks.best(Times.seen(seen, guess=8), worth=worth)
+    looks = PollTimes.best(Times.seen(seen, guess=8), worth=worth)
     assert list(looks.ages) == sorted(looks.ages)
     gap = looks.gap(age)
     assert gap is None or gap > 0
