@@ -64,9 +64,9 @@ async def test_nobody_there_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     fetcher = Fetcher(max_bytes=CAP, trusted=[("127.0.0.1", port)], resolver=Names())
-    assert "nothing answers" in (await refused(fetcher, f"http://127.0.0.1:{port}/a"))[1]
-    assert "nothing answers" in (await refused(fetcher, "http://nowhere.example/a"))[1]
-    assert "nothing answers" in (await refused(fetcher, f"http://{'x' * 70}.example/a"))[1]
+    assert "does not answer" in (await refused(fetcher, f"http://127.0.0.1:{port}/a"))[1]
+    assert "does not answer" in (await refused(fetcher, "http://nowhere.example/a"))[1]
+    assert "does not answer" in (await refused(fetcher, f"http://{'x' * 70}.example/a"))[1]
 
 
 async def test_letters_of_any_language_are_understood(site: Site) -> None:
@@ -106,7 +106,7 @@ async def test_a_picture_that_does_not_come_is_given_up_in_time(site: Site) -> N
 
     site.pages["/slow"] = dribble
     fetcher = Fetcher(max_bytes=CAP, trusted=site.trusted, within=timedelta(seconds=0.3))
-    assert "did not come" in (await refused(fetcher, site.url("/slow")))[1]
+    assert "did not arrive" in (await refused(fetcher, site.url("/slow")))[1]
 
 
 async def test_a_connection_that_breaks_off_gives_no_half_picture(site: Site) -> None:
