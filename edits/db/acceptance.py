@@ -1,4 +1,4 @@
-"""Taking edits in: what accept.lua is told of them, and what its answers mean, for one and for thousands.
+"""Accepts one edit or thousands: makes the arguments of accept.lua and reads its answers.
 
 Thousands go in chunk by chunk, each sent when the one before has its answer: what was taken stands before what was not.
 """
@@ -34,7 +34,7 @@ class Accepted:
 
 
 class LeftRedis(Exception):
-    """The edit ended some time ago: its manifest tells of it."""
+    """The edit ended some time ago and has left Redis: its manifest has it."""
 
     def __init__(self, edit_id: str) -> None:
         super().__init__(f"{edit_id} has left Redis")
@@ -61,7 +61,7 @@ Answer = Judged | errors.EditsError
 
 
 class Alike(NamedTuple):
-    """What accept.lua is told once for all edits that share it."""
+    """Arguments of accept.lua that several edits share; sent once."""
 
     tenant: str
     livemode: int
@@ -86,7 +86,7 @@ class Acceptance:
     drain: Drain = field(default_factory=Drain)
 
     async def many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
-        """What became of each. While Redis works on a chunk, the answer before it is read and the next one made ready.
+        """The outcome of each. While Redis works on a chunk, the previous answer is read and the next chunk prepared.
 
         After a chunk without an answer nothing is sent any more: of that one alone it is unknown what was taken.
         """
@@ -144,7 +144,7 @@ class Acceptance:
 
 
 async def _begun() -> None:
-    """So that Redis works on the call just made while what comes now holds the loop."""
+    """Yields, so that the call leaves before CPU work blocks the loop."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
@@ -154,7 +154,7 @@ def unknown() -> errors.AcceptUnknown:
 
 
 def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:
-    """Of what was not sent, as `answer` is what came of the chunk before it."""
+    """The outcome of unsent edits, by `answer`, the outcome of the chunk before."""
     if isinstance(answer, errors.AcceptUnknown):
         return errors.Unavailable("Not accepted: Redis did not answer for an earlier edit of this request.")
     return answer

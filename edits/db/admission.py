@@ -1,4 +1,4 @@
-"""Whether one more edit may be taken in: refused early, cheaply, and with a time after which asking again is worth it.
+"""Whether one more edit may be accepted; refuses early, cheaply, and with a useful `Retry-After`.
 
 Depth is judged by the scripts (`crowded` in `_limits.lua`), memory by what Redis said of itself a moment ago.
 """
@@ -20,12 +20,12 @@ from edits.db.connection import LOST
 LOOKS_EVERY: Final = 1.0  # seconds between two looks at the memory of Redis; one costs it some 100 µs
 LOOKS_WITHIN: Final = 0.1  # seconds; without an answer the last one holds
 
-UNKNOWN: Final = 10.0  # seconds to wait while it is not known how fast the queue drains
+UNKNOWN: Final = 10.0  # seconds to wait while the speed of the queue is unknown
 SHORTEST: Final = 1.0
 LONGEST: Final = 300.0
 MEMORY_FREED_AFTER: Final = 60.0  # seconds; ended edits leave Redis one slice of the sweep after another
 REMEMBERED: Final = 30.0  # seconds: how fast the queue drains is measured over one or two of these
-PART: Final = 100  # whoever is refused comes back when a hundredth of the cap has become free
+PART: Final = 100  # refused callers return when a hundredth of the cap is free
 
 
 class Verdict(TypedDict):
@@ -47,7 +47,7 @@ class Drain:
         self._newer: tuple[float, int] | None = None
 
     def wait(self, refusal: Verdict, *, cap: int) -> float:
-        """Seconds until there is room, for whoever was refused just now."""
+        """Seconds until there is room again."""
         per_second = self._rate(refusal["now"] / 1000, refusal["submitted"])
         if per_second is None:
             return UNKNOWN
@@ -69,7 +69,7 @@ class Drain:
 @dataclass(frozen=True, slots=True)
 class MemoryState:
     used: int
-    cap: int | None  # None: Redis does not say of what the cap is a share
+    cap: int | None  # None: Redis does not show the whole of which the cap is a share
 
     @property
     def full(self) -> bool:
@@ -78,7 +78,7 @@ class MemoryState:
 
 @dataclass
 class Memory:
-    """What Redis uses and may use for edits, as it was at most a second ago."""
+    """Memory that Redis uses and may use for edits, at most a second old."""
 
     redis: Redis
     cap: MemoryCap
@@ -89,7 +89,7 @@ class Memory:
     async def look(self) -> MemoryState | None:
         """None while Redis has not answered yet."""
         if self.clock() - self._looked >= LOOKS_EVERY:
-            self._looked = self.clock()  # others who come meanwhile take the last answer
+            self._looked = self.clock()  # meanwhile other calls use the last answer
             try:
                 info = await asyncio.wait_for(self.redis.info("memory"), LOOKS_WITHIN)
             except LOST:
@@ -132,7 +132,7 @@ class Admission:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Around whatever may be refused."""
+        """Around calls that may be refused."""
         try:
             yield
         except errors.TenantQueueFull:
@@ -148,7 +148,7 @@ def no_memory() -> errors.QueueFull:
 
 
 def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
-    """What `crowded` said, in words."""
+    """The result of `crowded`, in words."""
     if answer["outcome"] == "no_memory":
         return no_memory()
     if answer["outcome"] == "full":

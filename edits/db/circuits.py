@@ -18,7 +18,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 FIRST_BACKOFF: Final = timedelta(seconds=1)
 MOST_BACKOFF: Final = timedelta(seconds=30)
 MOST_REFUSED: Final = timedelta(seconds=4)
-"""Of who answers, though it is that he was asked too often: a probe every few seconds is no burden."""
+"""Longest back-off (s) after a 429: the provider is up, so a probe every few seconds is no burden."""
 
 
 class Gate(Frozen):
@@ -83,7 +83,7 @@ class Limiter:
         most: timedelta = MOST_BACKOFF,
         cause: str = "",
     ) -> None:
-        """It was refused, or is out of reach: nobody asks for `after` seconds, or for a growing time.
+        """The operation is refused or unreachable: no calls for `after` seconds, or for a growing time.
 
         Seconds: `age` since the failed request began, `ago` since the first failure in a row. `probe`: it was one.
         `most`: where the time stops growing. `cause`: what happened, for people.
@@ -105,7 +105,7 @@ class Limiter:
         await self._change("open", name=operation)
 
     async def probe_again(self, operation: Operation) -> None:
-        """A probe met other trouble first and told nothing: another may go at once."""
+        """A probe failed for another reason, without a result: another may start at once."""
         await self._change("again", name=operation)
 
     async def block(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Claims: edits to work on until a lease ends. The fence of a claim guards what is decided on it."""
+"""Claims: edits to work on until a lease ends. The fence of a claim guards its decisions."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -75,7 +75,7 @@ class Claim:
 
     @property
     def may_buy_anew(self) -> bool:
-        """A person asked for it again (`retry`)."""
+        """A person retried it."""
         return self.fields.get(Field.MAY_REPURCHASE) == "1"
 
     def moment(self, name: str) -> int:
@@ -126,7 +126,7 @@ def claims_of(answer: dict[str, Any], *, claimed_at: float = 0.0) -> Claims:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """An edit whose create has no answer. `sent`: the picture's address as it went out, where it is not the edit's."""
+    """An edit whose create has no answer. `sent`: the picture's address as sent, if it is not the edit's."""
 
     id: str
     claimed_at: int  # ms: to submit
@@ -187,7 +187,7 @@ class Claimer:
         return (row.events(), row.now) if row else ([], 0)
 
     async def unanswered(self) -> list[Unanswered] | None:
-        """All edits whose create has no answer (yet); None if they are too many to be told apart."""
+        """All edits whose create has no answer (yet); None if they are too many to match."""
         answer = await self.scripts.run(_UNANSWERED, most=MOST_UNANSWERED)
         if answer["more"]:
             return None
@@ -197,7 +197,7 @@ class Claimer:
         ]
 
     async def abandoned(self, most: int, *, lease: timedelta) -> list[tuple[str, str]]:
-        """(task, edit) of paid tasks that no edit waits for and that are due to be read."""
+        """(task, edit) of abandoned tasks that are due to be read."""
         found = await self.scripts.run(_ABANDONED, k=most, lease=ms(lease), nonce=uuid4().hex)
         return [(row["task"], row["id"]) for row in found["claims"] or []]
 
@@ -205,7 +205,7 @@ class Claimer:
         await self.scripts.run(_ABANDONED_LATER, task=task_id, due=round(delay * 1000))
 
     async def settle_abandoned(self, task_id: str, *, status: str, units: int | None = None) -> None:
-        """It has ended (`completed`, `failed`, or `gone`: not known any more), and says that it cost so much."""
+        """The task ended (`completed`, `failed`, or `gone`: unknown to the provider), at this cost."""
         await self.scripts.run(_SETTLE_ABANDONED, task=task_id, status=status, units=units)
 
     def _need(self, operation: Operation) -> dict[str, Argument]:

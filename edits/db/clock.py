@@ -1,4 +1,4 @@
-"""The clock of Redis under watch: where it jumps, the time of all edits goes on as before.
+"""Watches the clock of Redis: if it jumps, the time of all edits goes on as before.
 
 A process that was awake knows by a clock that cannot jump how long its own last look was ago. Scripts trust the
 server's clock only as far as somebody looks (`_record.lua`), and a look that finds a gap says how long it really was.
@@ -20,7 +20,7 @@ EVERY: Final = 2.5
 """Seconds between two looks of a process that has something to ask; half of `UNSEEN`."""
 
 SURE_WITHIN: Final = 1.0
-"""Seconds a look may take: of a slower one it is not known when it was."""
+"""Longest read of the clock in seconds: the moment of a slower one is unknown."""
 
 SLACK: Final = 2.0, 0.001
 """Seconds, and share of the time between two looks, by which honest clocks may differ."""
@@ -48,7 +48,7 @@ def reckon(server: Sequence[int], ahead: str | None, tick: str | None) -> int:
 
 @dataclass(slots=True)
 class Watch:
-    """One process's looks at the clock; `verdict` is what the next look has to say of a gap."""
+    """One process's reads of the clock; `verdict`: its correction of a gap, sent with the next read."""
 
     _time: float = 0.0  # of edits, in ms, without what tests add
     _at: float | None = None  # boot time of the look that told it
@@ -78,7 +78,7 @@ class Watch:
         return bool(seen)
 
     def _jump(self, raw: int, stepped: int, seen: int, at: float) -> int:
-        """Milliseconds by which the server's clock moved more than time did since somebody looked last."""
+        """Milliseconds by which the server's clock moved more than real time since the last read by any process."""
         jump = 0
         if self._at is not None:
             passed = (at - self._at) * 1000
@@ -86,7 +86,7 @@ class Watch:
             fixed, share = SLACK
             if abs(moved - passed) > fixed * 1000 + share * passed:
                 jump = round(moved - passed)
-        if jump == 0 and raw < seen:  # whoever looked last saw a later time, and time does not go back
+        if jump == 0 and raw < seen:  # the last read saw a later time, and time does not go back
             jump = raw - seen
         if jump:
             log.warning("clock.jumped", seconds=jump / 1000)

@@ -1,4 +1,4 @@
-"""Edits that are asked for one by one: those that come while a call is on its way go together in the next one.
+"""Joins single accepts: those that come during a call are sent together in the next one.
 
 Each is answered after it is kept, and judged by itself: what it shares with the others is the call.
 """

@@ -15,13 +15,13 @@ from edits.db.sender import Scripts
 
 REMEMBERED: Final = timedelta(hours=1)
 _LIFE: Final = ms(REMEMBERED)
-MOST_OF_EACH: Final = 200  # tasks looked at in each due-set: the newest ones tell the most
-CAUTION: Final = 3  # a create counts as shown after three times the lag that was seen
+MOST_OF_EACH: Final = 200  # tasks read in each due-set, newest first
+CAUTION: Final = 3  # a create counts as shown after three times the measured lag
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Tasks of ours, and when their creates were claimed; as it stood at `now`."""
+    """Our tasks and when their creates were claimed, as of `now`."""
 
     now: int
     tasks: Mapping[str, int]
@@ -29,7 +29,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What a complete reading of the history, begun at `began`, may be trusted with.
+    """What a complete reading of the history, begun at `began`, proves.
 
     `until`: every create that could have reached the provider before this moment is shown. `lag`: milliseconds by
     which tasks of the last hour were late, None if none says so: then only a task bought later can vouch for a create.
@@ -73,12 +73,12 @@ class Freshness:
         return await self.scripts.run(_KNOWN, life=_LIFE, most=MOST_OF_EACH)
 
     async def without_edit(self, tasks: Sequence[str]) -> list[str]:
-        """Those of the tasks that no edit of ours is known to have."""
+        """The tasks without a known edit."""
         owners = await self.scripts.run(_OWNERS, tasks=list(tasks))
         return [task for task, owner in zip(tasks, owners, strict=True) if not owner]
 
     async def judge(self, known: Known, listed: Collection[str], *, since: int) -> Completeness:
-        """What the history may be trusted with: read to its end after `known`, it listed these tasks.
+        """What the history proves: read to its end after `known`, it listed these tasks.
 
         `since`: tasks claimed from then on are in it, whatever the provider's clock says. A task bought later vouches
         for every create before it, and so does time: thrice the lag of the last hour. But a known task that is missing

@@ -1,4 +1,4 @@
-"""What a step makes of a claimed edit: each method is one decision, committed by one script under the claim's fence.
+"""Decisions of steps about claimed edits: each method commits one by one script under the claim's fence.
 
 `bought` alone is a fact and asks for no fence: a task that exists is paid for, whoever reports it.
 """
@@ -23,12 +23,12 @@ _RECORDED: Final = Script("recorded", nothing)
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Methods return whether the decision counted; False: somebody else has decided in the meantime."""
+    """Methods return whether the decision counted; False: another process decided first."""
 
     scripts: Scripts
 
     async def intend(self, claim: Claim, *, address: str) -> bool:
-        """Keeps the exact picture address that is about to be sent."""
+        """Stores the exact picture address before it is sent."""
         return await self._decide("intend", claim, address=address)
 
     async def bought(
@@ -59,11 +59,11 @@ class Outcomes:
         )
 
     async def release(self, claim: Claim, *, why: str, wait: Wait) -> bool:
-        """Provably not bought: back into the queue at its old place, its attempt not spent."""
+        """Not bought, by proof: back into the queue at its old place, with its attempt unspent."""
         return await self._decide("release", claim, event=why, wait=wait)
 
     async def lost(self, claim: Claim, *, cause: str, delay: float) -> bool:
-        """The create's answer was lost: from now on its task is looked for."""
+        """The create's answer was lost: from now on its task is searched for."""
         return await self._decide("lost", claim, cause=cause, due=round(delay * 1000))
 
     async def snooze(
@@ -78,7 +78,7 @@ class Outcomes:
         wait: Wait | None = None,
         event: str | None = None,
     ) -> bool:
-        """Look again after `delay` seconds, or at once if a callback came in the meantime.
+        """Due again after `delay` seconds, or at once if a callback came in the meantime.
 
         `looked`: the task was read, so that its wait counts up to now.
         """
@@ -124,7 +124,7 @@ class Outcomes:
     async def fail(
         self, claim: Claim, error: EditError, *, cost: CostState, task_status: str | None = None, abandon: bool = False
     ) -> bool:
-        """Ends the edit. `abandon`: its task is still followed to its end."""
+        """Ends the edit. `abandon`: its task is still read to its end."""
         return await self._decide(
             "fail",
             claim,

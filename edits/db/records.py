@@ -1,4 +1,4 @@
-"""Reads what Redis keeps of an edit into `Edit`: the one place that gives its fields their types."""
+"""Reads records of Redis into `Edit`: the one place that gives their fields types."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def pairs(flat: Iterable[str]) -> dict[str, str]:
 
 
 def written_input(edit: Edit) -> str:
-    """The unchanging part of an edit, as `i:{id}` keeps it."""
+    """The unchanging part of an edit, stored in `i:{id}`."""
     kept: dict[str, Any] = {name: value for name, value in edit.input if value is not None}
     if edit.external_id is not None:
         kept["external_id"] = edit.external_id
@@ -39,7 +39,7 @@ def read_input(text: str) -> EditInput:
 
 
 def read(edit_id: str, e: dict[str, str], text: str, x: dict[str, str]) -> Edit:
-    """Raises NewerFormat: what a later release wrote may mean something else."""
+    """Raises NewerFormat: fields of a later release may have another meaning."""
     if int(e.get(Field.FORMAT, FORMAT)) > FORMAT:
         raise NewerFormat(edit_id)
     kept = json.loads(text)
@@ -84,7 +84,7 @@ class Row(NamedTuple):
     since: int | None = None
 
     def edit(self, edit_id: str) -> Edit:
-        """An edit that is held waits for what holds it; its timeline will say the same."""
+        """A held edit waits for the reason that holds it; its timeline will say the same."""
         edit = read(edit_id, pairs(self.fields), self.text, pairs(self.texts))
         if not self.held or edit.waiting_for is Wait.PAUSED:
             return edit
@@ -130,7 +130,7 @@ def _error(e: dict[str, str], x: dict[str, str]) -> EditError | None:
 
 
 def read_took(lines: Iterable[str]) -> list[Took]:
-    """What each task took: `wait,run,1 if a callback told of its end`, in milliseconds.
+    """What each task took: `wait,run,1 if a callback reported its end`, in milliseconds.
 
     It is only a hint, so what a later release adds and what cannot be read is passed over.
     """
