@@ -18,7 +18,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 FIRST_BACKOFF: Final = timedelta(seconds=1)
 MOST_BACKOFF: Final = timedelta(seconds=30)
 MOST_REFUSED: Final = timedelta(seconds=4)
-"""Longest back-off (s) after a 429: the provider is up, so a probe every few seconds is no burden."""
+"""Longest back-off after a 429: the provider is up, so a probe every few seconds is no burden."""
 
 
 class Gate(Frozen):

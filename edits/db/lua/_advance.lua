@@ -1,5 +1,5 @@
 --- @include _record _counters _queue
--- `advance`, the one way in which an edit changes.
+-- `advance`: makes every change of an edit.
 
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
 

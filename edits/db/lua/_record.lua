@@ -30,12 +30,12 @@ local function record(id)
   return e
 end
 
--- For claims of many: one that cannot be read holds up nobody else. Returns whether it can, and the record.
+-- For claims of many: an unreadable record stops no other. Returns whether it is readable, and the record.
 local function readable(id)
   return pcall(record, id)
 end
 
--- The record as it is now, for whoever claims it: as it was read, and after that what was written, which counts.
+-- The record for its claim: the fields as read, then the fields written, which count.
 local function with(e, written)
   local flat, n = e.read, #e.read
   for i = 1, #written do
@@ -45,7 +45,7 @@ local function with(e, written)
   return flat
 end
 
--- The fence guards decisions: whoever decides with an old one changes nothing.
+-- The fence guards decisions: one with an old fence changes nothing.
 local function fenced(e)
   return e and e.fe == A.fence and not FINAL[e.st]
 end

@@ -1,12 +1,12 @@
 --- @include _counters _wake _numbers
--- Whether the data are whole: a server that was restored, rolled back or failed over to may lack what was written last.
--- `served`, a zset: the servers that these data had, each with the number it gave out last. Every claim to submit and every heartbeat
--- is given the next one, and tells those it was given before: whoever was given more than is here shows that something is missing.
--- Numbers only rise, from server to server, and are ms: nothing before the last one is missing.
--- `doubt`, a hash, is there from another server on until nothing is missing any more: shut (ms, when it was noticed), mark (ms: nothing
--- before it is missing), lost (1: something is), expected (workers that must speak), newest (no edit with a later id was here), settled
--- (ms: what was bought before it was found), holder, held (who looks for it, until when). `awaited`: workers that lived and have not
--- spoken since. `fresh:{tenant}`: those in its queue that may be bought meanwhile.
+-- The data-loss check: a server that was restored, rolled back or failed over to may lack the last writes.
+-- `served`, a zset: the servers of these data, each with its last epoch. Every claim to submit and every heartbeat
+-- gets the next epoch and sends its earlier ones: an epoch beyond those stored here shows a loss.
+-- Epochs only rise, from server to server, and are ms: nothing before the last one is missing.
+-- `doubt`, a hash, exists from a change of server to the end of the check: shut (ms, when it was noticed), mark (ms: nothing
+-- before it is missing), lost (1: writes are missing), expected (workers that must call), newest (the latest stored edit id), settled
+-- (ms: purchases before it are found), holder, held (the process that searches, until when). `awaited`: live workers that have not
+-- called since. `fresh:{tenant}`: its queued edits that may be bought meanwhile.
 
 local SETTLES = 3000 -- ms: accepts that are repeated by their id are over, and every worker that lives has spoken once
 local SERVERS = $SERVERS -- of so many a number is kept
@@ -32,7 +32,7 @@ local function doubted(s, fields)
   redis.call('HSET', key('doubt'), unpack(flat))
 end
 
--- The latest id of all that is here and may be bought, or bought again.
+-- The latest id of all edits that may be bought, or bought again.
 local function newest()
   local last = ''
   local function look(ids)
@@ -47,7 +47,7 @@ local function newest()
   return last
 end
 
--- Before the first heartbeat that data of an older version ever saw, whatever was queued may have been bought.
+-- Before the first heartbeat on data of an older version, any queued edit may have been bought.
 local function oldest()
   local first = NOW
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do
@@ -60,12 +60,12 @@ local function nothing_is_fresh()
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do redis.call('DEL', key('fresh', tenant)) end
 end
 
--- Nothing that was queued is bought until it is known that nothing is missing, or what is.
+-- No queued edit is bought until the lost writes, if any, are known.
 local function shut(s, run, last, lost)
   for _, process in ipairs(redis.call('ZRANGE', key('live'), 0, -1)) do redis.call('ZADD', key('awaited'), NOW, process) end
   local mark = s.mark or (s.run and math.min(last, NOW)) or oldest()
   doubted(s, {
-    shut = NOW + math.max(0, RAW - SEEN - UNSEEN), -- nobody may have looked at the clock yet, and the copy may be old
+    shut = NOW + math.max(0, RAW - SEEN - UNSEEN), -- the clock may be unread yet, and the copy may be old
     mark = mark, settled = s.settled or mark, lost = (lost or s.lost == '1') and '1' or '0', expected = redis.call('ZCARD', key('awaited')),
   })
   redis.call('HDEL', key('doubt'), 'newest', 'holder', 'held')

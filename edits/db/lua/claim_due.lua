@@ -9,7 +9,7 @@ local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local due = key('due', A.step)
 
--- A create whose worker did not answer for it within its lease: the answer is lost, the task may exist.
+-- A create without a decision within its lease: the answer is lost, the task may exist.
 if A.step == 'adopt' then
   for _, id in ipairs(due_in(key('due', 'submit'), 100)) do
     local can, e = readable(id)

@@ -3,7 +3,7 @@
 -- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
 -- (creates a second), max_in_flight, chain, idle (ms the chain may sleep), told? (see serve).
 -- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
--- the account whether it works again), run, n, now (ms)}. After a claim `next` is 0 where more might be had at once.
+-- the account whether it works again), run, n, now (ms)}. After a claim `next` is 0 if more may follow at once.
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local create = circuit('create')
@@ -83,7 +83,7 @@ local function claim(e, slot)
   return {id = e.id, slot = slot, e = with(e, written), input = redis.call('GET', key('i', e.id)) or ''}
 end
 
--- In flight is derived from where the edits are, never counted apart.
+-- In flight is derived from the edits' places, never from a counter.
 local function in_flight()
   return redis.call('ZCARD', key('due', 'submit')) + redis.call('ZCARD', key('due', 'adopt'))
     + redis.call('ZCARD', key('due', 'poll')) + redis.call('ZCARD', key('abandoned'))
