@@ -1,4 +1,4 @@
-"""`retouch doctor`: looks at everything the system stands on and says what is wrong and what to do, within seconds."""
+"""`retouch doctor`: runs every check side by side and prints what is wrong and what to do, within seconds."""
 
 import asyncio
 from collections.abc import Awaitable, Iterator
@@ -7,8 +7,8 @@ from typing import TypeVar
 from rich.text import Text
 
 from cli import ceilings, output
-from cli.doctor import checks as examining
-from cli.doctor.results import Finding, Level, fail, ok, warn
+from cli.doctor import network, provider, redis, storage
+from cli.doctor.results import Level, Result, fail, ok, warn
 from config import addresses, local_stack
 from config.settings import Settings, SettingsError
 from edits.ceilings import Ceilings
@@ -18,12 +18,12 @@ from edits.db.workers import Workers
 from edits.errors import Unavailable
 from edits.models import Step
 
-WITHIN = 6.0  # seconds for one examination, all its questions together; they run side by side
+WITHIN = 6.0  # seconds for one check with all its requests; checks run side by side
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 WRONG_SETTINGS = 2
 
 State = checks.RedisState | Unavailable
-Told = Workers | Unavailable
+Registry = Workers | Unavailable
 _T = TypeVar("_T")
 
 
@@ -33,57 +33,57 @@ async def run(*, as_json: bool) -> int:
         settings = local_stack.load_for_process("worker")
     except SettingsError as exc:
         for fault in exc.faults:
-            _show(fail("settings", addresses.mask(str(fault)), "nothing else was looked at"), as_json=as_json)
+            _show(fail("settings", addresses.mask(str(fault)), "nothing else was checked"), as_json=as_json)
         return WRONG_SETTINGS
     failed = False
-    for finding in _settings(settings):
-        _show(finding, as_json=as_json)
+    for result in _settings(settings):
+        _show(result, as_json=as_json)
     state, workers = await _read(settings)
-    examinations: dict[str, Awaitable[list[Finding]]] = {
-        "redis": examining.redis(settings, state),
-        "redis.access": examining.access(settings, state),
-        "redis.whole": examining.whole(settings),
-        "broker": examining.broker(settings),
-        "circuits": examining.circuits(settings),
-        "storage": examining.storage(settings),
-        "provider": examining.provider(settings),
-        "clock": examining.clock(settings, state),
-        "public_url": examining.public_url(settings),
+    running: dict[str, Awaitable[list[Result]]] = {
+        "redis": redis.server(settings, state),
+        "redis.access": redis.access(settings, state),
+        "redis.whole": redis.whole(settings),
+        "broker": redis.broker(settings),
+        "circuits": redis.circuits(settings),
+        "storage": storage.storage(settings),
+        "provider": provider.provider(settings),
+        "clock": network.clock(settings, state),
+        "public_url": network.public_url(settings),
     }
-    tasks = [asyncio.create_task(_bounded(name, looking)) for name, looking in examinations.items()]
+    tasks = [asyncio.create_task(_bounded(name, check)) for name, check in running.items()]
     for task in tasks:
-        for finding in await task:
-            failed |= finding.level is Level.FAIL
-            _show(finding, as_json=as_json)
-    for finding in (*_workers(workers), *_ceilings(settings, workers)):
-        failed |= finding.level is Level.FAIL
-        _show(finding, as_json=as_json)
+        for result in await task:
+            failed |= result.level is Level.FAIL
+            _show(result, as_json=as_json)
+    for result in (*_workers(workers), *_ceilings(settings, workers)):
+        failed |= result.level is Level.FAIL
+        _show(result, as_json=as_json)
     return int(failed)
 
 
-def _show(finding: Finding, *, as_json: bool) -> None:
+def _show(result: Result, *, as_json: bool) -> None:
     if as_json:
-        output.data_json(finding._asdict())
+        output.data_json(result._asdict())
         return
-    line = Text.assemble((f"{finding.level:<4}", STYLES[finding.level]), f"  {finding.check:<16}  {finding.said}")
-    if finding.do:
-        line.append(f"\n{'':24}→ {finding.do}")
+    line = Text.assemble((f"{result.level:<4}", STYLES[result.level]), f"  {result.check:<16}  {result.said}")
+    if result.do:
+        line.append(f"\n{'':24}→ {result.do}")
     output.data(line)
 
 
-async def _bounded(name: str, looking: Awaitable[list[Finding]]) -> list[Finding]:
+async def _bounded(name: str, check: Awaitable[list[Result]]) -> list[Result]:
     try:
-        return await asyncio.wait_for(looking, WITHIN)
+        return await asyncio.wait_for(check, WITHIN)
     except TimeoutError:
-        return [fail(name, f"no answer within {WITHIN:.0f} s", "see whether it runs and can be reached from here")]
+        return [fail(name, f"no response within {WITHIN:.0f} s", "check that it runs and can be reached from here")]
 
 
-async def _read(settings: Settings) -> tuple[State, Told]:
-    redis = connect(settings.redis_url or "")
+async def _read(settings: Settings) -> tuple[State, Registry]:
+    client = connect(settings.redis_url or "")
     try:
-        return await asyncio.gather(_or_away(checks.look(redis)), _or_away(checks.workers(redis, settings.namespace)))
+        return await asyncio.gather(_or_away(checks.look(client)), _or_away(checks.workers(client, settings.namespace)))
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await client.aclose(close_connection_pool=True)
 
 
 async def _or_away(looking: Awaitable[_T]) -> _T | Unavailable:
@@ -93,24 +93,24 @@ async def _or_away(looking: Awaitable[_T]) -> _T | Unavailable:
         return away
 
 
-def _settings(settings: Settings) -> Iterator[Finding]:
+def _settings(settings: Settings) -> Iterator[Result]:
     chosen = sum(source != "default" for source in settings.sources.values())
-    beneath = "" if "RETOUCH_REDIS_URL" in settings.explicit else f", joined to the `up` of {settings.data_dir}"
-    yield ok("settings", f"{settings.env}, namespace {settings.namespace}, {chosen} set or worked out{beneath}")
+    beneath = "" if "RETOUCH_REDIS_URL" in settings.explicit else f", joined to `retouch up` of {settings.data_dir}"
+    yield ok("settings", f"{settings.env}, namespace {settings.namespace}, {chosen} set or derived{beneath}")
     for warning in settings.warnings:
-        yield warn("settings", warning, "remove it, or write its name right")
+        yield warn("settings", warning, "remove it, or correct its name")
     if settings.livemode and settings.env != "production":
         yield warn("settings", "edits cost money and RETOUCH_ENV is not production", "set RETOUCH_ENV=production")
     if settings.api.admin_key is None:
         yield warn("settings", "RETOUCH_API__ADMIN_KEY is not set here", "set it on every host that runs `retouch api`")
 
 
-def _workers(workers: Told) -> Iterator[Finding]:
+def _workers(workers: Registry) -> Iterator[Result]:
     if isinstance(workers, Unavailable):
         yield warn("workers", f"not known: {workers}")
         return
     if workers.processes == 0:
-        yield fail("workers", "none is alive: edits are accepted and wait", "start `retouch worker`")
+        yield fail("workers", "no worker is alive: edits are accepted and wait", "start `retouch worker`")
         return
     idle = [step for step in Step if not workers.on[step]]
     each = ", ".join(f"{step} {workers.on[step]}" for step in Step)
@@ -121,16 +121,16 @@ def _workers(workers: Told) -> Iterator[Finding]:
         yield ok("workers", f"{workers.processes} alive, every step has a process ({each})")
 
 
-def _ceilings(settings: Settings, workers: Told) -> Iterator[Finding]:
+def _ceilings(settings: Settings, workers: Registry) -> Iterator[Result]:
     held = Ceilings.of(settings.qubico).by_name()
     for name, here in tuple(held.items()):
-        asked = () if isinstance(workers, Unavailable) else workers.ceilings.get(name, ())
-        held[name] = min(asked, default=here)
+        reported = () if isinstance(workers, Unavailable) else workers.ceilings.get(name, ())
+        held[name] = min(reported, default=here)
         setting = f"RETOUCH_QUBICO__{name.upper()}"
-        if len(asked) > 1:
-            values = ", ".join(f"{value:g}" for value in asked)
-            said = f"processes disagree on {setting}: {values}; the lowest, {held[name]:g}, holds"
-            yield warn("ceilings", said, "set it alike for every process and start them anew")
-        elif asked and here not in asked:
-            yield warn("ceilings", f"{setting} is {here:g} here, and {asked[0]:g} for the processes that run")
+        if len(reported) > 1:
+            values = ", ".join(f"{value:g}" for value in reported)
+            said = f"processes disagree on {setting}: {values}; the lowest, {held[name]:g}, applies"
+            yield warn("ceilings", said, "set the same value for every process and restart them")
+        elif reported and here not in reported:
+            yield warn("ceilings", f"{setting} is {here:g} here, and {reported[0]:g} in the running processes")
     yield ok("ceilings", ceilings.sentence(Ceilings(**held)))

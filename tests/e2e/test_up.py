@@ -43,7 +43,7 @@ def test_doctor_tells_of_ceilings_that_processes_disagree_on(stack):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        said = "processes disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 7, 20; the lowest, 7, holds"
+        said = "processes disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 7, 20; the lowest, 7, applies"
         told = []
         eventually(
             lambda: told.append(stack.program("doctor").stdout.decode()) or said in told[-1],

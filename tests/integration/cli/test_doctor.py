@@ -81,7 +81,7 @@ async def test_what_the_workers_find_away_is_told_with_its_cause_and_its_next_pr
         await redis.aclose(close_connection_pool=True)
     told = of(findings, "circuits")
     assert told["level"] == "warn"
-    said = f"download does not work since {outage.since:%H:%M:%S} UTC (Unavailable: no route to the host)"
+    said = f"download has failed since {outage.since:%H:%M:%S} UTC (Unavailable: no route to the host)"
     assert told["said"] == said
     assert f"{outage.probe_at:%H:%M:%S}" in told["do"]
 
@@ -183,7 +183,7 @@ def test_a_redis_that_may_lose_edits_is_a_fault(tmp_path: Path, whole: dict[str,
         _, findings, _ = diagnosed(tmp_path, **whole | {"RETOUCH_REDIS_URL": url, "RETOUCH_REDIS_WAIT_REPLICAS": "2"})
         assert of(findings, "redis")["level"] == "ok"
         assert "appendfsync everysec" in of(findings, "redis.durability")["said"]
-        assert "0 of the 2 replicas" in of(findings, "redis.replicas")["said"]
+        assert "0 of 2 replicas" in of(findings, "redis.replicas")["said"]
         assert of(findings, "redis.replicas")["level"] == "fail"
     finally:
         process.terminate()

@@ -1,10 +1,10 @@
-"""The check results of doctor for given responses."""
+"""What the doctor's checks conclude from a state."""
 
 from decimal import Decimal
 
 import pytest
 
-from cli.doctor import checks, report
+from cli.doctor import network, provider, redis, report
 from cli.doctor.results import Level
 from config.settings import load
 from edits.db.checks import RedisState
@@ -44,13 +44,13 @@ def test_an_old_redis_must_not_keep_edits():
         ({"max_bytes": 100, "used_bytes": 70}, Level.WARN, "nearly full"),
         ({"max_bytes": 100, "used_bytes": 80}, Level.FAIL, "new edits are refused"),
         ({"used_bytes": 800}, Level.FAIL, "new edits are refused"),
-        ({"host_bytes": 0}, Level.WARN, "does not say how much memory"),
+        ({"host_bytes": 0}, Level.WARN, "its memory limit is not known"),
         ({"appendonly": False}, Level.WARN, "appendonly is off"),
-        ({"appendfsync": None}, Level.OK, "may not be asked"),
+        ({"appendfsync": None}, Level.OK, "is not readable"),
     ],
 )
 async def test_what_a_redis_lacks_is_told(changes, level, said):
-    findings = await checks.redis(settings(RETOUCH_REDIS_URL="redis://h/0"), state(**changes))
+    findings = await redis.server(settings(RETOUCH_REDIS_URL="redis://h/0"), state(**changes))
     assert any(finding.level is level and said in finding.said for finding in findings)
 
 
@@ -59,13 +59,13 @@ async def test_what_a_redis_lacks_is_told(changes, level, said):
     [(0.2, Level.OK, "behind Redis"), (-5, Level.WARN, "5.0 s ahead of Redis"), (90, Level.FAIL, "90.0 s behind")],
 )
 async def test_a_clock_that_is_off_is_told_with_its_direction(ahead, level, said):
-    (finding,) = await checks.clock(settings(), state(ahead=ahead))
+    (finding,) = await network.clock(settings(), state(ahead=ahead))
     assert finding.level is level
     assert said in finding.said
 
 
 async def test_without_anybody_to_ask_the_clock_is_not_known():
-    (finding,) = await checks.clock(settings(), Unavailable("away"))
+    (finding,) = await network.clock(settings(), Unavailable("away"))
     assert (finding.level, "not known" in finding.said) == (Level.WARN, True)
 
 
@@ -78,7 +78,7 @@ async def test_without_anybody_to_ask_the_clock_is_not_known():
     ],
 )
 def test_an_address_that_the_provider_cannot_use_is_told(environ, said):
-    (finding,) = checks._reach(settings(**LIVE, **environ))
+    (finding,) = network._reach(settings(**LIVE, **environ))
     assert finding.level is Level.WARN
     assert said in finding.said
     assert ("uploads" in finding.said) == ("uploads" in said)
@@ -86,21 +86,21 @@ def test_an_address_that_the_provider_cannot_use_is_told(environ, said):
 
 @pytest.mark.parametrize("environ", [LIVE | {"RETOUCH_PUBLIC_URL": "https://retouch.example.com"}, {}])
 def test_an_address_that_can_be_used_is_no_matter(environ):
-    assert list(checks._reach(settings(**environ))) == []
+    assert list(network._reach(settings(**environ))) == []
 
 
 @pytest.mark.parametrize(
     ("usd", "level"), [("0.019", Level.FAIL), ("0.02", Level.WARN), ("1.99", Level.WARN), ("2", Level.OK)]
 )
 def test_a_balance_is_judged_by_the_edits_it_pays_for(usd, level):
-    assert checks._balance(Decimal(usd)).level is level
+    assert provider._balance(Decimal(usd)).level is level
 
 
 @pytest.mark.parametrize(
     ("found", "levels", "said"),
     [
         (workers(), [Level.OK], "1 alive, every step has a process (submit 1, poll 1, store 1, adopt 1, sweep 1)"),
-        (workers(processes=0, on=0), [Level.FAIL], "none is alive"),
+        (workers(processes=0, on=0), [Level.FAIL], "no worker is alive"),
         (workers(adopt=0), [Level.FAIL], "none for adopt"),
         (Unavailable("away"), [Level.WARN], "not known"),
     ],
@@ -118,10 +118,10 @@ def test_workers_are_counted_by_their_steps(found, levels, said):
         ({"max_in_flight": (20.0,)}, [], "49,000"),
         (
             {"max_in_flight": (10.0, 20.0)},
-            ["disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 10, 20; the lowest, 10, holds"],
+            ["disagree on RETOUCH_QUBICO__MAX_IN_FLIGHT: 10, 20; the lowest, 10, applies"],
             "24,000",
         ),
-        ({"max_in_flight": (40.0,)}, ["is 20 here, and 40 for the processes that run"], "98,000"),
+        ({"max_in_flight": (40.0,)}, ["is 20 here, and 40 in the running processes"], "98,000"),
     ],
 )
 def test_ceilings_are_those_of_the_processes_that_run(given, warned, sums_up_to):
