@@ -73,3 +73,10 @@ async def rounds(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
 def environ(redis_url: str, sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
     sandbox.options(latency=0.05, wait=0.01, paint="plain", plain_bytes=4000)
     return environment(redis_url, sandbox, tmp_path)
+
+
+@pytest.fixture
+def quick(rounds: Rounds) -> Rounds:
+    """Tasks take no time worth speaking of, as chains run by the real clock."""
+    rounds.sandbox.options(latency=0.05, wait=0.01)
+    return rounds

@@ -4,20 +4,16 @@ Links are carried from one to the next as broker and Celery would carry them.
 """
 
 import asyncio
-import contextlib
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import pytest
 
-from config.settings import Settings
 from edits.db import claims
 from edits.models import EditStatus, Step, Wait
+from tests.integration.workers.carrier import ALL, asleep, ended, process, process_of
 from tests.integration.workers.conftest import OpenRounds, with_leases
 from tests.integration.workers.rounds import Rounds, until
 from workers import chains
@@ -25,73 +21,7 @@ from workers import engine as engine_of_workers
 from workers.engine import Engine
 from workers.permits import PERMITS
 
-ALL = list(Step)
 SERVED_WITHIN: Final = 5.0  # seconds
-
-
-@dataclass
-class Carrier:
-    """Carries links as the broker would, each in a thread as Celery would run it; or loses them."""
-
-    engine: Engine = field(init=False)
-    sent: list[tuple[Step, int]] = field(default_factory=list)
-    mode: Literal["carry", "lose", "away"] = "carry"
-
-    def send_link(self, step: Step, number: int) -> bool:
-        self.sent.append((step, number))
-        if self.mode == "carry":
-            threading.Thread(target=self._carry, args=(step, number), daemon=True).start()
-        return self.mode != "away"
-
-    def _carry(self, step: Step, number: int) -> None:
-        with contextlib.suppress(TypeError):  # what a test broke; Celery logs it
-            self.engine.follow(step, number)
-
-    async def one(self, step: Step, number: int) -> int | None:
-        """This one link, run to its end."""
-        running = asyncio.run_coroutine_threadsafe(self.engine.chains[step].run(number), self.engine.loop)
-        return await asyncio.wrap_future(running)
-
-    def running(self) -> list[Step]:
-        return [step for step, chain in self.engine.chains.items() if chain.running]
-
-    def free(self, step: Step) -> int:
-        return self.engine.permits.free(step)
-
-
-@contextlib.contextmanager
-def process(
-    settings: Settings, *, steps: list[Step] = ALL, mode: Literal["carry", "lose", "away"] = "carry"
-) -> Iterator[Carrier]:
-    """An engine as in a worker process."""
-    carrier = Carrier(mode=mode)
-    carrier.engine = Engine(settings, steps, send_link=carrier.send_link)
-    carrier.engine.start()
-    try:
-        yield carrier
-    finally:
-        carrier.engine.stop()
-        carrier.engine.close()
-
-
-def process_of(carrier: Carrier) -> str:
-    return carrier.engine.chains[Step.POLL].clients.registry.process
-
-
-async def asleep(rounds: Rounds, step: Step) -> bool:
-    count: int = await rounds.redis.zcard(rounds.key("idle", step))
-    return count > 0
-
-
-async def ended(rounds: Rounds, edit_id: str) -> bool:
-    return (await rounds.edit(edit_id)).status.is_final
-
-
-@pytest.fixture
-def quick(rounds: Rounds) -> Rounds:
-    """Tasks take no time worth speaking of, as chains run by the real clock."""
-    rounds.sandbox.options(latency=0.05, wait=0.01)
-    return rounds
 
 
 async def test_a_sleeping_engine_wakes_as_soon_as_an_edit_is_accepted(quick: Rounds) -> None:
