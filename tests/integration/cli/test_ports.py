@@ -75,12 +75,12 @@ def test_a_port_that_was_set_beats_the_one_before(tmp_path):
 
 def _sandbox_port(folder, **settings):
     environ = {"RETOUCH_DATA_DIR": str(folder / "var"), "RETOUCH_API__PORT": str(free_port())} | settings
-    ground = stack.Ground(environ=environ, folder=folder)
-    settings = ground.load()
+    env = stack.Environment(environ=environ, folder=folder)
+    settings = env.load()
     create(settings.data_dir)
     ports = Ports(claims=folder / "claims")
     try:
-        built = stack.build(ground, settings=settings, secrets=keep_secrets(settings.data_dir), ports=ports)
+        built = stack.build(env, settings=settings, secrets=keep_secrets(settings.data_dir), ports=ports)
     finally:
         ports.release()
     return int(built.up.sandbox_url.rpartition(":")[2])
