@@ -4,7 +4,6 @@ Nothing else is changed. The points are where a create stands between the claim 
 """
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import aiohttp
 
 from edits.db.outcomes import Outcomes
+from edits.db.scripts import Script
 from edits.db.sender import Scripts
 from qubico import transport
 from workers.steps.submit import Submit
@@ -44,9 +44,9 @@ def _claim_answered() -> None:
     """Redis has carried the claim out; its reply is not looked at."""
     original = Scripts.run
 
-    async def stopping(self: Scripts, name: str, /, **arguments: object) -> Any:
-        answer = await original(self, name, **arguments)
-        if name == "claim_submit" and json.loads(answer)["claims"]:
+    async def stopping(self: Scripts, script: Script[Any], /, **arguments: Any) -> Any:
+        answer = await original(self, script, **arguments)
+        if script.name == "claim_submit" and answer["claims"]:
             _stop()
         return answer
 
