@@ -134,7 +134,7 @@ class _Seen:
 
 
 def _busy() -> float:
-    """Seconds of CPU that the machine has worked, whoever for."""
+    """Seconds of CPU used by all processes of the machine."""
     times: Any = psutil.cpu_times()
     return float(times.user + times.system + times.nice + getattr(times, "softirq", 0.0) + getattr(times, "irq", 0.0))
 

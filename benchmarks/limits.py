@@ -96,14 +96,14 @@ def share(creates: int, latest: float, elapsed: float, *, rate: float) -> float:
 
 
 def cores_busy(before: Any, after: Any) -> float:
-    """Of the whole machine: the product, the stand-in, and whatever else runs here."""
+    """Of the whole machine: the product, the stand-in and all other processes."""
     spent = [late - early for early, late in zip(before, after, strict=True)]
     idle = (after.idle - before.idle) + (after.iowait - before.iowait)
     return float((1 - idle / sum(spent)) * (os.cpu_count() or 1))
 
 
 async def _end_half(system: System, seconds: float) -> None:
-    """The supervisor starts anew what ends."""
+    """The supervisor restarts ended processes."""
     pids = system.pids()
     for pid in pids[: len(pids) // 2]:
         os.kill(pid, signal.SIGTERM)

@@ -4,7 +4,7 @@
 local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
 
 -- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
--- Whoever calls it writes `la` to the record, as `advance` does.
+-- The caller writes `la` to the record, as `advance` does.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
   if #e.told < TIMELINE_BYTES or FINAL[name] then

@@ -30,7 +30,7 @@ local function enqueue(e)
   line_up(e.tn, {e})
 end
 
--- Its tenant stays in line even without another edit, until it would be served next: whoever leaves keeps what he owes.
+-- Its tenant stays in line even without another edit, until its next turn: a tenant that leaves keeps its virtual time.
 local function dequeue(e)
   redis.call('DECR', key('queued'))
   if e.ex then redis.call('ZREM', key('expiring'), e.id) end

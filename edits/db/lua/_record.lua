@@ -12,7 +12,7 @@ local ALWAYS = $ALWAYS
 local function record(id)
   local flat = redis.call('HGETALL', key('e', id))
   if #flat == 0 then return nil end
-  local e = {id = id, read = flat} -- `read`: as it was, for whoever claims it
+  local e = {id = id, read = flat} -- `read`: the fields as read, for its claim
   for i = 1, #flat, 2 do e[flat[i]] = flat[i + 1] end
   for i = 1, #NUMBERS do
     local field = NUMBERS[i]

@@ -1,4 +1,4 @@
-"""Bodies of forms: however they arrive, and whatever is wrong with them."""
+"""Bodies of forms, split at any byte, and every fault in them."""
 
 import json
 from types import SimpleNamespace
