@@ -6,6 +6,7 @@ Nothing else is changed. The points are where a create stands between the claim 
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +26,10 @@ class _Once:
 
 
 def _stop() -> None:
+    """Sent to this thread: a signal to the process stops another thread first, and this one runs on past the point."""
     if not _Once.stopped:
         _Once.stopped = True
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def _before(owner: Any, name: str) -> None:
