@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from fastapi.routing import APIRoute
 
-from api.errors import FieldProblem, Problem
+from api.errors import invalid
 from api.live import Live
 from api.schemas.views import Views
 from config.settings import Settings
@@ -40,7 +40,5 @@ async def known_parameters(request: Request) -> None:
     """
     route = request.scope["route"]
     if request.scope["query_string"] and isinstance(route, APIRoute) and not route.dependant.query_params:
-        message = "this call has no such parameter"
         names = request.query_params or {"": ""}
-        faults = [FieldProblem(pointer=f"query:{name}", code="unknown_field", message=message) for name in names]
-        raise Problem("invalid", f"{faults[0].pointer}: {message}", faults=faults)
+        raise invalid(*((f"query:{name}", "unknown_field", "this call has no such parameter") for name in names))

@@ -1,7 +1,7 @@
 """Answers every error as `application/problem+json` (RFC 9457), with a code from `CODES`."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
 
 import structlog
@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from edits import errors
+from edits.storage.backends import ObjectMissing, StorageError
 
 log = structlog.get_logger()
 
@@ -81,22 +82,6 @@ CODES: dict[str, Kind] = {
     "draining": Kind(503, "This process is shutting down", retryable=True, retry_after=1),
 }
 
-DOMAIN: dict[type[errors.EditsError], str] = {
-    errors.NotFound: "not_found",
-    errors.Gone: "gone",
-    errors.NotFinished: "not_finished",
-    errors.NotSucceeded: "not_succeeded",
-    errors.TooLate: "too_late",
-    errors.BadCursor: "bad_cursor",
-    errors.IdempotencyKeyReused: "idempotency_key_reused",
-    errors.QueueFull: "queue_full",
-    errors.TenantQueueFull: "tenant_queue_full",
-    errors.AcceptUnknown: "accept_unknown",
-    errors.Unavailable: "unavailable",
-    errors.NewerFormat: "unavailable",
-    errors.RedisUnfit: "unavailable",
-}
-
 # pydantic's fault types to ours, which stay when pydantic's change.
 FAULTS: dict[str, str] = {
     "missing": "required",
@@ -113,24 +98,16 @@ FAULTS: dict[str, str] = {
 }
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """An error answer. `code` is one of `CODES`; `retry_after` is in seconds."""
 
-    def __init__(
-        self,
-        code: str,
-        detail: str,
-        *,
-        faults: Iterable[FieldProblem] = (),
-        headers: Mapping[str, str] | None = None,
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.faults = list(faults)
-        self.headers = dict(headers or {})
-        self.retry_after = retry_after
+    code: str
+    detail: str
+    faults: Sequence[FieldProblem] = ()
+    _: KW_ONLY
+    headers: Mapping[str, str] = field(default_factory=dict)
+    retry_after: float | None = None
 
 
 def answer(problem: Problem, *, path: str, request_id: str) -> Response:
@@ -144,7 +121,7 @@ def answer(problem: Problem, *, path: str, request_id: str) -> Response:
         code=problem.code,
         request_id=request_id,
         retryable=kind.retryable,
-        errors=problem.faults[:SHOWN],
+        errors=list(problem.faults[:SHOWN]),
     )
     headers = dict(problem.headers)
     retry_after = problem.retry_after if problem.retry_after is not None else kind.retry_after
@@ -153,10 +130,12 @@ def answer(problem: Problem, *, path: str, request_id: str) -> Response:
     return Response(view.model_dump_json(), kind.status, headers, MEDIA_TYPE)
 
 
-def invalid(pointer: str, code: str, message: str) -> Problem:
-    """One wrong field, parameter or header."""
-    fault = FieldProblem(pointer=pointer, code=code, message=message)
-    return Problem("invalid", f"{pointer.removeprefix('header:')}: {message}", faults=[fault])
+def invalid(*faults: tuple[str, str, str]) -> Problem:
+    """Wrong fields, parameters or headers: the pointer, code and message of each."""
+    shown = [FieldProblem(pointer=pointer, code=code, message=message) for pointer, code, message in faults]
+    more = f" (and {len(shown) - 1} more)" if len(shown) > 1 else ""
+    first = shown[0].pointer.removeprefix("header:") or "the body"
+    return Problem("invalid", f"{first}: {shown[0].message}{more}", shown)
 
 
 def route_of(scope: Scope) -> str:
@@ -166,10 +145,8 @@ def route_of(scope: Scope) -> str:
 
 def of_domain(exc: errors.EditsError) -> Problem:
     if isinstance(exc, errors.InputRefused):
-        fault = FieldProblem(pointer=exc.pointer, code=exc.code, message=str(exc))
-        return Problem(exc.code, str(exc), faults=[fault])
-    retry_after = exc.retry_after if isinstance(exc, errors.QueueFull) else None
-    return Problem(DOMAIN[type(exc)], str(exc), retry_after=retry_after)
+        return Problem(exc.code, str(exc), [FieldProblem(pointer=exc.pointer, code=exc.code, message=str(exc))])
+    return Problem(exc.code, str(exc), retry_after=exc.retry_after if isinstance(exc, errors.QueueFull) else None)
 
 
 def of_validation(exc: ValidationError) -> Problem:
@@ -177,24 +154,43 @@ def of_validation(exc: ValidationError) -> Problem:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return Problem("malformed", f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
-    return _invalid(FieldProblem(pointer=_pointer(f["loc"]), code=_fault(f["type"]), message=f["msg"]) for f in found)
+    return invalid(*((_pointer(fault["loc"]), _code(fault["type"]), fault["msg"]) for fault in found))
 
 
 def of_parameters(exc: RequestValidationError) -> Problem:
-    return _invalid(
-        FieldProblem(pointer=":".join(str(part) for part in f["loc"][:2]), code=_fault(f["type"]), message=f["msg"])
-        for f in exc.errors()
-    )
+    return invalid(*((":".join(map(str, f["loc"][:2])), _code(f["type"]), f["msg"]) for f in exc.errors()))
 
 
 def install(app: FastAPI) -> None:
     """Makes `app` answer every error as a problem."""
 
-    async def on_problem(request: Request, exc: Exception) -> Response:
-        return _answer(request, exc if isinstance(exc, Problem) else _known(exc, request))
+    async def on_error(request: Request, exc: Exception) -> Response:
+        problem = _problem(request, exc)
+        if CODES[problem.code].status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            log.warning("request.refused", code=problem.code, route=route_of(request.scope), detail=problem.detail)
+        return answer(problem, path=request.url.path, request_id=request.state.request_id)
 
-    for kind in (Problem, errors.EditsError, RequestValidationError, HTTPException):
-        app.add_exception_handler(kind, on_problem)
+    for kind in (Problem, errors.EditsError, StorageError, RequestValidationError, HTTPException):
+        app.add_exception_handler(kind, on_error)
+
+
+def _problem(request: Request, exc: Exception) -> Problem:
+    match exc:
+        case Problem():
+            return exc
+        case errors.EditsError():
+            return of_domain(exc)
+        case StorageError():
+            missing = isinstance(exc, ObjectMissing)
+            return Problem("gone", "The picture has been deleted.") if missing else Problem("unavailable", str(exc))
+        case RequestValidationError():
+            return of_parameters(exc)
+        case HTTPException(status_code=HTTPStatus.METHOD_NOT_ALLOWED):
+            methods = _methods(request)
+            return Problem("method_not_allowed", f"Use {methods}.", headers={"Allow": methods})
+        case HTTPException(status_code=HTTPStatus.NOT_FOUND):
+            return Problem("not_found", f"No call at {request.url.path}. See /docs.")
+    raise exc
 
 
 def _methods(request: Request) -> str:
@@ -204,36 +200,9 @@ def _methods(request: Request) -> str:
     return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
-def _known(exc: Exception, request: Request) -> Problem:
-    if isinstance(exc, errors.EditsError):
-        return of_domain(exc)
-    if isinstance(exc, RequestValidationError):
-        return of_parameters(exc)
-    if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        methods = _methods(request)
-        return Problem("method_not_allowed", f"Use {methods}.", headers={"Allow": methods})
-    if isinstance(exc, HTTPException) and exc.status_code == HTTPStatus.NOT_FOUND:
-        return Problem("not_found", f"No call at {request.url.path}. See /docs.")
-    raise exc
-
-
-def _answer(request: Request, problem: Problem) -> Response:
-    kind = CODES[problem.code]
-    if kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("request.refused", code=problem.code, route=route_of(request.scope), detail=problem.detail)
-    return answer(problem, path=request.url.path, request_id=request.state.request_id)
-
-
-def _invalid(faults: Iterable[FieldProblem]) -> Problem:
-    listed = list(faults)
-    first = listed[0]
-    more = f" (and {len(listed) - 1} more)" if len(listed) > 1 else ""
-    return Problem("invalid", f"{first.pointer or 'the body'}: {first.message}{more}", faults=listed)
-
-
 def _pointer(loc: tuple[int | str, ...]) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc if part != "[key]")
 
 
-def _fault(pydantic_type: str) -> str:
+def _code(pydantic_type: str) -> str:
     return FAULTS.get(pydantic_type, "wrong_type" if pydantic_type.endswith("_type") else "invalid")

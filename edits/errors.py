@@ -21,44 +21,49 @@ EditsError
 class EditsError(Exception):
     """`str()` may be shown to the caller: it holds no secret and says what to do."""
 
+    code: str
+    """The API's problem code."""
+
 
 class NotFound(EditsError):
-    pass
+    code = "not_found"
 
 
 class Gone(EditsError):
-    pass
+    code = "gone"
 
 
 class NotFinished(EditsError):
-    pass
+    code = "not_finished"
 
 
 class NotSucceeded(EditsError):
-    pass
+    code = "not_succeeded"
 
 
 class TooLate(EditsError):
-    pass
+    code = "too_late"
 
 
 class InputRefused(EditsError):
     def __init__(self, message: str, *, code: str, pointer: str) -> None:
-        """`code`: a problem code of the API; `pointer`: a JSON pointer into the request body."""
+        """`pointer`: a JSON pointer into the request body."""
         super().__init__(message)
         self.code = code
         self.pointer = pointer
 
 
 class BadCursor(EditsError):
-    pass
+    code = "bad_cursor"
 
 
 class IdempotencyKeyReused(EditsError):
-    pass
+    code = "idempotency_key_reused"
 
 
 class QueueFull(EditsError):
+    code = "queue_full"
+
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
@@ -66,15 +71,15 @@ class QueueFull(EditsError):
 
 
 class TenantQueueFull(QueueFull):
-    pass
+    code = "tenant_queue_full"
 
 
 class AcceptUnknown(EditsError):
-    pass
+    code = "accept_unknown"
 
 
 class Unavailable(EditsError):
-    pass
+    code = "unavailable"
 
 
 class NewerFormat(Unavailable):

@@ -15,8 +15,8 @@ from api.routes import downloads
 from api.routes.downloads import Picture
 from api.schemas.edits import AddressView
 from api.schemas.queries import ResultQuery
-from edits.errors import Gone, NotFound, Unavailable
-from edits.storage.backends import ObjectMissing, StorageError
+from edits.errors import Gone, NotFound
+from edits.storage.backends import ObjectMissing
 from edits.storage.links import LinkExpired, LinkInvalid
 
 _T = TypeVar("_T", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ async def linked(request: Request, token: str, filename: str) -> Response:
         raise NotFound("This link is not valid.") from exc
     if filename != key.rpartition("/")[2]:
         raise NotFound("This link is not valid.")
-    return await _sent(request, parts, await _stored(parts, key))
+    return await downloads.serve(request, parts.storage, await _stored(parts, key))
 
 
 async def _picture(request: Request, parts: Parts, picture: Picture, *, query: ResultQuery) -> Response:
@@ -100,23 +100,11 @@ async def _picture(request: Request, parts: Parts, picture: Picture, *, query: R
     if elsewhere and request.method == "GET" and "x-api-key" not in request.headers:
         address = await parts.views.address(picture.key)
         return RedirectResponse(address.url, 307, {"Cache-Control": "private, no-store"})
-    return await _sent(request, parts, picture)
+    return await downloads.serve(request, parts.storage, picture)
 
 
 async def _stored(parts: Parts, key: str) -> Picture:
-    try:
-        info = await parts.storage.head(key)
-    except StorageError as exc:
-        raise Unavailable(str(exc)) from exc
+    info = await parts.storage.head(key)
     if info is None:
-        raise Gone("The picture has been deleted.")
+        raise ObjectMissing(key)
     return Picture(key=key, size=info.size, content_type=info.content_type, mark=info.etag)
-
-
-async def _sent(request: Request, parts: Parts, picture: Picture) -> Response:
-    try:
-        return await downloads.serve(request, parts.storage, picture)
-    except ObjectMissing as exc:
-        raise Gone("The picture has been deleted.") from exc
-    except StorageError as exc:
-        raise Unavailable(str(exc)) from exc

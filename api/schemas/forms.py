@@ -116,4 +116,4 @@ def _value(name: str, sent: bytes) -> Any:
 
 
 def _refused(name: str, code: str, message: str) -> Problem:
-    return invalid("/" + name[:64].replace("~", "~0").replace("/", "~1"), code, message)
+    return invalid(("/" + name[:64].replace("~", "~0").replace("/", "~1"), code, message))

@@ -47,5 +47,5 @@ def idempotency_key_of(request: Request) -> str | None:
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if len(sent) > 1 or not _KEY.fullmatch(key):
-        raise invalid("header:Idempotency-Key", "invalid", "send one key of 1 to 255 printable ASCII characters")
+        raise invalid(("header:Idempotency-Key", "invalid", "send one key of 1 to 255 printable ASCII characters"))
     return key

@@ -7,10 +7,8 @@ from functools import lru_cache
 from typing import Final
 
 from api.schemas import edits as shown
-from edits import errors
 from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult, TimelineEvent
 from edits.service import Checked
-from edits.storage.backends import StorageError
 from edits.storage.store import Address, Storage
 
 DOWNLOAD_FOR: Final = timedelta(hours=1)
@@ -34,11 +32,8 @@ class Views:
         return edit_view(edit, self.self_link(edit))
 
     async def address(self, key: str) -> Address:
-        """A signed address of the object that needs no key. Raises Unavailable."""
-        try:
-            return await self._storage.address(key, expires_in=DOWNLOAD_FOR)
-        except StorageError as exc:
-            raise errors.Unavailable(str(exc)) from exc
+        """A signed address of the object that needs no key. Raises StorageError."""
+        return await self._storage.address(key, expires_in=DOWNLOAD_FOR)
 
     def self_link(self, edit: Edit) -> str:
         return f"{self._edits}/{edit.id}"

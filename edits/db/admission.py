@@ -135,11 +135,8 @@ class Admission:
         """Around calls that may be refused."""
         try:
             yield
-        except errors.TenantQueueFull:
-            self.refused["tenant_queue_full"] += 1
-            raise
-        except errors.QueueFull:
-            self.refused["queue_full"] += 1
+        except errors.QueueFull as exc:
+            self.refused[exc.code] += 1
             raise
 
 
