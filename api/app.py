@@ -61,7 +61,7 @@ SHOWN_TO_BROWSERS: Final = (
 
 def create_app(settings: Settings) -> FastAPI:
     """An app that opens its parts at start. It starts without Redis, too, and /readyz reports that."""
-    app = FastAPI(
+    app = document.DescribedApp(
         title="Retouch",
         version=VERSION,
         description=document.DESCRIPTION,
@@ -76,7 +76,6 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.router.routes.extend(router.routes)  # an included router would match each request twice
     errors.install(app)
-    document.install(app)
     app.add_middleware(Guard, max_body=most_characters(settings.edits.max_input_bytes) + OTHER_BYTES)
     if settings.api.cors_origins:
         app.add_middleware(

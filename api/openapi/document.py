@@ -1,11 +1,11 @@
 """The API's OpenAPI description, completed by hand: errors as problem+json, and bodies that routes read themselves."""
 
 from collections import defaultdict
-from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from api import auth, errors
 from api.errors import ProblemView
@@ -19,9 +19,7 @@ CLOSED: Final = "/v1/edits"
 """Calls under this path need a key."""
 
 _REF: Final = "#/components/schemas/{model}"
-
 _FORM: Final = "EditForm"
-
 _PICTURES: Final = ("image/png", "image/jpeg", "image/webp")
 
 DESCRIPTION: Final = (
@@ -31,20 +29,15 @@ DESCRIPTION: Final = (
 )
 
 
-def answers(model: Any, described: dict[int, str], *codes: str) -> Responses:
-    """`responses` of a route: the statuses in `described` with `model`, and problems by their codes."""
-    responses: Responses = {status: {"model": model, "description": text} for status, text in described.items()}
-    return responses | problems(*codes)
-
-
 def problems(*codes: str) -> Responses:
+    """`responses` of a route: its problems, by their codes."""
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
         by_status[errors.CODES[code].status].append(code)
     return {
         status: {
-            "model": ProblemView,
             "description": ", ".join(f"`{code}`: {errors.CODES[code].title}" for code in named),
+            "content": {errors.MEDIA_TYPE: {"schema": _ref(ProblemView)}},
             "x-codes": named,
         }
         for status, named in sorted(by_status.items())
@@ -61,69 +54,52 @@ def edit_body() -> dict[str, Any]:
 
 def callback_body() -> dict[str, Any]:
     """`openapi_extra` of the route that reads the provider's callback."""
-    task = {
-        "type": "object",
-        "description": "A task of the provider. Only its id and status are read.",
-    }
+    task = {"type": "object", "description": "A task of the provider. Only its id and status are read."}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": task}}}}
 
 
 def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
-    address = {"application/json": {"schema": _ref(AddressView)}} if or_address else {}
-    return {"description": description, "content": content | address}
+    response = {"description": description, "content": content}
+    return response | {"model": AddressView} if or_address else response
 
 
-def _ref(model: type[BaseModel]) -> dict[str, str]:
-    return {"$ref": _REF.format(model=model.__name__)}
+class DescribedApp(FastAPI):
+    """An app whose description is completed when it is first asked for."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            _complete(super().openapi())
+        return super().openapi()
 
 
-def install(app: FastAPI) -> None:
-    generate = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _completed(generate)
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way to extend its description
-
-
-def _completed(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    described = generate()
+def _complete(described: dict[str, Any]) -> None:
     schemas = described["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):  # FastAPI's own, never used
         schemas.pop(name, None)
-    for model in (EditRequest, AddressView):  # routes that read or write their bodies themselves
-        schema = model.model_json_schema(ref_template=_REF)
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
+    _, made = models_json_schema([(EditRequest, "validation"), (ProblemView, "serialization")], ref_template=_REF)
+    schemas.update(made["$defs"])
     schemas[_FORM] = _form(schemas[EditRequest.__name__])
     described["components"]["securitySchemes"] = auth.SCHEMES
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
+            responses = operation["responses"]
+            if "x-codes" not in responses.get("422", {"x-codes": []}):
+                del responses["422"]  # FastAPI's own, never sent
             if path.startswith(CLOSED):
                 operation["security"] = [{name: []} for name in auth.SCHEMES]
-            _show_problems(operation["responses"])
             examples.complete(path, operation)
             if method == "head":  # the same status and headers as for GET, without a body
-                for response in operation["responses"].values():
+                for response in responses.values():
                     response.pop("content", None)
     described["x-problems"] = {
         code: {"status": kind.status, "title": kind.title, "retryable": kind.retryable}
         for code, kind in errors.CODES.items()
     }
-    return described
 
 
-def _show_problems(responses: dict[str, Any]) -> None:
-    """Describes errors as problem+json and drops FastAPI's own 422, which is never sent."""
-    if "x-codes" not in responses.get("422", {"x-codes": []}):
-        del responses["422"]
-    for response in responses.values():
-        shown = response.get("content", {}).get("application/json", {})
-        if shown.get("schema") == _ref(ProblemView):
-            response["content"] = {errors.MEDIA_TYPE: shown}
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _form(schema: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api import auth, body, errors
 from api.auth import Caller
 from api.dependencies import known_parameters, parts_of
-from api.openapi.document import answers, edit_body
+from api.openapi.document import Responses, edit_body, problems
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
 from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
@@ -52,6 +52,13 @@ ASK_AGAIN: Final = {
     EditStatus.SUBMITTING: 2,
     EditStatus.PROCESSING: 2,
     EditStatus.STORING: 1,
+}
+
+_AT_ONCE: Final[Responses] = {
+    200: {
+        "model": EditView | DryRunView,
+        "description": "The ended edit (with `Prefer: wait`), or its price and ETA (with `?dry_run=true`).",
+    }
 }
 
 
@@ -102,9 +109,8 @@ router.add_api_route(
     status_code=202,
     response_model=EditView,
     openapi_extra=edit_body() | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
-    responses=answers(
-        EditView | DryRunView,
-        {200: "The ended edit (with `Prefer: wait`), or its price and ETA (with `?dry_run=true`)."},
+    responses=_AT_ONCE
+    | problems(
         *("malformed", "unauthorized", "body_too_large", "image_too_large", "unsupported_type", "invalid"),
         *("idempotency_key_reused", "image_unreadable", "input_unreachable", "not_found", "gone"),
         *("tenant_queue_full", "queue_full", "unavailable", "accept_unknown", "draining"),
@@ -117,7 +123,7 @@ router.add_api_route(
     operation_id="list_edits",
     summary="List edits, newest first",
     response_model=PageView,
-    responses=answers(PageView, {}, "bad_cursor", "unauthorized", "invalid", "unavailable"),
+    responses=problems("bad_cursor", "unauthorized", "invalid", "unavailable"),
 )
 async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Query()] = ListQuery()) -> Response:
     parts = parts_of(request)
@@ -143,7 +149,7 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
     summary="Get an edit",
     openapi_extra={"parameters": [PREFER]},
     response_model=EditView,
-    responses=answers(EditView, {}, *_OF_ONE),
+    responses=problems(*_OF_ONE),
 )
 async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     edit = await parts_of(request).service.get(caller, edit_id)
@@ -155,7 +161,7 @@ async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     operation_id="get_edit_timeline",
     summary="Get the timeline of an edit",
     response_model=list[EventView],
-    responses=answers(list[EventView], {}, *_OF_ONE),
+    responses=problems(*_OF_ONE),
 )
 async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
@@ -168,7 +174,7 @@ async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
     operation_id="cancel_edit",
     summary="Cancel an edit that is still queued",
     response_model=EditView,
-    responses=answers(EditView, {}, *_OF_ONE, "too_late"),
+    responses=problems(*_OF_ONE, "too_late"),
 )
 async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
@@ -186,7 +192,7 @@ async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     response_description="The edit, queued again.",
     status_code=202,
     response_model=EditView,
-    responses=answers(EditView, {}, *_OF_ONE, "not_finished", "too_late"),
+    responses=problems(*_OF_ONE, "not_finished", "too_late"),
 )
 async def retry(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)

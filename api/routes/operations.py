@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import auth
 from api.dependencies import Parts, known_parameters, parts_of
-from api.openapi.document import Responses, answers, problems
+from api.openapi.document import Responses, problems
 from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
 from api.schemas.queries import MetricsQuery, ReadyQuery
 from edits import stats
@@ -25,6 +25,9 @@ STORAGE: Final = "storage"  # the one operation that is not the provider's
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(known_parameters)])
 
+_NOT_READY: Final[Responses] = {
+    503: {"model": ReadyView, "description": "It cannot: Redis is unusable, or the process is shutting down."}
+}
 _TEXT: Final[Responses] = {
     200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
@@ -49,9 +52,7 @@ async def healthz(_request: Request) -> Response:
     operation_id="is_ready",
     summary="Check readiness to accept edits",
     response_model=ReadyView,
-    responses=answers(
-        ReadyView, {503: "It cannot: Redis is unusable, or the process is shutting down."}, "unauthorized", "invalid"
-    ),
+    responses=_NOT_READY | problems("unauthorized", "invalid"),
 )
 async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
     parts = parts_of(request)
