@@ -1,45 +1,41 @@
-"""Addresses as settings: which schemes each may have, and how it is shown without its password."""
+"""Types of settings that hold a URL: the schemes of each, and masking of user names and passwords."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from pydantic import BeforeValidator
 
 from config import values
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
-STORAGE_SCHEMES = ("file", "s3", "gs", "az")
 _CREDENTIALS = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://)[^/\s]*@", re.IGNORECASE)
 _LOOPBACK = re.compile(r"localhost|127(?:\.\d+){3}|::1")
-# Redis has 16 databases unless its operator said otherwise.
+# Redis has 16 databases by default.
 _LAST_DATABASE = 15
 
 
 @dataclass(frozen=True, slots=True)
-class HoldsPassword:
-    """Marks a setting whose address may hold a password: also taken from NAME_FILE, shown masked."""
-
-
-@dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """One Redis or Valkey: by host, by socket, or by the sentinels that know it."""
+    """One Redis or Valkey server: by host, by socket, or by its sentinels."""
 
     scheme: str
-    hosts: tuple[tuple[str, int], ...] = ()
-    path: str = ""
-    master: str = ""
-    database: int = 0
-    username: str | None = None
-    password: str | None = None
-    options: tuple[tuple[str, str], ...] = ()
-    user_part: str = ""  # as it was written, so that an address can be written again
+    user_part: str  # user, password and "@" as written; "" without
+    hosts: tuple[tuple[str, int], ...]
+    path: str  # of the socket
+    master: str
+    database: int
+    options: tuple[tuple[str, str], ...]
 
-    def at(self, database: int) -> RedisAddress:
-        return replace(self, database=database)
+    @property
+    def username(self) -> str | None:
+        return unquote(self.user_part[:-1].partition(":")[0]) or None
+
+    @property
+    def password(self) -> str | None:
+        return unquote(self.user_part[:-1].partition(":")[2]) or None
 
     def same_database(self, other: RedisAddress) -> bool:
         mine = (self.hosts, self.path, self.master, self.database)
@@ -56,45 +52,44 @@ class RedisAddress:
 
 
 def parse_redis(text: str) -> RedisAddress:
-    parts = _split(text, schemes=REDIS_SCHEMES, example="redis://127.0.0.1:6379/0")
+    """Raises ValueError with what to write instead."""
+    parts = _split(text, schemes=("redis", "rediss", "unix", "sentinel"), example="redis://127.0.0.1:6379/0")
     user_part, at, hosts = parts.netloc.rpartition("@")
-    username, _, password = user_part.partition(":")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     _refuse_unverified(options)
-    known: dict[str, Any] = {
-        "scheme": parts.scheme,
-        "username": unquote(username) or None,
-        "password": unquote(password) or None,
-        "user_part": user_part + at,
-    }
-    if parts.scheme == "unix":
-        if hosts or len(parts.path) < 2:
-            raise ValueError("a socket needs an absolute path: unix:///run/redis.sock?db=0")
-        database = _database(options.pop("db", ""))
-        return RedisAddress(path=unquote(parts.path), database=database, options=tuple(options.items()), **known)
-    segments = [segment for segment in parts.path.split("/") if segment]
-    if parts.scheme == "sentinel":
-        if not segments:
-            raise ValueError("sentinels need the name of their master: sentinel://host1,host2:26379/mymaster/0")
-        known["master"] = unquote(segments.pop(0))
+    is_socket, is_sentinel = parts.scheme == "unix", parts.scheme == "sentinel"
+    if is_socket and (hosts or len(parts.path) < 2):
+        raise ValueError("a socket needs an absolute path: unix:///run/redis.sock?db=0")
+    segments = [] if is_socket else [segment for segment in parts.path.split("/") if segment]
+    if is_sentinel and not segments:
+        raise ValueError("sentinels need the name of their master: sentinel://host1,host2:26379/mymaster/0")
+    master = unquote(segments.pop(0)) if is_sentinel else ""
     if len(segments) > 1:
-        raise ValueError("the path is the number of the database and nothing else, like /0")
-    database = _database(segments[0] if segments else options.pop("db", ""))
-    port = 26379 if parts.scheme == "sentinel" else 6379
-    listed = hosts.split(",") if parts.scheme == "sentinel" else [hosts]
-    servers = tuple((host, written or port) for host, written in map(_host, listed))
-    return RedisAddress(hosts=servers, database=database, options=tuple(options.items()), **known)
+        raise ValueError("the path must be the number of the database and nothing else, like /0")
+    database = segments[0] if segments else options.pop("db", "")
+    if not re.fullmatch(r"[0-9]{0,4}", database):
+        raise ValueError("the database must be a number, like /0")
+    servers = hosts.split(",") if is_sentinel else [] if is_socket else [hosts]
+    return RedisAddress(
+        scheme=parts.scheme,
+        user_part=user_part + at,
+        hosts=tuple((host, port or (26379 if is_sentinel else 6379)) for host, port in map(_host, servers)),
+        path=unquote(parts.path) if is_socket else "",
+        master=master,
+        database=int(database or 0),
+        options=tuple(options.items()),
+    )
 
 
 def broker_beside(redis_url: str) -> str:
-    """Celery's default broker: the same server, the next database (the one before it after the last)."""
+    """Default address of Celery's broker: the same server and the next database, or the one before the last one."""
     address = parse_redis(redis_url)
-    database = address.database
-    return str(address.at(database - 1 if database == _LAST_DATABASE else database + 1))
+    step = -1 if address.database == _LAST_DATABASE else 1
+    return str(replace(address, database=address.database + step))
 
 
 def mask(text: str) -> str:
-    """Any text with addresses in it, without their user names and passwords."""
+    """Masks user names and passwords in all addresses of the text."""
     return _CREDENTIALS.sub(r"\g<before>******@", text)
 
 
@@ -103,7 +98,7 @@ def is_loopback(url: str) -> bool:
 
 
 def looks_like_sandbox(base_url: str, *, port: int) -> bool:
-    """Whether a provider's address is this machine or a service named for the sandbox: nothing real answers there."""
+    """Whether a provider's address is on this machine, is named for the sandbox or has the sandbox's port."""
     parts = urlsplit(base_url)
     name = (parts.hostname or "").split(".")[0]
     return is_loopback(base_url) or "sandbox" in name.split("-") or parts.port == port
@@ -116,9 +111,9 @@ def _split(text: str, *, schemes: tuple[str, ...], example: str) -> SplitResult:
         parts = urlsplit("")
     if parts.scheme not in schemes or "://" not in text or re.search(r"\s", text):
         listed = ", ".join(f"{scheme}://" for scheme in schemes)
-        raise ValueError(f"not an address that can be used; write one of {listed}, like {example}")
+        raise ValueError(f"not a valid address; write one of {listed}, like {example}")
     if parts.fragment:
-        raise ValueError("an address here has no #; write the characters of a password percent-encoded")
+        raise ValueError("an address has no #; write special characters of a password percent-encoded")
     return parts
 
 
@@ -128,18 +123,12 @@ def _refuse_unverified(options: dict[str, str]) -> None:
         raise ValueError("rediss:// is always verified; remove ssl_cert_reqs and ssl_check_hostname, set ssl_ca_certs")
 
 
-def _database(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{0,4}", text):
-        raise ValueError("the database must be a number, like /0")
-    return int(text or 0)
-
-
 def _host(text: str) -> tuple[str, int | None]:
     try:
         return values.split_host(text)
     except ValueError:
-        # Not quoted: a password with a bare "/" in it ends up where the host should be.
-        raise ValueError("no valid host, or no valid port; percent-encode the special characters before it") from None
+        # The error does not show the host: a password with an unencoded "/" is parsed as one.
+        raise ValueError("no valid host or no valid port; percent-encode special characters before it") from None
 
 
 def _redis(text: str) -> str:
@@ -156,7 +145,7 @@ def _web(text: str) -> str:
 
 
 def _storage(text: str) -> str:
-    parts = _split(text, schemes=STORAGE_SCHEMES, example="s3://bucket/prefix")
+    parts = _split(text, schemes=("file", "s3", "gs", "az"), example="s3://bucket/prefix")
     if parts.query or parts.username or parts.password:
         raise ValueError("the storage's keys and endpoint come from its own variables (AWS_*, GOOGLE_*, AZURE_*)")
     if parts.scheme == "file" and (parts.netloc or len(parts.path) < 2):
@@ -166,6 +155,6 @@ def _storage(text: str) -> str:
     return text.rstrip("/")
 
 
-RedisUrl = Annotated[str, BeforeValidator(_redis), HoldsPassword()]
+RedisUrl = Annotated[str, BeforeValidator(_redis)]
 WebUrl = Annotated[str, BeforeValidator(_web)]
 StorageUrl = Annotated[str, BeforeValidator(_storage)]

@@ -1,4 +1,4 @@
-"""The one table of leases and timeouts: a lease is always longer than everything its holder may wait for."""
+"""The one table of leases and timeouts: a lease is longer than all waits of its holder together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _seconds(number: float, meaning: str) -> timedelta:
 
 
 class Leases(BaseModel):
-    """How long each wait may take, and for how long a claim keeps others away."""
+    """The longest time of each wait, and the duration of each claim."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,29 +29,25 @@ class Leases(BaseModel):
     adopt_lease: timedelta = _seconds(60, "others keep away from the scan for lost answers, renewed at each page")
     margin: timedelta = _seconds(5, "for the commit and for a busy machine; part of every lease")
 
-    def contradictions(self, *, unknown_quiet_period: timedelta) -> Iterator[tuple[str, str]]:
-        """Pairs of a name and its fault; none if the table is consistent."""
-        margin = self.margin
-        sums = {
-            # A worker frozen inside the window must still lose its lease after its answer is due.
-            "submit_lease": ("send_window + create_timeout", self.send_window + self.create_timeout + margin),
-            "poll_lease": ("read_timeout", self.read_timeout + margin),
+    def contradictions(self, quiet_name: str, quiet: timedelta) -> Iterator[tuple[str, str]]:
+        """Pairs of a name and its fault. `quiet`: how long a task is looked for, the setting `quiet_name`."""
+        covered = {
+            # A worker frozen inside the send window must not hold its lease when the answer is due.
+            "submit_lease": ("send_window", "create_timeout"),
+            "poll_lease": ("read_timeout",),
             # The store step may read the task again for a fresh address before it downloads.
-            "store_lease": (
-                "read_timeout + download_timeout + storage_timeout",
-                self.read_timeout + self.download_timeout + self.storage_timeout + margin,
-            ),
-            "adopt_lease": ("read_timeout", self.read_timeout + margin),
+            "store_lease": ("read_timeout", "download_timeout", "storage_timeout"),
+            "adopt_lease": ("read_timeout",),
         }
-        for name, (terms, needed) in sums.items():
-            lease: timedelta = getattr(self, name)
+        for name, waits in covered.items():
+            terms = (*waits, "margin")
+            lease, needed = self._seconds(name), self._seconds(*terms)
             if lease < needed:
-                yield name, f"{lease.total_seconds():g}s is shorter than {terms} + margin = {needed.total_seconds():g}s"
-        if not self.submit_lease < unknown_quiet_period:
-            yield (
-                "unknown_quiet_period",
-                (
-                    f"{unknown_quiet_period.total_seconds():g}s must be longer than the lease of a submit, "
-                    f"{self.submit_lease.total_seconds():g}s, or a create still on its way could be taken for lost"
-                ),
-            )
+                yield f"leases.{name}", f"{lease:g}s is shorter than {' + '.join(terms)} = {needed:g}s"
+        if quiet <= self.submit_lease:
+            must = f"must be longer than the lease of a submit, {self._seconds('submit_lease'):g}s"
+            yield quiet_name, f"{quiet.total_seconds():g}s {must}, or a create in flight could be taken for lost"
+
+    def _seconds(self, *names: str) -> float:
+        waits: list[timedelta] = [getattr(self, name) for name in names]
+        return sum(wait.total_seconds() for wait in waits)

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from config.tree import Entry, entries
+from config.tree import ENTRIES, Entry
 
 _WIDTH = 110
 _HEAD = """\
@@ -45,7 +45,7 @@ def production_template() -> str:
 
 
 def _text(head: str, chosen: dict[str, str]) -> str:
-    return "\n".join([*_comment(head), *(line for entry in entries() for line in _lines(entry, chosen))]) + "\n"
+    return "\n".join([*_comment(head), *(line for entry in ENTRIES for line in _lines(entry, chosen))]) + "\n"
 
 
 def _lines(entry: Entry, chosen: dict[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`load` reads the settings once and gives one frozen tree, or refuses with every fault in one message."""
+"""`load` reads the settings once into one frozen tree, or raises one error with every fault."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from config import rules, sources
 from config.errors import Fault, SettingsError
-from config.tree import Entry, Row, Settings, entries
+from config.tree import ENTRIES, Row, Settings
 
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "load"]
+
+_adapter = cache(TypeAdapter)
 
 
 def load(
@@ -24,55 +26,47 @@ def load(
     beneath: Iterable[tuple[str, Mapping[str, str]]] = (),
     production_guards: bool = True,
 ) -> Settings:
-    """Read the environment (`os.environ` unless given), beneath it `.env`, beneath that the named layers of `beneath`.
+    """Reads `environ` (default: `os.environ`), beneath it `.env`, beneath that the named layers of `beneath`.
 
-    `production_guards=False` is for commands that only talk to an API and start nothing.
+    `production_guards=False` is for commands that only call an API and start nothing. Raises SettingsError.
     """
     beneath = tuple(beneath)
     reading = sources.read(os.environ if environ is None else environ, dotenv, beneath)
     where = {name: raw.source for name, raw in reading.raw.items()}
+    explicit = where.keys() - {name for name, source in where.items() if source in {sources.DEFAULT, *dict(beneath)}}
     values, faults = _parse(reading)
-    warnings = _sort_unknown(reading, faults, soften=values.get("RETOUCH_UNKNOWN_SETTINGS") == "warn")
-    rules.worked_out(values)
-    faults += rules.faults(values, where)
-    if production_guards:
-        faults += rules.production_faults(values, where)
+    if values.get("RETOUCH_UNKNOWN_SETTINGS") != "warn":
+        faults += reading.unknown
+    for name, value in rules.worked_out(values).items():
+        if value is not None and values.get(name, "") is None:
+            values[name], where[name] = value, "worked out"
+    problems = rules.problems(values, production_guards=production_guards)
+    faults += [Fault(name, where.get(name, "not set"), problem) for name, problem in problems]
     if faults:
         raise SettingsError(faults)
-    made = {source for source, _ in beneath}
     return Settings.model_validate(
         {
             **_tree(values),
-            "explicit": frozenset(name for name, source in where.items() if source not in made),
-            "sources": where | {name: "worked out" for name in rules.WORKED_OUT if values[name] and name not in where},
-            "warnings": warnings,
+            "explicit": explicit,
+            "sources": where,
+            "warnings": tuple(map(str, reading.unknown)),
             "storage_environment": reading.storage,
         }
     )
 
 
 def _parse(reading: sources.Reading) -> tuple[dict[str, Any], list[Fault]]:
-    values: dict[str, Any] = {}
+    """The values by name, None if not set; without those that have a fault."""
     faults = list(reading.faults)
+    values: dict[str, Any] = {entry.name: None for entry in ENTRIES}
+    for entry in ENTRIES:
+        if raw := reading.raw.get(entry.name):
+            try:
+                values[entry.name] = _adapter(entry.type).validate_python(raw.text)
+            except ValidationError as exc:
+                faults.append(Fault(entry.name, raw.source, _problem(raw.text, exc)))
     refused = {fault.name.removesuffix("_FILE") for fault in faults}
-    for entry in entries():
-        raw = reading.raw.get(entry.name)
-        text = raw.text if raw else entry.default
-        if entry.name in refused:
-            continue
-        if text is None:
-            values[entry.name] = None
-            continue
-        try:
-            values[entry.name] = _adapter(entry).validate_python(text)
-        except ValidationError as exc:
-            faults.append(Fault(entry.name, raw.source if raw else "default", _problem(text, exc)))
-    return values, faults
-
-
-@cache
-def _adapter(entry: Entry) -> TypeAdapter[Any]:
-    return TypeAdapter(entry.annotation)
+    return {name: value for name, value in values.items() if name not in refused}, faults
 
 
 def _problem(text: str, exc: ValidationError) -> str:
@@ -80,20 +74,12 @@ def _problem(text: str, exc: ValidationError) -> str:
     if error["type"] == "literal_error":
         expected = error["ctx"]["expected"].replace("'", "")
         return f"{text!r} is not known; write {expected}"
-    cause = error.get("ctx", {}).get("error")
-    return str(cause or error["msg"])
-
-
-def _sort_unknown(reading: sources.Reading, faults: list[Fault], *, soften: bool) -> tuple[str, ...]:
-    if soften:
-        return tuple(str(fault) for fault in reading.unknown)
-    faults += reading.unknown
-    return ()
+    return str(error.get("ctx", {}).get("error") or error["msg"])
 
 
 def _tree(values: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
-    for entry in entries():
+    for entry in ENTRIES:
         branch = tree
         for part in entry.path[:-1]:
             branch = branch.setdefault(part, {})

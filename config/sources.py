@@ -1,4 +1,4 @@
-"""Where settings come from: the environment over `.env` over what a running `up` made. Nothing is interpreted here."""
+"""Reads settings as text from the environment, `.env`, a running `up` and the defaults; parses no value."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from config.errors import Fault
-from config.tree import PREFIX, Entry, entries
+from config.tree import ENTRIES, PREFIX, Entry
 
 _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
-# Names for the project's own tests (which server, which account); no process reads them.
+# For the project's tests; no process reads these names.
 _RESERVED = PREFIX + "TEST_"
 _STORAGE_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _LARGEST_SECRET_FILE = 64 * 1024
+DEFAULT = "default"  # the source of defaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +41,42 @@ class Reading:
 
 
 def read(environ: Mapping[str, str], dotenv: Path | None, beneath: Iterable[tuple[str, Mapping[str, str]]]) -> Reading:
+    """The first source of each setting wins. Empty text means not set, as in compose files."""
     reading = Reading()
-    layers = [("environment", dict(environ)), *_dotenv_layer(dotenv, reading), *beneath]
-    for source, layer in layers:
+    for source, layer in (("environment", environ), (".env", _dotenv(dotenv, reading)), *beneath):
         _note_unknown(source, layer, reading)
         for name, text in layer.items():
             if name.startswith(_STORAGE_PREFIXES) and text:
                 reading.storage.setdefault(name, text)
-        for entry in entries():
-            # An empty variable is how compose files and shells say "not set".
-            found = _find(entry, source, layer, reading)
-            if found is not None and entry.name not in reading.raw:
-                reading.raw[entry.name] = found
+        for entry in ENTRIES:
+            if found := _find(entry, source, layer, reading):
+                reading.raw.setdefault(entry.name, found)
+    for entry in ENTRIES:
+        if entry.default is not None:
+            reading.raw.setdefault(entry.name, Raw(entry.default, DEFAULT))
     return reading
 
 
-def _dotenv_layer(path: Path | None, reading: Reading) -> list[tuple[str, dict[str, str]]]:
+def _dotenv(path: Path | None, reading: Reading) -> dict[str, str]:
     if path is None:
-        return []
-    layer: dict[str, str] = {}
+        return {}
     try:
         with path.open(encoding="utf-8") as stream:
-            for binding in parse_stream(stream):
-                if binding.error:
-                    problem = f"line {binding.original.line} is not NAME=value; correct or remove it"
-                    reading.faults.append(Fault(str(path), ".env", problem))
-                elif binding.key:
-                    layer[binding.key] = binding.value or ""
+            bindings = list(parse_stream(stream))
     except FileNotFoundError:
-        return []
+        return {}
     except (OSError, UnicodeDecodeError) as exc:
-        reading.faults.append(
-            Fault(str(path), ".env", f"cannot be read ({_reason(exc)}); make it a readable text file")
-        )
-    return [(".env", layer)]
+        problem = f"cannot be read ({_reason(exc)}); make it a readable text file"
+        reading.faults.append(Fault(str(path), ".env", problem))
+        return {}
+    layer: dict[str, str] = {}
+    for binding in bindings:
+        if binding.error:
+            problem = f"line {binding.original.line} is not NAME=value; correct or remove it"
+            reading.faults.append(Fault(str(path), ".env", problem))
+        elif binding.key:
+            layer[binding.key] = binding.value or ""
+    return layer
 
 
 def _find(entry: Entry, source: str, layer: Mapping[str, str], reading: Reading) -> Raw | None:
@@ -82,13 +85,10 @@ def _find(entry: Entry, source: str, layer: Mapping[str, str], reading: Reading)
     file_name = f"{entry.name}_FILE"
     path = layer.get(file_name, "").strip() if entry.from_file else ""
     if text and path:
-        problem = f"{file_name} is set as well; keep one of the two"
-        reading.faults.append(Fault(entry.name, source, problem))
+        reading.faults.append(Fault(entry.name, source, f"{file_name} is set as well; keep one of the two"))
         return None
-    if not path:
+    if not path or entry.name in reading.raw:  # a file that another source overrides is not opened
         return Raw(text, source) if text else None
-    if entry.name in reading.raw:  # a stronger source has it, so this file is not opened
-        return None
     try:
         return Raw(_secret_file(Path(path)), f"file {path}")
     except (OSError, ValueError, RuntimeError) as exc:
@@ -108,23 +108,18 @@ def _secret_file(path: Path) -> str:
 
 
 def _reason(exc: Exception) -> str:
-    match exc:
-        case FileNotFoundError():
-            return "there is no such file"
-        case UnicodeDecodeError():
-            return "not UTF-8 text"
-        case OSError():
-            return (exc.strerror or "it cannot be read").lower()
-    return str(exc)
+    if isinstance(exc, UnicodeDecodeError):
+        return "not UTF-8 text"  # its own text shows bytes of a secret
+    return (exc.strerror or "cannot be read").lower() if isinstance(exc, OSError) else str(exc)
 
 
 def _note_unknown(source: str, layer: Mapping[str, str], reading: Reading) -> None:
-    known = {entry.name for entry in entries()} | {f"{entry.name}_FILE" for entry in entries() if entry.from_file}
+    known = {entry.name for entry in ENTRIES} | {f"{entry.name}_FILE" for entry in ENTRIES if entry.from_file}
     for name, text in sorted(layer.items()):
         if not name.startswith(PREFIX) or name in known or name.startswith(_RESERVED):
             continue
         if _KUBERNETES.search(name) or (name.endswith("_PORT") and _KUBERNETES_PORT.match(text)):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
-        hint = f"did you mean {near[0]}?" if near else "remove it, or see .env.example for the names there are"
+        hint = f"did you mean {near[0]}?" if near else "remove it, or see .env.example for all names"
         reading.unknown.append(Fault(name, source, f"there is no such setting; {hint}"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from functools import reduce
+from typing import Any, Literal, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field
 
 from config import addresses, values
 from config.addresses import RedisUrl, StorageUrl, WebUrl
@@ -177,7 +177,7 @@ class Settings(Section):
 
     def describe(self) -> list[Row]:
         """Every setting and lease as it stands, for people; secrets masked."""
-        rows = [Row(e.name, e.show(e.read(self)), self.sources.get(e.name, "default"), e.meaning) for e in entries()]
+        rows = [Row(e.name, e.show(e.read(self)), self.sources.get(e.name, "default"), e.meaning) for e in ENTRIES]
         for name, field in Leases.model_fields.items():
             value = values.show_duration(getattr(self.leases, name))
             rows.append(Row(f"leases.{name}", value, "fixed", field.description or ""))
@@ -198,69 +198,42 @@ class Entry:
 
     name: str
     path: tuple[str, ...]
-    field: FieldInfo
-
-    @property
-    def meaning(self) -> str:
-        return self.field.description or ""
-
-    @property
-    def default(self) -> str | None:
-        value: str | None = self.field.default
-        return value
-
-    @property
-    def shown_default(self) -> str:
-        """The default in words where it depends on something, else as it would be written."""
-        extra = self.field.json_schema_extra
-        return str(extra.get("shown") or "" if isinstance(extra, dict) else "") or self.default or ""
-
-    @property
-    def annotation(self) -> Any:
-        """The whole type of the field, with the parsers that pydantic keeps beside it."""
-        metadata = tuple(self.field.metadata)
-        return Annotated[(self.field.annotation, *metadata)] if metadata else self.field.annotation
+    type: Any  # with its parsers
+    default: str | None
+    shown_default: str  # in words, if the default is computed from something else
+    meaning: str
 
     @property
     def secret(self) -> bool:
-        return SecretStr in _parts(self.annotation)
+        return self.type in {SigningKey | None, HeaderSecret | None}
 
     @property
     def from_file(self) -> bool:
-        return self.secret or addresses.HoldsPassword() in _parts(self.annotation)
+        """Whether NAME_FILE may be set instead."""
+        return self.secret or self.type == RedisUrl | None
 
     def read(self, tree: Settings) -> Any:
-        value: Any = tree
-        for part in self.path:
-            value = getattr(value, part)
-        return value
+        return reduce(getattr, self.path, tree)
 
     def show(self, value: Any) -> str:
         if value is None or self.secret:
             return MASK if value else ""
-        if Size == self.annotation:
+        if self.type == Size:
             return values.show_size(value)
-        shown = values.show(value)
-        return addresses.mask(shown) if self.from_file else shown
-
-
-def _parts(annotation: Any) -> list[Any]:
-    inner = get_args(annotation) if get_origin(annotation) is not None else ()
-    return [annotation, *(part for item in inner for part in _parts(item))]
-
-
-def entries() -> tuple[Entry, ...]:
-    """Every setting, in the order of the tree."""
-    return _ENTRIES
+        return addresses.mask(values.show(value))
 
 
 def _walk(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Entry]:
+    types = get_type_hints(model, include_extras=True)
     for name, field in model.model_fields.items():
         here = (*path, name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _walk(field.annotation, here)
-        elif field.json_schema_extra is not None:
-            yield Entry(PREFIX + "__".join(here).upper(), here, field)
+        if isinstance(types[name], type) and issubclass(types[name], Section):
+            yield from _walk(types[name], here)
+        elif isinstance(field.json_schema_extra, dict):
+            shown = str(field.json_schema_extra["shown"] or field.default or "")
+            variable = PREFIX + "__".join(here).upper()
+            yield Entry(variable, here, types[name], field.default, shown, field.description or "")
 
 
-_ENTRIES = tuple(_walk(Settings))
+ENTRIES = tuple(_walk(Settings))
+"""Every setting, in the order of the tree."""

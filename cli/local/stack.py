@@ -14,7 +14,7 @@ from cli.local.services import Services
 from cli.local.supervisor import Service
 from config import local_stack, values
 from config.settings import Settings, load
-from config.tree import entries
+from config.tree import ENTRIES
 
 MADE_BY = "made by up"
 # Settings that all processes of one system share, by their first word; `up.json` holds them.
@@ -123,7 +123,7 @@ def _sandbox_port(ports: Ports, settings: Settings) -> str:
 
 def _up(settings: Settings, *, has_sandbox: bool) -> local_stack.Up:
     key = settings.api.admin_key
-    agreed = {entry.name: entry.read(settings) for entry in entries() if entry.path[0] in AGREED}
+    agreed = {entry.name: entry.read(settings) for entry in ENTRIES if entry.path[0] in AGREED}
     return local_stack.Up(
         pid=os.getpid(),
         api_url=own_url(settings),

@@ -13,7 +13,7 @@ import yaml
 
 from config.celery import STEPS
 from config.settings import SettingsError, load
-from config.tree import PREFIX, entries
+from config.tree import ENTRIES, PREFIX
 from config.values import duration
 from tests.compose.journey import POLLERS
 
@@ -62,7 +62,7 @@ def settings_of(name: str, tmp_path: Path, asked: dict[str, str]):
 
 class TestSettings:
     def test_every_name_that_it_sets_or_takes_is_a_setting(self):
-        known = {entry.name for entry in entries()} | {f"{entry.name}_FILE" for entry in entries() if entry.from_file}
+        known = {entry.name for entry in ENTRIES} | {f"{entry.name}_FILE" for entry in ENTRIES if entry.from_file}
         used = set(re.findall(rf"\b{PREFIX}\w+", f"{TEXT}\n{DOCKERFILE}"))
         assert len(used) > 20
         assert used <= known

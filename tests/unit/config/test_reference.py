@@ -4,7 +4,7 @@ from pathlib import Path
 
 from config import reference
 from config.settings import load
-from config.tree import entries
+from config.tree import ENTRIES
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
 
@@ -22,7 +22,7 @@ def test_the_example_with_every_line_taken_in_changes_nothing(tmp_path):
 
 def test_every_setting_stands_in_the_example_once():
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    for entry in entries():
+    for entry in ENTRIES:
         assert sum(line.startswith(f"#{entry.name}=") for line in lines) == 1
         assert entry.meaning
 

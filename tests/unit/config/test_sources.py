@@ -96,7 +96,7 @@ class TestSecretFiles:
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            (None, "there is no such file"),
+            (None, "no such file"),
             (b"", "the file is empty"),
             (b" \n", "the file is empty"),
             (b"\xff\xfe", "not UTF-8 text"),
