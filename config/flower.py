@@ -1,4 +1,4 @@
-"""Flower's configuration: nothing but /healthcheck answers without the password, and it listens on loopback."""
+"""Flower's configuration: it listens on loopback, and only /healthcheck answers without the password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class GuardedMetrics(monitor.Metrics):  # type: ignore[misc] # Flower has no type hints
-    """Flower's /metrics, which Flower itself shows to anybody."""
+    """Flower's /metrics, which needs no password by default."""
 
     @tornado.web.authenticated
     async def get(self) -> None:
@@ -23,18 +23,18 @@ class GuardedMetrics(monitor.Metrics):  # type: ignore[misc] # Flower has no typ
 
 
 class Healthcheck(monitor.Healthcheck):  # type: ignore[misc] # Flower has no type hints
-    """Flower's own always says OK; this one also checks that events are received."""
+    """Flower's /healthcheck, which by default is OK even if no events are received."""
 
     async def get(self) -> None:
         if self.application.events.is_alive():
             await super().get()
         else:
             self.set_status(503)
-            self.write("no events are received: the thread that does has ended")
+            self.write("no events are received: the thread that receives them has ended")
 
 
 def configure(settings: Settings) -> None:
-    """Set Flower's options before it reads its command line and `FLOWER_*`, which still win."""
+    """Sets Flower's defaults; its command line and `FLOWER_*` still override them. Raises SettingsError."""
     password = settings.flower.password
     if password is None:
         problem = "Flower shows and stops workers, so it does not start without a password; set one"
@@ -42,10 +42,10 @@ def configure(settings: Settings) -> None:
     options.address = "127.0.0.1"
     options.port = settings.flower.port
     options.basic_auth = [f"{settings.flower.user}:{password.get_secret_value()}"]
-    # A few messages a second come by: this is about half an hour of them, and some ten MiB.
+    # At a few messages a second: half an hour of tasks, in some 10 MiB.
     options.max_tasks = 5000
     options.max_workers = 500
-    # A worker's name holds its host, so on a cluster they come and go for ever.
+    # Seconds. On a cluster each restarted container is a worker with a new name.
     options.purge_offline_workers = 300
     options.tasks_columns = "name,state,worker,received,started,runtime,uuid"
     options.inspect_timeout = 2000.0
@@ -54,11 +54,11 @@ def configure(settings: Settings) -> None:
 
 
 def harden() -> None:
-    """Put the password before /metrics and sense into /healthcheck, for every Flower that this process may start."""
-    better = {monitor.Metrics: GuardedMetrics, monitor.Healthcheck: Healthcheck}
+    """Replaces /metrics and /healthcheck in every Flower that this process starts."""
+    replaced = {monitor.Metrics: GuardedMetrics, monitor.Healthcheck: Healthcheck}
     for position, handler in enumerate(urls.handlers):
-        if isinstance(handler, tuple) and handler[1] in better:
-            urls.handlers[position] = (handler[0], better[handler[1]])
+        if isinstance(handler, tuple) and handler[1] in replaced:
+            urls.handlers[position] = (handler[0], replaced[handler[1]])
 
 
 def _keep_state(settings: Settings) -> None:
@@ -66,7 +66,7 @@ def _keep_state(settings: Settings) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        # A read-only container: Flower then shows what happened since it started.
+        # In a read-only container Flower only shows tasks since its start.
         log.warning("flower.state_not_kept", folder=str(folder), reason=exc.strerror)
         return
     options.persistent = True

@@ -1,11 +1,10 @@
-"""How processes find the running `up` of their data dir: by `up.json`, readable by its owner only."""
+"""Finds the running `up` of a data dir by its `up.json`, and loads settings with its values as defaults."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +17,7 @@ FILE_NAME = "up.json"
 Service = Literal["api", "worker", "flower"]
 
 _SHARED = ("RETOUCH_SECRET_KEY", "RETOUCH_QUBICO__BASE_URL", "RETOUCH_QUBICO__API_KEY")
-_NEEDS: Mapping[Service, Iterable[str]] = {
+_NEEDS: Mapping[Service, tuple[str, ...]] = {
     "api": (*_SHARED, "RETOUCH_API__ADMIN_KEY"),
     "worker": _SHARED,
     "flower": ("RETOUCH_FLOWER__PASSWORD",),
@@ -44,20 +43,22 @@ class Up(BaseModel):
 
 
 def announce(data_dir: Path, up: Up) -> Path:
-    """Writes `up.json` atomically with mode 0600, because it holds keys."""
+    """Writes `up.json`; returns its path."""
     data_dir.mkdir(parents=True, exist_ok=True)
     marked = up.model_copy(update={"started": up.started or _started(up.pid)})
-    handle, written = tempfile.mkstemp(dir=data_dir, prefix=f".{FILE_NAME}.")  # created with mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(marked.model_dump_json(indent=1))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(written).replace(data_dir / FILE_NAME)
-    except BaseException:
-        Path(written).unlink(missing_ok=True)
-        raise
+    write_private(data_dir / FILE_NAME, marked.model_dump_json(indent=1))
     return data_dir / FILE_NAME
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes the file atomically with mode 0600, because it holds keys."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def withdraw(data_dir: Path, *, pid: int) -> None:
@@ -74,14 +75,11 @@ def find(data_dir: Path) -> Up | None:
 
 
 def load_for_process(
-    service: Service | None = None,
-    *,
-    environ: Mapping[str, str] | None = None,
-    dotenv: Path | None = Path(".env"),
+    service: Service, *, environ: Mapping[str, str] | None = None, dotenv: Path | None = Path(".env")
 ) -> Settings:
     """Settings of a server process, with those of a running `up` as defaults if there is no RETOUCH_REDIS_URL.
 
-    Raises SettingsError if a setting that `service` (default: the API) needs is missing.
+    Raises SettingsError if a setting that `service` needs is missing.
     """
     settings = load(environ, dotenv)
     if settings.redis_url is None:
@@ -90,25 +88,16 @@ def load_for_process(
             problem = f"set RETOUCH_REDIS_URL or start `retouch up` (none is running in {settings.data_dir})"
             raise SettingsError([Fault("RETOUCH_REDIS_URL", "not set", problem)])
         settings = load(environ, dotenv, beneath=[(f"up of {settings.data_dir}", up.environment)])
-    missing = [name for name in _needed(service) if not _is_set(settings, name)]
+    present = {row.name for row in settings.describe() if row.value}
+    missing = [name for name in _NEEDS[service] if name not in present]
     if missing:
         raise SettingsError(
             Fault(name, "not set", "required by this process; only `up` generates it") for name in missing
         )
     if environ is None:
         # The storage client reads AWS_* and similar names only from the environment.
-        for name, value in settings.storage_environment.items():
-            if not os.environ.get(name):
-                os.environ[name] = value
+        os.environ.update(settings.storage_environment)
     return settings
-
-
-def _needed(service: Service | None) -> tuple[str, ...]:
-    return tuple(_NEEDS[service or "api"])
-
-
-def _is_set(settings: Settings, name: str) -> bool:
-    return any(row.name == name and row.value for row in settings.describe())
 
 
 def _parse(data_dir: Path) -> Up | None:
@@ -119,7 +108,7 @@ def _parse(data_dir: Path) -> Up | None:
 
 
 def _started(pid: int) -> str:
-    """When a process began: in the kernel's ticks, or, where there is no /proc, as `ps` says it. Empty: it is gone."""
+    """Start time of a process, in kernel ticks or, without /proc, in the format of `ps`; empty after its end."""
     if not Path("/proc/self/stat").exists():
         return _by_ps(pid)
     try:

@@ -1,4 +1,4 @@
-"""One way out for every log line, ours and our libraries': to stderr, without prompts, picture addresses or secrets."""
+"""All log lines, ours and those of libraries, go to stderr without prompts, picture addresses or secrets."""
 
 from __future__ import annotations
 
@@ -18,47 +18,50 @@ from config import addresses
 from config.settings import Settings
 from config.tree import MASK
 
-FIRST_KEYS = ("ts", "level", "event", "edit_id", "tenant", "step", "request_id", "host")
+_FIRST_KEYS = ("ts", "level", "event", "edit_id", "tenant", "step", "request_id", "host")
+_HOST_NAME = socket.gethostname()
 
-# A key that has one of these words in its name holds what must not be written. Numbers in it are harmless and stay.
+# Values of keys that contain one of these words are masked, except numbers.
 _HIDDEN = {"prompt", "image", "address", "authorization", "cookie", "password", "secret", "token", "key", "apikey"}
-_URL = re.compile(r"\b(https?://[^/\s\"'<>]+)/[^\s\"'<>]+", re.IGNORECASE)
-_DATA_URI = re.compile(r"\bdata:image/[^\s\"'<>]+", re.IGNORECASE)
-_BEARER = re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
-# Most values are ids, counts and moments; without a blank, a slash or an @ there is nothing to find in them.
+_MASKED = (
+    (re.compile(r"\bdata:image/[^\s\"'<>]+", re.IGNORECASE), f"data:{MASK}"),
+    (re.compile(r"\b(https?://[^/\s\"'<>]+)/[^\s\"'<>]+", re.IGNORECASE), rf"\1/{MASK}"),
+    (re.compile(r"\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+)
+# Most values are ids, counts and times. Without blanks, slashes and @ they hold nothing to mask.
 _PLAIN = re.compile(r"[\w.:+-]*", re.ASCII)
 
-# Quieter than ours: their info lines repeat the record or hold addresses.
+# Their info lines repeat the record or hold addresses.
 LIBRARIES = {
     "aiohttp.access": logging.ERROR,
     "asyncio": logging.WARNING,
-    "celery.app.trace": logging.WARNING,  # a line for every slice
+    "celery.app.trace": logging.WARNING,  # one line for each slice
     "celery.worker.strategy": logging.WARNING,  # another
     "httpcore": logging.WARNING,
-    "httpx": logging.WARNING,  # every request with its whole address
+    "httpx": logging.WARNING,  # the whole URL of each request
     "tornado.access": logging.ERROR,
-    "uvicorn.access": logging.ERROR,  # paths hold callback tokens; the API writes its own line for a request
+    "uvicorn.access": logging.ERROR,  # paths hold callback tokens; the API logs each request itself
 }
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send everything to `stream` (stderr); may be called again. Warnings of the settings are its first lines."""
+    """Sends all log lines to `stream` (default: stderr), warnings of the settings first. May be called again."""
     out = stream or sys.stderr
     level = logging.getLevelNamesMapping()[settings.log.level.upper()]
-    console = settings.log.format == "console" or (settings.log.format == "auto" and out.isatty())
-    handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=_chain(),
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render(out, console=console)],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    _take_over_libraries(level)
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if settings.log.format == "console" or (settings.log.format == "auto" and out.isatty()):
+        colors = out.isatty() and not os.environ.get("NO_COLOR")
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="ts", sort_keys=False)
+    chain: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    _take_over_libraries(_handler(out, chain, renderer), level)
     structlog.configure(
-        processors=[*_chain(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
@@ -67,45 +70,34 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
         structlog.get_logger("config").warning("settings.unknown", what=warning)
 
 
-def hide(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+def _hide(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     """Masks prompts, pictures, addresses and secrets, recognised by key name or text shape."""
     return {key: _hidden(key, value) for key, value in event_dict.items()}
 
 
-def _chain() -> list[Processor]:
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-        _host,
-        structlog.processors.StackInfoRenderer(),
+def _handler(out: TextIO, chain: list[Processor], renderer: Processor) -> logging.Handler:
+    last: list[Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.format_exc_info,  # before `_hide`, which masks the messages in tracebacks
+        _hide,
+        _order,
+        renderer,
     ]
-
-
-def _render(out: TextIO, *, console: bool) -> list[Processor]:
-    # Tracebacks become text before `hide`, so that it sees the messages inside them.
-    last: list[Processor] = [structlog.processors.format_exc_info, hide, _order]
-    if console:
-        colors = out.isatty() and not os.environ.get("NO_COLOR")
-        return [*last, structlog.dev.ConsoleRenderer(colors=colors, timestamp_key="ts", sort_keys=False)]
-    return [*last, structlog.processors.JSONRenderer(ensure_ascii=False)]
-
-
-def _host(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    event_dict.setdefault("host", _HOST_NAME)
-    return event_dict
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=last))
+    return handler
 
 
 def _order(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    first = {key: event_dict[key] for key in FIRST_KEYS if key in event_dict}
-    return first | {key: value for key, value in event_dict.items() if key not in first}
+    event_dict.setdefault("host", _HOST_NAME)
+    first = {key: event_dict[key] for key in _FIRST_KEYS if key in event_dict}
+    return {**first, **event_dict}
 
 
 def _hidden(key: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if _tells(key):
+    if _is_hidden(key):
         return MASK
     if isinstance(value, Mapping):
         return {str(name): _hidden(str(name), inner) for name, inner in value.items()}
@@ -115,20 +107,25 @@ def _hidden(key: str, value: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _tells(key: str) -> bool:
+def _is_hidden(key: str) -> bool:
     return not _HIDDEN.isdisjoint(re.split(r"[^a-z]+", key.lower()))
 
 
 def _clean(text: str) -> str:
     if _PLAIN.fullmatch(text):
         return text
-    text = _DATA_URI.sub(f"data:{MASK}", addresses.mask(text))
-    return _BEARER.sub(rf"\1 {MASK}", _URL.sub(rf"\1/{MASK}", text))
+    text = addresses.mask(text)
+    for pattern, mask in _MASKED:
+        text = pattern.sub(mask, text)
+    return text
 
 
-def _take_over_libraries(level: int) -> None:
-    for name in list(logging.root.manager.loggerDict):
-        # uvicorn and Celery bring handlers of their own, in their own format.
+def _take_over_libraries(handler: logging.Handler, level: int) -> None:
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in list(root.manager.loggerDict):
+        # Removes the handlers that uvicorn and Celery add, with formats of their own.
         if name.partition(".")[0] in {"uvicorn", "celery", "tornado", "kombu"}:
             library = logging.getLogger(name)
             library.handlers.clear()
@@ -137,6 +134,3 @@ def _take_over_libraries(level: int) -> None:
     for name, quiet in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(level, quiet))
     logging.captureWarnings(capture=True)
-
-
-_HOST_NAME = socket.gethostname()

@@ -1,4 +1,4 @@
-"""The settings as one frozen tree: a name, a type, a default as an operator would write it, and a meaning."""
+"""The settings as one frozen tree: each has a name, a type, a default as text, and a meaning."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MASK = "******"
 
 
 def setting(default: str | None, meaning: str, *, shown: str | None = None) -> Any:
-    """A setting. `default` is text as an operator writes it; `shown` describes a computed default."""
+    """A setting. `default` is text, parsed like the text of an operator; `shown` describes a computed default."""
     return Field(default=default, description=meaning, json_schema_extra={"shown": shown or ""})
 
 
 class Section(BaseModel):
-    """A part of the tree. Defaults are text, so they pass the same parsers as what an operator writes."""
+    """A part of the tree."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class ApiSettings(Section):
@@ -108,7 +108,7 @@ class ClientSettings(Section):
 
 
 class Settings(Section):
-    """Everything that can be set, checked. Made by `load` alone."""
+    """All settings, checked. Only `load` makes them."""
 
     env: Literal["development", "production"] = setting(
         "development", "production refuses embedded services, missing secrets and development-only settings"
@@ -143,14 +143,12 @@ class Settings(Section):
     worker: WorkerSettings
     metrics: MetricsSettings
     namespace: values.Namespace = setting(
-        "retouch",
-        "prefix of Redis keys, channels and attempt tokens; unique among systems that share them",
+        "retouch", "prefix of Redis keys, channels and attempt tokens; unique among systems that share them"
     )
     sandbox: SandboxSettings
     redis_wait_replicas: CountOrNone = setting("0", "replicas that must confirm each accept and claim")
     redis_max_memory_used: values.Memory = setting(
-        "80%",
-        "limit for new edits: a size, or a share of Redis' maxmemory (without maxmemory: of its host's memory)",
+        "80%", "limit for new edits: a size, or a share of Redis' maxmemory (without maxmemory: of its host's memory)"
     )
     flower: FlowerSettings
     log: LogSettings
@@ -161,9 +159,9 @@ class Settings(Section):
     client: ClientSettings
 
     leases: Leases = Leases()
-    explicit: frozenset[str] = frozenset()  # names somebody set, in the environment, .env or a file
-    sources: Mapping[str, str] = Field(default_factory=dict, repr=False)  # where each of them was set
-    warnings: tuple[str, ...] = ()  # unknown names that RETOUCH_UNKNOWN_SETTINGS=warn let pass
+    explicit: frozenset[str] = frozenset()  # names set in the environment, .env or a file
+    sources: Mapping[str, str] = Field(default_factory=dict, repr=False)  # where each value comes from
+    warnings: tuple[str, ...] = ()  # unknown names, accepted by RETOUCH_UNKNOWN_SETTINGS=warn
     # Variables of the storage client (AWS_*, GOOGLE_*, AZURE_*); the environment overrides .env. Holds keys.
     storage_environment: Mapping[str, str] = Field(default_factory=dict, repr=False)
 
@@ -176,7 +174,7 @@ class Settings(Section):
         return not addresses.looks_like_sandbox(base_url, port=self.sandbox.port)
 
     def describe(self) -> list[Row]:
-        """Every setting and lease as it stands, for people; secrets masked."""
+        """Every setting and lease with its value; secrets are masked."""
         rows = [Row(e.name, e.show(e.read(self)), self.sources.get(e.name, "default"), e.meaning) for e in ENTRIES]
         for name, field in Leases.model_fields.items():
             value = values.show_duration(getattr(self.leases, name))

@@ -16,7 +16,7 @@ from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from config.celery import SAID_TO_FLOWER, SteadyAMQP, celery_config, leave_neighbours_alone
+from config.celery import FLOWER_HEARTBEAT, SteadyAMQP, celery_config, leave_neighbours_alone
 from config.errors import SettingsError
 from config.local_stack import load_for_process
 from config.logging import configure
@@ -90,7 +90,7 @@ def _start(sender: Any, **_: Any) -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until Celery's own handler stands, nothing is in hand
     _refuse_unfit_redis()
-    sender.options["heartbeat_interval"] = sender.options.get("heartbeat_interval") or SAID_TO_FLOWER
+    sender.options["heartbeat_interval"] = sender.options.get("heartbeat_interval") or FLOWER_HEARTBEAT
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
     # Unacknowledged messages would be put back after the process has ended, without expiry.
     own = Queue(_own_queue, Exchange(""), no_ack=True, auto_delete=True, expires=OWN_QUEUE_LIFE)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cli.errors import WrongUsage
 from cli.local.reaper_process import running
+from config.local_stack import write_private
 
 LOCK = "up.lock"
 SECRETS = "secrets.json"
@@ -109,11 +110,5 @@ def _make(path: Path) -> Secrets:
         flower_password=secrets.token_urlsafe(12),
         sandbox_key=f"sandbox_{secrets.token_urlsafe(18)}",
     )
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(made.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_private(path, made.model_dump_json(indent=1))
     return made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import redis as redis_sync
 
-from config.celery import SAID_TO_FLOWER
+from config.celery import FLOWER_HEARTBEAT
 from config.settings import load
 from tests.integration.workers.processes import ROOT, STEPS, all_succeed, listening, rounds_of, worker
 from tests.integration.workers.rounds import until
@@ -25,7 +25,7 @@ async def test_edits_flow_through_a_worker_and_its_events_name_the_steps(
             await all_succeed(rounds, [await rounds.accept(f"number {number}") for number in range(20)])
             await until(running.has_all_chains)
             await until(lambda: events.names() >= {f"retouch.{step}" for step in STEPS})
-            await until(lambda: events.said_every() == {SAID_TO_FLOWER})
+            await until(lambda: events.said_every() == {FLOWER_HEARTBEAT})
 
             # Links of another process and of an older release: each ends at once.
             others = [["process.of-another", 1], [0, 17], [0, 18], [], [{"slot": 0}]]

@@ -82,7 +82,7 @@ def test_the_knobs_that_were_measured_have_their_values():
 @pytest.mark.parametrize("step", celery_settings.STEPS)
 def test_a_task_goes_to_the_queue_of_its_step(step):
     app = app_for("redis://h/0")
-    route = app.amqp.router.route({}, celery_settings.task_name(step), (), {})
+    route = app.amqp.router.route({}, f"retouch.{step}", (), {})
     assert route["queue"].name == step
     assert route["routing_key"] == step
 

@@ -26,7 +26,7 @@ def running(**changed):
     return local_stack.Up(**(fields | changed))
 
 
-def load(data_dir, part=None, **environ):
+def load(data_dir, part="api", **environ):
     return local_stack.load_for_process(part, environ={"RETOUCH_DATA_DIR": str(data_dir), **environ}, dotenv=None)
 
 
@@ -122,7 +122,7 @@ def test_the_storage_keys_of_dotenv_reach_the_storage_client(tmp_path, monkeypat
     monkeypatch.setenv("AWS_REGION", "above")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "set, so that it is put back afterwards")
     del os.environ["AWS_ACCESS_KEY_ID"]
-    local_stack.load_for_process(dotenv=tmp_path / ".env")
+    local_stack.load_for_process("api", dotenv=tmp_path / ".env")
     assert (os.environ["AWS_REGION"], os.environ["AWS_ACCESS_KEY_ID"]) == ("above", "below")
 
 
