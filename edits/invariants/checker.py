@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -18,8 +18,8 @@ from edits.db.circuits import OPERATIONS, Operation
 from edits.db.claims import IDLE, NEEDS
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.invariants import facts, members, objects, rules, totals
-from edits.invariants.facts import DUE_SETS
+from edits.invariants import facts, objects, rules, totals
+from edits.invariants.facts import DUE_SETS, Facts, Subject
 from edits.invariants.history import HistoryRules, HistoryUnreadable, ProviderHistory
 from edits.invariants.report import RULES, Report, Violation
 from edits.models import FINAL, from_ms
@@ -30,8 +30,6 @@ PATIENCE: Final = 1.0  # seconds until a violated check is repeated
 BACKLOG: Final = 100  # ms by which each other edit of a set may delay one
 OF_HISTORY: Final = tuple(name for name in RULES if name.startswith("history."))
 OF_OBJECTS: Final = ("manifests", "results")
-_T = TypeVar("_T")
-Subject = tuple[str, str]
 Check = Callable[[Sequence[Subject]], Awaitable[list[Violation]]]
 
 
@@ -108,25 +106,26 @@ class _Checker:
                 self.longest[name] = most
 
     async def walk(self) -> None:
-        async for some in _batches(members.subjects(self.redis, self.ns), facts.AT_ONCE):
-            records = [(place[2:], "") for place, _ in some if members.kind_of(place) == Key.RECORD]
-            named = [(place, member) for place, member in some if members.kind_of(place) != Key.RECORD]
-            for place, _ in named:
-                self.report.count(1, members.RULE_OF[members.kind_of(place)])
-            self._suspect(self._edits, await self._edits(records, first=True))
-            self._suspect(self._members, await self._members(named))
+        batch: list[Subject] = []
+        async for subject in facts.subjects(self.redis, self.ns, kinds=rules.RULES, zsets=rules.ZSETS):
+            batch.append(subject)
+            if len(batch) == facts.AT_ONCE:
+                self._suspect(self._stored, await self._stored(batch, first=True))
+                batch = []
+        self._suspect(self._stored, await self._stored(batch, first=True))
 
-    async def _edits(self, subjects: Sequence[Subject], *, first: bool = False) -> list[Violation]:
-        found = await facts.read(self.redis, self.ns, [edit_id for edit_id, _ in subjects])
+    async def _stored(self, subjects: Sequence[Subject], *, first: bool = False) -> list[Violation]:
+        found = await facts.read(self.redis, self.ns, subjects, longest=self.longest)
         violations = [
-            Violation(rule, (one.id, ""), text, one.version)
-            for one in found
-            for rule, text in rules.violations(one, self.longest)
+            Violation(rule, one.subject, text, one.version) for one in found for rule, text in rules.violations(one)
         ]
-        unreadable = {violation.subject[0] for violation in violations if violation.rule == "readable"}
-        ended = [one for one in found if one.id not in unreadable and one.record[Field.STATUS] in FINAL]
+        unreadable = {violation.subject for violation in violations if violation.rule == "readable"}
+        records = [one for one in found if one.kind == Key.RECORD]
+        ended = [one for one in records if one.subject not in unreadable and one.record[Field.STATUS] in FINAL]
         if first:
-            self._count(found)
+            for one in found:
+                self.report.count(1, *rules.RULES[one.kind])
+            self._count_purchases(records)
             self.report.count(len(ended) if self.storage else 0, *OF_OBJECTS)
         if self.storage is not None:
             try:
@@ -135,19 +134,15 @@ class _Checker:
                 self.report.skip(f"the storage does not answer: {exc}", *OF_OBJECTS)
         return violations
 
-    def _count(self, found: Sequence[facts.Facts]) -> None:
+    def _count_purchases(self, records: Sequence[Facts]) -> None:
         """Tasks bought = edits submitted + repurchases that were requested or allowed."""
-        self.report.count(len(found), *rules.NAMES)
         figures = self.report.figures
-        figures["edits"] += len(found)
-        for one in found:
+        figures["edits"] += len(records)
+        for one in records:
             bought = int(one.record.get(Field.TASKS_BOUGHT, 0))
             figures["tasks_bought"] += bought
             figures["edits_submitted"] += bought > 0
             figures["rebuys"] += max(0, bought - 1)
-
-    async def _members(self, subjects: Sequence[Subject]) -> list[Violation]:
-        return await members.violations(self.redis, self.ns, subjects)
 
     async def in_flight(self) -> None:
         self.report.count(1, "in_flight")
@@ -172,11 +167,10 @@ class _Checker:
                 self.report.count(len(page), *OF_HISTORY)
                 self._suspect(compared.again, await compared.violations(page))
             self.report.count(1, "in_flight")
-            if (
-                len(compared.unfinished) > self.ceiling
-                and (running := await compared.still_unfinished()) > self.ceiling
-            ):
-                self._above_ceiling("provider", f"{running} of our tasks are unfinished")
+            if len(compared.unfinished) > self.ceiling:
+                running = await compared.still_unfinished()
+                if running > self.ceiling:
+                    self._above_ceiling("provider", f"{running} of our tasks are unfinished")
             if compared.unreadable:
                 self.report.skip(f"{compared.unreadable} listed tasks cannot be read (yet)", *OF_HISTORY)
 
@@ -213,13 +207,3 @@ class _Checker:
         self.report.count(compared, "counters")
         for violation in violations:
             self.report.add(violation)
-
-
-async def _batches(items: AsyncIterator[_T], size: int) -> AsyncIterator[list[_T]]:
-    batch: list[_T] = []
-    async for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    yield batch

@@ -1,53 +1,66 @@
-"""Everything that Redis holds of an edit and every place that names it, read at one moment; the rules are pure.
-
-A read is one transaction of a few hundred quick commands, which take Redis some ms.
-"""
+"""All that names an edit or a task, with what Redis holds of that edit, read at one moment; the rules are pure."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from edits.db import clock, records
-from edits.db.fields import Field, Text
+from edits.db.fields import Field
 from edits.db.keys import Key
 from edits.models import Edit
 
-AT_ONCE: Final = 50
-"""Edits or names read in one transaction."""
-
-ATTEMPTS: Final = 3
+AT_ONCE: Final = 50  # facts read in one call, which takes Redis some ms
+PAGE: Final = 500  # a SCAN or ZSCAN of so many takes Redis some hundred microseconds
 DUE_SETS: Final = ("submit", "adopt", "poll", "store", "manifest")
+_SCRIPT: Final = Path(__file__).with_suffix(".lua").read_text("utf-8")
 _VERSION: Final = (
     Field.FENCE, Field.UPDATED, Field.LAST_EVENT, Field.STATUS, Field.PLACE, Field.NUDGES, Field.TASKS_BOUGHT
 )  # fmt: skip
 
-Question = tuple[str, str]
-"""What is read: a part of the edit, or a relation and whom it concerns."""
-
-Answers = dict[Question, Any]
-RECORD: Final[Question] = ("record", "")
-TEXTS: Final[Question] = ("texts", "")
-INPUT: Final[Question] = ("input", "")
+Subject = tuple[str, str]
+"""A key without its namespace, and a member of it; of a key itself the member is empty."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
+    """`id`: the edit that the subject stands for. Of a record itself, also each place that names the edit."""
+
+    place: str
+    member: str
     id: str
     record: dict[str, str]
     texts: dict[str, str]
-    input: str | None
-    timeline: str | None
-    scores: dict[str, float]
-    """Its score in queue, index, ext, retention, expiring and the due-sets; in tenants, the score of its tenant."""
-    idempotency: tuple[str | None, int] | None
-    """Value of its idempotency key and ms until that expires (-1: never). None: it names no key."""
-    owners: dict[str, str | None]
-    """Task → the edit that the task's key names."""
-    abandoned: frozenset[str]
+    input: str | None = None
+    there: float | None = None
+    """Score of the member; of a key, ms until it expires (-1: never, -2: it is gone)."""
     now: int  # ms, by the clock of the scripts
+    longest: Mapping[str, float] = field(default_factory=dict)
+    """ms for which an edit may be due in a set while a worker has it."""
+    timeline: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    """In queue, index, ext, retention, expiring and the due-sets; in tenants, the score of its tenant."""
+    owners: dict[str, str] = field(default_factory=dict)
+    """Each task that the record names as bought → the edit that the task's key names."""
+    abandoned: dict[str, float] = field(default_factory=dict)
+    idempotency: tuple[str, int] | None = None
+    """Value of its idempotency key and ms until that expires (-1: never). None: it names no key."""
+
+    @property
+    def subject(self) -> Subject:
+        return (self.place, self.member)
+
+    @property
+    def kind(self) -> str:
+        return self.place.partition(":")[0]
+
+    @property
+    def rest(self) -> str:
+        """Of the key's name."""
+        return self.place.partition(":")[2]
 
     @property
     def version(self) -> str:
@@ -55,113 +68,55 @@ class Facts:
 
     @property
     def external_id(self) -> str | None:
-        return external_id(self.input)
+        try:
+            given = json.loads(self.input or "{}").get("external_id")
+        except (ValueError, AttributeError):
+            return None
+        return given if isinstance(given, str) else None
 
     def edit(self) -> Edit:
         """Raises KeyError, ValueError or TypeError for a record that cannot be read."""
         return records.read(self.id, self.record, self.input or "", self.texts)
 
 
-def tasks_of(record: Mapping[str, str], texts: Mapping[str, str]) -> list[str]:
-    """Every task that the record names as bought, each once."""
-    current = [record[Field.TASK]] if Field.TASK in record else []
-    return list(dict.fromkeys([*current, *texts.get(Text.OTHERS, "").split()]))
+async def names(redis: Redis, namespace: str) -> AsyncIterator[str]:
+    """Every key of the namespace, without it. SCAN may return a key twice."""
+    async for name in redis.scan_iter(match=f"{namespace}:*", count=PAGE):
+        yield str(name)[len(namespace) + 1 :]
 
 
-def external_id(text: str | None) -> str | None:
-    try:
-        given = json.loads(text or "{}").get("external_id")
-    except (ValueError, AttributeError):
-        return None
-    return given if isinstance(given, str) else None
+async def subjects(
+    redis: Redis, namespace: str, *, kinds: Collection[str], zsets: Collection[str]
+) -> AsyncIterator[Subject]:
+    """Every key of these `kinds`; in place of those that are `zsets`, their members."""
+    async for place in names(redis, namespace):
+        kind = place.partition(":")[0]
+        if kind in zsets:
+            async for member, _ in redis.zscan_iter(f"{namespace}:{place}", count=PAGE):
+                yield place, str(member)
+        elif kind in kinds:
+            yield place, ""
 
 
 async def moment(redis: Redis, namespace: str) -> int:
     """Milliseconds, by the clock of the scripts."""
-    return (await _ask(redis, namespace, {}, atomic=False))[1]
+    return (await _call(redis, namespace, []))[0]
 
 
-async def read(redis: Redis, namespace: str, ids: Sequence[str]) -> list[Facts]:
-    """The facts of those `ids` that have a record. An edit that changes during each attempt is left out."""
-    found: list[Facts] = []
-    left = list(ids)
-    for _ in range(ATTEMPTS if ids else 0):
-        contents = {edit_id: _content(namespace, edit_id) for edit_id in left}
-        before, _ = await _ask(redis, namespace, contents, atomic=False)
-        questions = {edit_id: _questions(namespace, edit_id, told) for edit_id, told in before.items() if told[RECORD]}
-        if not questions:
-            break
-        after, now = await _ask(redis, namespace, questions, atomic=True)
-        here = {edit_id: told for edit_id, told in after.items() if told[RECORD]}
-        same = {edit_id for edit_id, told in here.items() if _questions(namespace, edit_id, told) == questions[edit_id]}
-        found += [_facts(edit_id, here[edit_id], now) for edit_id in here if edit_id in same]
-        left = [edit_id for edit_id in here if edit_id not in same]
-    return found
+async def read(
+    redis: Redis, namespace: str, wanted: Sequence[Subject], *, longest: Mapping[str, float] | None = None
+) -> list[Facts]:
+    """The facts of those that are there."""
+    now, rows = await _call(redis, namespace, wanted)
+    found = (Facts(**row, now=now, longest=longest or {}) for row in rows)
+    return [facts for facts in found if facts.there not in {None, -2}]
 
 
-async def _ask(
-    redis: Redis, namespace: str, questions: Mapping[str, Mapping[Question, Sequence[str]]], *, atomic: bool
-) -> tuple[dict[str, Answers], int]:
-    """The answers to the commands of each edit and the time of the scripts in ms; `atomic`: of one moment."""
-    pipe: Any = redis.pipeline(transaction=atomic)
-    pipe.time()
-    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
-    for asked in questions.values():
-        for command in asked.values():
-            pipe.execute_command(*command)
-    server, kept, *answers = await pipe.execute()
-    rows = iter(answers)
-    told = {edit_id: {question: next(rows) for question in asked} for edit_id, asked in questions.items()}
-    return told, clock.reckon(server, *kept)
+async def of_edit(redis: Redis, namespace: str, edit_id: str) -> Facts | None:
+    return next(iter(await read(redis, namespace, [(f"{Key.RECORD}:{edit_id}", "")])), None)
 
 
-def _content(namespace: str, edit_id: str) -> dict[Question, Sequence[str]]:
-    return {
-        RECORD: ("HGETALL", Key.RECORD.of(namespace, edit_id)),
-        TEXTS: ("HGETALL", Key.TEXTS.of(namespace, edit_id)),
-        INPUT: ("GET", Key.INPUT.of(namespace, edit_id)),
-    }
-
-
-def _questions(namespace: str, edit_id: str, told: Answers) -> dict[Question, Sequence[str]]:
-    """The commands that read an edit and each place that names it, as far as its content tells them."""
-    tenant, named = told[RECORD].get(Field.TENANT, ""), external_id(told[INPUT])
-    sets = {
-        "queue": Key.QUEUE.of(namespace, tenant),
-        "index": Key.INDEX.of(namespace, tenant),
-        **{name: Key.DUE.of(namespace, name) for name in DUE_SETS},
-        **{key.value: key.of(namespace) for key in (Key.RETENTION, Key.EXPIRING)},
-    } | ({} if named is None else {"ext": Key.EXTERNAL_ID.of(namespace, tenant, named)})
-    asked: dict[Question, Sequence[str]] = {
-        **_content(namespace, edit_id),
-        ("timeline", ""): ("GET", Key.TIMELINE.of(namespace, edit_id)),
-        ("score", "tenants"): ("ZSCORE", Key.TENANTS.of(namespace), tenant),
-        **{("score", name): ("ZSCORE", key, edit_id) for name, key in sets.items()},
-    }
-    if Text.IDEMPOTENCY in told[TEXTS]:
-        key = Key.IDEMPOTENCY.of(namespace, tenant, told[TEXTS][Text.IDEMPOTENCY])
-        asked |= {("idempotency", "value"): ("GET", key), ("idempotency", "ttl"): ("PTTL", key)}
-    for task in tasks_of(told[RECORD], told[TEXTS]):
-        asked["owner", task] = ("GET", Key.TASK.of(namespace, task))
-        asked["abandoned", task] = ("ZSCORE", Key.ABANDONED.of(namespace), task)
-    return asked
-
-
-def _facts(edit_id: str, told: Answers, now: int) -> Facts:
-    about = {
-        relation: {whom: answer for (asked, whom), answer in told.items() if asked == relation}
-        for relation in ("score", "idempotency", "owner", "abandoned")
-    }
-    kept = about["idempotency"]
-    return Facts(
-        id=edit_id,
-        record=told[RECORD],
-        texts=told[TEXTS],
-        input=told[INPUT],
-        timeline=told["timeline", ""],
-        scores={name: float(score) for name, score in about["score"].items() if score is not None},
-        idempotency=(kept["value"], kept["ttl"]) if kept else None,
-        owners=about["owner"],
-        abandoned=frozenset(task for task, score in about["abandoned"].items() if score is not None),
-        now=now,
-    )
+async def _call(redis: Redis, namespace: str, wanted: Sequence[Subject]) -> tuple[int, list[dict[str, Any]]]:
+    script = redis.register_script(_SCRIPT)
+    server, kept, found = await script(keys=[f"{namespace}:"], args=[json.dumps(wanted)])
+    return clock.reckon([int(part) for part in server], *kept), json.loads(found)

@@ -96,9 +96,9 @@ class HistoryRules:
     async def _unknown(self, task: HistoryTask, token: Attempt) -> tuple[str, str] | None:
         """A task that no record names is right while it is searched for, or if the edit ended without an answer."""
         where = "not in Redis"
-        here = await facts.read(self.redis, self.namespace, [token.edit_id])
+        here = await facts.of_edit(self.redis, self.namespace, token.edit_id)
         if here:
-            record = here[0].record
+            record = here.record
             searched = record.get(Field.PLACE) in {"submit", "adopt"}
             known = searched or record.get(Field.ERROR_KIND) == ErrorKind.SUBMISSION_UNKNOWN
             where = f"{record.get(Field.STATUS)} in {record.get(Field.PLACE)}"
@@ -120,12 +120,12 @@ class HistoryRules:
         return unknown or task.task_id in {edit.task_id, *(event.data.get("task_id") for event in timeline)}
 
     async def _unfollowed(self, task: HistoryTask, owner: str) -> tuple[str, str] | None:
-        here = await facts.read(self.redis, self.namespace, [owner])
+        here = await facts.of_edit(self.redis, self.namespace, owner)
         if not here:
             return "followed", f"its edit {owner} is not in Redis any more"
-        record = here[0].record
+        record = here.record
         current, status = record.get(Field.TASK), record[Field.STATUS]
-        if (current == task.task_id and status not in FINAL) or task.task_id in here[0].abandoned:
+        if (current == task.task_id and status not in FINAL) or task.task_id in here.abandoned:
             return None
         return "followed", f"its edit {owner} is {status} and its current task is {current or 'none'}"
 

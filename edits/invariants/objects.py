@@ -24,7 +24,7 @@ async def violations(storage: Storage, ended: Sequence[Facts], *, deep: bool) ->
     async def one(facts: Facts) -> list[Violation]:
         async with places:
             texts = {"manifests": await _manifest(storage, facts), "results": await _result(storage, facts, deep=deep)}
-        return [Violation(rule, (facts.id, ""), text, facts.version) for rule, text in texts.items() if text]
+        return [Violation(rule, facts.subject, text, facts.version) for rule, text in texts.items() if text]
 
     return [violation for found in await asyncio.gather(*map(one, ended)) for violation in found]
 

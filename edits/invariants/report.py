@@ -160,7 +160,7 @@ class Report:
         result = self.results[violation.rule]
         result.broken += 1
         if len(result.examples) < EXAMPLES:
-            result.examples.append(Example(" ".join(violation.subject).strip(), violation.text))
+            result.examples.append(Example(" ".join(violation.subject).strip().removeprefix("e:"), violation.text))
 
     def __str__(self) -> str:
         lines = [

@@ -1,14 +1,16 @@
-"""The rules of one record: pure functions of its facts that yield a text for each violation."""
+"""The rules of records and of what names an edit or a task: pure functions of facts, with a text for each violation."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final
 
+from edits.db import records
 from edits.db.constants import HORIZON
-from edits.db.fields import Field
+from edits.db.fields import Field, Text
+from edits.db.keys import Key
 from edits.errors import NewerFormat
 from edits.invariants.facts import DUE_SETS, Facts
-from edits.models import FINAL, Wait
+from edits.models import FINAL, TimelineEvent, Wait, to_ms
 
 PACKED_VALUE: Final = 64
 """Bytes; one longer value turns the whole hash into a hashtable."""
@@ -33,21 +35,12 @@ GAP: Final = 0.01
 """Share of an edit's life that its timeline may miss."""
 
 
-class Event(NamedTuple):
-    """One line of a timeline; `at` in ms, `wait` as it ended with the event."""
-
-    name: str
-    at: int
-    wait: str
-    data: dict[str, Any] | None
+Rule = Callable[[Facts], Iterator[str]]
 
 
-def events_of(facts: Facts) -> list[Event]:
+def events_of(facts: Facts) -> list[TimelineEvent]:
     """Raises ValueError or TypeError for a timeline that cannot be read."""
-    events = [Event(*json.loads(line)) for line in (facts.timeline or "").splitlines()]
-    if not all(isinstance(event.at, int) for event in events):
-        raise TypeError("a time is no number of ms")
-    return events
+    return list(records.read_timeline(facts.timeline or ""))
 
 
 def _where(*rows: tuple[bool, str]) -> Iterator[str]:
@@ -92,17 +85,15 @@ def packed(facts: Facts) -> Iterator[str]:
 def timeline(facts: Facts) -> Iterator[str]:
     record, events = facts.record, events_of(facts)
     created, last = int(record[Field.CREATED]), int(record[Field.LAST_EVENT])
-    moments = [event.at for event in events]
+    moments = [to_ms(event.at) for event in events]
     yield from _where(
-        (events[0].name != "accepted" or moments[0] != created, "it does not begin with its acceptance"),
+        (events[0].type != "accepted" or moments[0] != created, "it does not begin with its acceptance"),
         (moments != sorted(moments), "its events are out of order"),
         (moments[-1] != last, f"its last event is of {moments[-1]}, the record says {last}"),
     )
     for event in events[1:]:
-        if event.wait:
-            Wait(event.wait)
-        elif event.name not in AFTER_THE_END:
-            yield f"the wait before {event.name} has no name"
+        if not event.wait and event.type not in AFTER_THE_END:
+            yield f"the wait before {event.type} has no name"
     yield from _current_wait(facts)
     end = int(record.get(Field.ENDED, last))
     spans = max((at for at in moments if at <= end), default=end) - moments[0]
@@ -132,9 +123,8 @@ def horizon(facts: Facts) -> Iterator[str]:
     return (f"it is due in {name} only in {ms / 1000:.0f} s" for name, ms in ahead.items() if ms > HORIZON)
 
 
-def overdue(facts: Facts, longest: Mapping[str, float]) -> Iterator[str]:
-    """`longest`: ms for which an edit may be due in a set while a worker has it."""
-    for name, allowed in longest.items():
+def overdue(facts: Facts) -> Iterator[str]:
+    for name, allowed in facts.longest.items():
         late = facts.now - facts.scores.get(name, facts.now)
         if late > allowed:
             yield f"it is due in {name} for {late / 1000:.0f} s, and {allowed / 1000:.0f} s are the most"
@@ -153,7 +143,7 @@ def tasks(facts: Facts) -> Iterator[str]:
 
 def bought_once(facts: Facts) -> Iterator[str]:
     """One purchase, and one for each repurchase. The attempt counts those that a cut timeline lacks."""
-    repurchases = sum(event.name in BUYS_AGAIN for event in events_of(facts))
+    repurchases = sum(event.type in BUYS_AGAIN for event in events_of(facts))
     allowed = max(int(facts.record[Field.ATTEMPT]), 1 + repurchases)
     bought = int(facts.record[Field.TASKS_BOUGHT])
     if bought > allowed:
@@ -164,22 +154,69 @@ def idempotency(facts: Facts) -> Iterator[str]:
     if facts.idempotency is None or facts.record[Field.STATUS] in FINAL:
         return
     kept, ttl = facts.idempotency
-    if kept is None or json.loads(kept).get("id") != facts.id:
+    if not kept or json.loads(kept).get("id") != facts.id:
         yield "it goes on, and its Idempotency-Key stands for another edit or none"
     elif ttl >= 0:
         yield f"it goes on, and its Idempotency-Key ends in {ttl / 1000:.0f} s"
 
 
-RULES: Final[dict[str, Callable[[Facts], Iterator[str]]]] = {
-    rule.__name__: rule for rule in (readable, one_place, packed, timeline, horizon, tasks, bought_once, idempotency)
+def of_edit(facts: Facts) -> Iterator[str]:
+    """A set names an edit that is here and says the same; a key of an edit has its record beside it."""
+    if not facts.record:
+        yield "there is no such edit"
+    elif facts.kind in AGREES and not AGREES[facts.kind](facts):
+        status, place, tenant = map(facts.record.get, (Field.STATUS, Field.PLACE, Field.TENANT))
+        yield f"the edit is {status} in {place} of tenant {tenant}"
+
+
+def of_task(facts: Facts) -> Iterator[str]:
+    if not facts.record:
+        yield f"its edit {facts.id or '(none)'} is not here"
+    elif (facts.member or facts.rest) not in [facts.record.get(Field.TASK), *facts.texts.get(Text.OTHERS, "").split()]:
+        yield f"{facts.id} does not name it as a task of its own"
+
+
+def of_key(facts: Facts) -> Iterator[str]:
+    if not facts.id:
+        yield "it names no edit"
+    elif not facts.record and facts.there == -1:
+        yield f"it stands for {facts.id}, which is not here, and never ends"
+
+
+def _is_of_tenant(facts: Facts) -> bool:
+    return facts.record.get(Field.TENANT) == facts.rest.partition(":")[0]
+
+
+AGREES: Final[dict[str, Callable[[Facts], bool]]] = {
+    Key.QUEUE: lambda facts: facts.record.get(Field.PLACE) == "queue" and _is_of_tenant(facts),
+    Key.DUE: lambda facts: facts.record.get(Field.PLACE) == SETS.get(facts.rest, "final"),
+    Key.RETENTION: lambda facts: facts.record.get(Field.PLACE) == "final",
+    Key.EXPIRING: lambda facts: facts.record.get(Field.PLACE) == "queue",
+    Key.INDEX: _is_of_tenant,
+    Key.EXTERNAL_ID: lambda facts: _is_of_tenant(facts) and facts.external_id == facts.rest.partition(":")[2],
 }
-NAMES: Final = (*RULES, "overdue")
+"""Whether a record agrees with being in a set."""
+
+ZSETS: Final = frozenset({*AGREES, Key.ABANDONED})
+"""Kinds of keys whose members name edits or tasks."""
+
+RULES: Final[dict[str, dict[str, Rule]]] = {
+    Key.RECORD: {
+        rule.__name__: rule
+        for rule in (readable, one_place, packed, timeline, horizon, overdue, tasks, bought_once, idempotency)
+    },
+    **{kind: {"members": of_edit} for kind in AGREES},
+    **{kind: {"orphans": of_edit} for kind in (Key.INPUT, Key.TEXTS, Key.TIMELINE)},
+    **{kind: {"tasks": of_task} for kind in (Key.TASK, Key.ABANDONED)},
+    Key.IDEMPOTENCY: {"idempotency": of_key},
+}
+"""The rules by name, for each kind of key that is checked."""
 
 
-def violations(facts: Facts, longest: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+def violations(facts: Facts) -> Iterator[tuple[str, str]]:
     """(rule, text). A record that cannot be read violates `readable` once, whichever rule met it."""
     unreadable = ""
-    for name, rule in (RULES | {"overdue": lambda facts: overdue(facts, longest)}).items():
+    for name, rule in RULES[facts.kind].items():
         try:
             found = list(rule(facts))
         except (NewerFormat, KeyError, ValueError, TypeError, IndexError, AttributeError) as exc:

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from edits.db.fields import Field
 from edits.db.keys import Key
-from edits.invariants import members
+from edits.invariants import facts
 from edits.invariants.report import Violation
 
 
@@ -26,7 +26,7 @@ async def in_flight(redis: Redis, namespace: str, *, ceiling: int) -> int:
 
 async def counters(redis: Redis, namespace: str, figures: Mapping[str, int]) -> tuple[list[Violation], int]:
     """The counters that are behind the records, and how many were compared. Counters only grow."""
-    indexes = [name async for name in members.names(redis, namespace) if members.kind_of(name) == Key.INDEX]
+    indexes = [name async for name in facts.names(redis, namespace) if name.startswith(f"{Key.INDEX}:")]
     pipe = redis.pipeline(transaction=True)
     for name in indexes:
         pipe.zcard(f"{namespace}:{name}")

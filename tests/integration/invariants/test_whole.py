@@ -4,7 +4,7 @@ import pytest
 
 from edits.db.circuits import Operation
 from edits.db.keys import Key
-from edits.invariants import RULES, members
+from edits.invariants import RULES, facts
 from tests.integration.invariants.conftest import System
 
 
@@ -17,7 +17,7 @@ async def test_every_rule_holds_and_was_held_against_something(system: System) -
 
 async def test_every_key_is_one_that_is_written_down(system: System) -> None:
     namespace = system.rounds.clients.settings.namespace
-    names = [name async for name in members.names(system.redis, namespace)]
+    names = [name async for name in facts.names(system.redis, namespace)]
     assert {name.partition(":")[0] for name in names} <= set(Key)
 
 
