@@ -2,17 +2,18 @@
 
 import heapq
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import metadata
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from edits import fairness
-from edits.db import clock, workers
+from edits.db import checks, clock
 from edits.db.admission import Admission
 from edits.db.circuits import OPERATIONS
 from edits.db.connection import answering
@@ -22,6 +23,8 @@ from edits.db.keys import Key
 from edits.db.repository import EditRepository
 from edits.models import Priority
 
+Family = CounterMetricFamily | GaugeMetricFamily
+
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 PLACES: Final = ("submit", "adopt", "poll", "store")
@@ -30,14 +33,14 @@ LOOKED_THROUGH: Final = 20_000
 """Places of all queues together among which the oldest edit is looked for; beyond, only edits younger in line stand."""
 
 
-class _Fixed:
-    """A registry's collector of figures that were read a moment ago."""
+@dataclass(frozen=True)
+class _Read:
+    """Figures that were read a moment ago, as prometheus_client collects them."""
 
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = list(families)
+    families: list[Metric]
 
     def collect(self) -> list[Metric]:
-        return self._families
+        return self.families
 
 
 async def render(repository: EditRepository, *, scope: str | None, admission: Admission | None = None) -> bytes:
@@ -53,9 +56,7 @@ async def render(repository: EditRepository, *, scope: str | None, admission: Ad
         if admission is not None:
             read["room"] = await _room(admission, read["queued"])
         families += _cluster(read)
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Fixed(families))
-    return generate_latest(registry)
+    return generate_latest(_Read(families))
 
 
 async def _read(repository: EditRepository) -> dict[str, Any]:
@@ -63,36 +64,28 @@ async def _read(repository: EditRepository) -> dict[str, Any]:
     pipe = repository.redis.pipeline(transaction=False)
     pipe.time()
     pipe.mget(Key.CLOCK.of(ns), Key.TICK.of(ns), Key.QUEUED.of(ns))
-    workers.ask(pipe, ns)
-    for place in PLACES:
-        pipe.zcard(Key.DUE.of(ns, place))
-    for operation in OPERATIONS:
-        pipe.hget(Key.LIMIT.of(ns, operation), "half")
     pipe.hgetall(Key.STATS.of(ns))
-    pipe.zcard(Key.ABANDONED.of(ns))
     pipe.zrange(Key.TENANTS.of(ns), 0, -1)
     pipe.exists(Key.DOUBT.of(ns))
-    pipe.zcard(Key.UNKNOWN.of(ns))
-    pipe.hgetall(Key.CEILINGS.of(ns))
+    pipe.hget(Key.CEILINGS.of(ns), "max_in_flight")
     pipe.hget(Key.GATE.of(ns), "why")
+    for key in (Key.UNKNOWN.of(ns), Key.ABANDONED.of(ns), *(Key.DUE.of(ns, place) for place in PLACES)):
+        pipe.zcard(key)
     async with answering():
-        server, (*kept, queued), *answers = await pipe.execute()
-        rest = iter(answers)
-        now = clock.reckon(server, *kept)
-        registered, places, half = ([*islice(rest, size)] for size in (workers.ASKED, len(PLACES), len(OPERATIONS)))
-        stats, abandoned, tenants, doubt, unknown, ceilings, gate = rest
+        server, (ahead, tick, queued), stats, tenants, doubt, cap, gate, *sizes = await pipe.execute()
         oldest = await _oldest(repository, tenants)
-    return {
+    counts: dict[str, Any] = dict(zip(("unknown", "abandoned", *PLACES), sizes, strict=True))
+    waited = 0 if oldest is None else clock.reckon(server, ahead, tick) - oldest
+    outages = await repository.outages()
+    return counts | {
         "stats": {name: int(value) for name, value in stats.items()},
-        "places": dict(zip(PLACES, places, strict=True)) | {"abandoned": abandoned},
         "queued": max(0, int(queued or 0)),
-        "oldest": 0.0 if oldest is None else max(0.0, (now - oldest) / 1000),
-        "chains": workers.workers_of(registered, now=now).on,
-        "outages": {operation: float(one == "1") for operation, one in zip(OPERATIONS, half, strict=True)},
-        "max_in_flight": float(ceilings.get("max_in_flight", 0)),
+        "oldest": max(0.0, waited / 1000),
+        "chains": (await checks.workers(repository.redis, ns)).on,
+        "outages": {operation: float(operation in outages) for operation in OPERATIONS},
+        "max_in_flight": float(cap or 0),
         "gate": gate,
         "shut": float(doubt),
-        "unknown": unknown,
     }
 
 
@@ -128,10 +121,10 @@ def _process(admission: Admission | None) -> Iterator[Metric]:
     info.add_metric([_version(), str(FORMAT), platform.python_version()], 1)
     yield info
     if admission is not None:
-        numbers: dict[tuple[str, ...], int] = {
-            (code,): admission.refused[code] for code in ("queue_full", "tenant_queue_full")
-        }
-        yield _counters("retouch_edits_refused", "Edits refused for want of room.", ["code"], numbers)
+        numbers = {code: admission.refused[code] for code in ("queue_full", "tenant_queue_full")}
+        yield _filled(
+            CounterMetricFamily("retouch_edits_refused", "Edits refused for want of room.", labels=["code"]), numbers
+        )
 
 
 def _version() -> str:
@@ -142,32 +135,7 @@ def _version() -> str:
 
 
 def _cluster(read: dict[str, Any]) -> Iterator[Metric]:
-    stats, places = read["stats"], read["places"]
-    yield from _totals(stats)
-    numbers = {
-        "queued": read["queued"], "submitting": places["submit"] + places["adopt"],
-        "processing": places["poll"], "storing": places["store"],
-    }  # fmt: skip
-    yield _gauges("retouch_edits", "Unfinished edits now.", "status", numbers)
-    for name, text, value in (
-        ("retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", read["oldest"]),
-        ("retouch_unknown_submits", "Creates without an answer whose task is searched for.", places["adopt"]),
-        ("retouch_submitting_shut", "1 while Redis may lack its last writes, so that nothing is bought.", read["shut"]),
-        ("retouch_unknown_paid_tasks", "Paid tasks of edits that this Redis lost.", read["unknown"]),
-    ):
-        yield GaugeMetricFamily(name, text, value=value)
-    waits = sorted({name.split(":")[1] for name in stats if name.startswith("wait:")})
-    counters = {wait: f"wait:{wait}" for wait in waits}
-    yield _histogram("retouch_wait_seconds", "What edits waited for.", ["wait"], stats, counters)
-    text = "From the end of a task to our noticing it."
-    yield _histogram("retouch_notice_lag_seconds", text, [], stats, {"": "notice_lag"})
-    yield from _limits(read)
-    yield _gauges("retouch_circuit_open", "1 while an operation does not work.", "operation", read["outages"])
-    text = "Chains that run: one for each step of each living worker process."
-    yield _gauges("retouch_chains_alive", text, "step", read["chains"])
-
-
-def _totals(stats: dict[str, int]) -> Iterator[Metric]:
+    stats = read["stats"]
     for name, text, counter in (
         ("retouch_edits_accepted", "Edits accepted.", "accepted"),
         ("retouch_provider_tasks_bought", "Tasks bought at the provider.", "bought"),
@@ -179,30 +147,44 @@ def _totals(stats: dict[str, int]) -> Iterator[Metric]:
         ("retouch_provider_requests", "Requests to the provider.", "request", ["operation", "outcome"]),
     ):
         counted = {tuple(field.split(":")[1:]): n for field, n in stats.items() if field.startswith(f"{counter}:")}
-        yield _counters(name, text, labels, counted)
+        yield _filled(CounterMetricFamily(name, text, labels=labels), counted)
+    for name, text, value in (
+        ("retouch_oldest_waiting_seconds", "How long the oldest in the queue has waited.", read["oldest"]),
+        ("retouch_unknown_submits", "Creates without an answer whose task is searched for.", read["adopt"]),
+        ("retouch_submitting_shut", "1 while Redis may lack its last writes, so that nothing is bought.", read["shut"]),
+        ("retouch_unknown_paid_tasks", "Paid tasks of edits that this Redis lost.", read["unknown"]),
+    ):
+        yield GaugeMetricFamily(name, text, value=value)
+    for name, text, label, numbers in _gauges(read):
+        yield _filled(GaugeMetricFamily(name, text, labels=[label]), numbers)
+    waits = {name.split(":")[1]: name.rpartition(":")[0] for name in sorted(stats) if name.startswith("wait:")}
+    yield _histogram("retouch_wait_seconds", "What edits waited for.", ["wait"], stats, waits)
+    text = "From the end of a task to our noticing it."
+    yield _histogram("retouch_notice_lag_seconds", text, [], stats, {"": "notice_lag"})
 
 
-def _limits(read: dict[str, Any]) -> Iterator[Metric]:
-    places, cap = read["places"], read["max_in_flight"]
-    in_flight = places["submit"] + places["adopt"] + places["poll"] + places["abandoned"]
+def _gauges(read: dict[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, float]]]:
+    """Name, text, label, and the value for each value of the label."""
+    submitting = read["submit"] + read["adopt"]
+    edits = {
+        "queued": read["queued"], "submitting": submitting, "processing": read["poll"], "storing": read["store"],
+    }  # fmt: skip
+    yield "retouch_edits", "Unfinished edits now.", "status", edits
+    cap, in_flight = read["max_in_flight"], submitting + read["poll"] + read["abandoned"]
     ratios = ({"max_in_flight": in_flight / cap} if cap else {}) | read.get("room", {})
-    yield _gauges("retouch_limit_used_ratio", "Share of a limit that is used now.", "limit", ratios)
+    yield "retouch_limit_used_ratio", "Share of a limit that is used now.", "limit", ratios
     reasons = {"max_in_flight": "in_flight_cap", "creates_per_second": "rate_limit"}
     binding = {limit: float(read["gate"] == why) for limit, why in reasons.items()}
-    yield _gauges("retouch_limit_binding", "1 for the limit that holds the queue back.", "limit", binding)
+    yield "retouch_limit_binding", "1 for the limit that holds the queue back.", "limit", binding
+    yield "retouch_circuit_open", "1 while an operation does not work.", "operation", read["outages"]
+    text = "Chains that run: one for each step of each living worker process."
+    yield "retouch_chains_alive", text, "step", read["chains"]
 
 
-def _gauges(name: str, text: str, label: str, numbers: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=[label])
-    for value, number in numbers.items():
-        family.add_metric([value], number)
-    return family
-
-
-def _counters(name: str, text: str, labels: list[str], numbers: Mapping[tuple[str, ...], int]) -> Metric:
-    family = CounterMetricFamily(name, text, labels=labels)
+def _filled(family: Family, numbers: Mapping[Any, float]) -> Metric:
+    """`numbers`: by the value of its label, or a tuple of them."""
     for values, number in numbers.items():
-        family.add_metric(values, number)
+        family.add_metric(values if isinstance(values, tuple) else (values,), number)
     return family
 
 
@@ -210,8 +192,7 @@ def _histogram(name: str, text: str, labels: list[str], stats: dict[str, int], c
     """`counters`: value of the label → the counter whose buckets the scripts count."""
     family = HistogramMetricFamily(name, text, labels=labels)
     for value, counter in counters.items():
-        below = accumulate(stats.get(f"{counter}:{limit}", 0) for limit in (*WAIT_BUCKETS, "inf"))
-        names = (*(str(limit / 1000) for limit in WAIT_BUCKETS), "+Inf")
-        buckets = [(name, float(number)) for name, number in zip(names, below, strict=True)]
+        below = accumulate(float(stats.get(f"{counter}:{limit}", 0)) for limit in (*WAIT_BUCKETS, "inf"))
+        buckets = list(zip((*(str(limit / 1000) for limit in WAIT_BUCKETS), "+Inf"), below, strict=True))
         family.add_metric([value] if labels else [], buckets, stats.get(f"{counter}:sum", 0) / 1000)
     return family
