@@ -37,10 +37,6 @@ class RedisAddress:
     def password(self) -> str | None:
         return unquote(self.user_part[:-1].partition(":")[2]) or None
 
-    def same_database(self, other: RedisAddress) -> bool:
-        mine = (self.hosts, self.path, self.master, self.database)
-        return mine == (other.hosts, other.path, other.master, other.database)
-
     def __str__(self) -> str:
         query = dict(self.options)
         hosts = ",".join(values.join_host(host, port) for host, port in self.hosts)
@@ -79,6 +75,11 @@ def parse_redis(text: str) -> RedisAddress:
         database=int(database or 0),
         options=tuple(options.items()),
     )
+
+
+def same_database(one: str, other: str) -> bool:
+    a, b = parse_redis(one), parse_redis(other)
+    return (a.hosts, a.path, a.master, a.database) == (b.hosts, b.path, b.master, b.database)
 
 
 def broker_beside(redis_url: str) -> str:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 def _seconds(number: float, meaning: str) -> timedelta:
     value: timedelta = Field(default=timedelta(seconds=number), description=meaning)
     return value
+
+
+# What the holder of each lease may wait for, besides the margin.
+_WAITS = {
+    "submit_lease": ("send_window", "create_timeout"),
+    "poll_lease": ("read_timeout",),
+    "store_lease": ("read_timeout", "download_timeout", "storage_timeout"),  # it may read the task for a fresh address
+    "adopt_lease": ("read_timeout",),
+}
 
 
 class Leases(BaseModel):
@@ -29,25 +38,10 @@ class Leases(BaseModel):
     adopt_lease: timedelta = _seconds(60, "others keep away from the scan for lost answers, renewed at each page")
     margin: timedelta = _seconds(5, "for the commit and for a busy machine; part of every lease")
 
-    def contradictions(self, quiet_name: str, quiet: timedelta) -> Iterator[tuple[str, str]]:
-        """Pairs of a name and its fault. `quiet`: how long a task is looked for, the setting `quiet_name`."""
-        covered = {
-            # A worker frozen inside the send window must not hold its lease when the answer is due.
-            "submit_lease": ("send_window", "create_timeout"),
-            "poll_lease": ("read_timeout",),
-            # The store step may read the task again for a fresh address before it downloads.
-            "store_lease": ("read_timeout", "download_timeout", "storage_timeout"),
-            "adopt_lease": ("read_timeout",),
-        }
-        for name, waits in covered.items():
-            terms = (*waits, "margin")
-            lease, needed = self._seconds(name), self._seconds(*terms)
-            if lease < needed:
-                yield f"leases.{name}", f"{lease:g}s is shorter than {' + '.join(terms)} = {needed:g}s"
-        if quiet <= self.submit_lease:
-            must = f"must be longer than the lease of a submit, {self._seconds('submit_lease'):g}s"
-            yield quiet_name, f"{quiet.total_seconds():g}s {must}, or a create in flight could be taken for lost"
-
-    def _seconds(self, *names: str) -> float:
-        waits: list[timedelta] = [getattr(self, name) for name in names]
-        return sum(wait.total_seconds() for wait in waits)
+    @model_validator(mode="after")
+    def _outlast_waits(self) -> Self:
+        for lease, waits in _WAITS.items():
+            needed: timedelta = sum((getattr(self, wait) for wait in waits), self.margin)
+            if getattr(self, lease) < needed:
+                raise ValueError(f"{lease} must be at least {' + '.join(waits)} + margin: {needed.total_seconds():g}s")
+        return self

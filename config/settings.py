@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from config import rules, sources
 from config.errors import Fault, SettingsError
-from config.tree import ENTRIES, Row, Settings
+from config.sources import Raw
+from config.tree import ENTRIES, PREFIX, Row, Settings
 
 __all__ = ["Fault", "Row", "Settings", "SettingsError", "load"]
-
-_adapter = cache(TypeAdapter)
 
 
 def load(
@@ -32,56 +31,52 @@ def load(
     """
     beneath = tuple(beneath)
     reading = sources.read(os.environ if environ is None else environ, dotenv, beneath)
-    where = {name: raw.source for name, raw in reading.raw.items()}
-    explicit = where.keys() - {name for name, source in where.items() if source in {sources.DEFAULT, *dict(beneath)}}
-    values, faults = _parse(reading)
-    if values.get("RETOUCH_UNKNOWN_SETTINGS") != "warn":
+    made = {source for source, _ in beneath}
+    explicit = frozenset(name for name, one in reading.raw.items() if one.source not in made)
+    faults = [*reading.faults, *_faults(reading.raw)]
+    refused = {fault.name.removesuffix("_FILE") for fault in faults if fault.name.startswith(PREFIX)}
+    raw = {name: one for name, one in reading.raw.items() if name not in refused}
+    worked_out = rules.worked_out(Settings.model_validate(_tree(raw)))
+    raw = {name: Raw(text, "worked out") for name, text in worked_out.items()} | raw
+    settings = Settings.model_validate(_tree(raw))
+    if settings.unknown_settings != "warn":
         faults += reading.unknown
-    for name, value in rules.worked_out(values).items():
-        if value is not None and values.get(name, "") is None:
-            values[name], where[name] = value, "worked out"
-    problems = rules.problems(values, production_guards=production_guards)
-    faults += [Fault(name, where.get(name, "not set"), problem) for name, problem in problems]
+    where = {entry.name: "default" for entry in ENTRIES if entry.default is not None}
+    where |= {name: one.source for name, one in raw.items()}
+    for name, problem in rules.problems(settings, production_guards=production_guards):
+        if not any(other in f"{name} {problem}" for other in refused):  # those have a fault already
+            faults.append(Fault(name, where.get(name, "not set"), problem))
     if faults:
         raise SettingsError(faults)
-    return Settings.model_validate(
-        {
-            **_tree(values),
-            "explicit": explicit,
-            "sources": where,
-            "warnings": tuple(map(str, reading.unknown)),
-            "storage_environment": reading.storage,
-        }
-    )
+    warnings = tuple(map(str, reading.unknown))
+    origin = {"explicit": explicit, "sources": where, "warnings": warnings, "storage_environment": reading.storage}
+    return settings.model_copy(update=origin)
 
 
-def _parse(reading: sources.Reading) -> tuple[dict[str, Any], list[Fault]]:
-    """The values by name, None if not set; without those that have a fault."""
-    faults = list(reading.faults)
-    values: dict[str, Any] = {entry.name: None for entry in ENTRIES}
-    for entry in ENTRIES:
-        if raw := reading.raw.get(entry.name):
-            try:
-                values[entry.name] = _adapter(entry.type).validate_python(raw.text)
-            except ValidationError as exc:
-                faults.append(Fault(entry.name, raw.source, _problem(raw.text, exc)))
-    refused = {fault.name.removesuffix("_FILE") for fault in faults}
-    return {name: value for name, value in values.items() if name not in refused}, faults
+def _faults(raw: Mapping[str, Raw]) -> list[Fault]:
+    try:
+        Settings.model_validate(_tree(raw))
+    except ValidationError as exc:
+        return [_fault(error, raw) for error in exc.errors()]
+    return []
 
 
-def _problem(text: str, exc: ValidationError) -> str:
-    error = exc.errors()[0]
+def _fault(error: ErrorDetails, raw: Mapping[str, Raw]) -> Fault:
+    name = PREFIX + "__".join(map(str, error["loc"])).upper()
+    context = error.get("ctx", {})
+    problem = str(context.get("error", error["msg"]))
     if error["type"] == "literal_error":
-        expected = error["ctx"]["expected"].replace("'", "")
-        return f"{text!r} is not known; write {expected}"
-    return str(error.get("ctx", {}).get("error") or error["msg"])
+        expected = context["expected"].replace("'", "")
+        problem = f"{raw[name].text!r} is not known; write {expected}"
+    return Fault(name, raw[name].source, problem)
 
 
-def _tree(values: Mapping[str, Any]) -> dict[str, Any]:
+def _tree(raw: Mapping[str, Raw]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for entry in ENTRIES:
-        branch = tree
-        for part in entry.path[:-1]:
-            branch = branch.setdefault(part, {})
-        branch[entry.path[-1]] = values[entry.name]
+        *section, name = entry.path
+        branch = tree.setdefault(section[0], {}) if section else tree
+        text = raw[entry.name].text if entry.name in raw else entry.default
+        if text is not None:
+            branch[name] = text
     return tree

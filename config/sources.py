@@ -19,12 +19,11 @@ _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 _RESERVED = PREFIX + "TEST_"
 _STORAGE_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _LARGEST_SECRET_FILE = 64 * 1024
-DEFAULT = "default"  # the source of defaults
 
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """One setting as it was written, and where."""
+    """A setting as text, and where it was set."""
 
     text: str
     source: str
@@ -51,9 +50,6 @@ def read(environ: Mapping[str, str], dotenv: Path | None, beneath: Iterable[tupl
         for entry in ENTRIES:
             if found := _find(entry, source, layer, reading):
                 reading.raw.setdefault(entry.name, found)
-    for entry in ENTRIES:
-        if entry.default is not None:
-            reading.raw.setdefault(entry.name, Raw(entry.default, DEFAULT))
     return reading
 
 

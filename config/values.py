@@ -174,7 +174,7 @@ def _whole(low: int, high: int | None = None) -> BeforeValidator:
             raise ValueError(f"{text!r} is not allowed; write a whole number {allowed}")
         return int(text)
 
-    return _text(parse)
+    return BeforeValidator(parse)
 
 
 def _matching(pattern: str, problem: str) -> Callable[[str], str]:
@@ -189,12 +189,7 @@ def _matching(pattern: str, problem: str) -> Callable[[str], str]:
 
 
 def _each(parse: Callable[[str], str]) -> BeforeValidator:
-    return _text(lambda text: tuple(parse(item) for item in strings(text)))
-
-
-def _text(parse: Callable[[str], Any]) -> BeforeValidator:
-    """Parses text; a value that was parsed before passes unchanged."""
-    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
+    return BeforeValidator(lambda text: tuple(parse(item) for item in strings(text)))
 
 
 _origin = _matching(
@@ -205,23 +200,23 @@ _user = _matching(r"[!-9;-~]{1,64}", "the user must be up to 64 printable ASCII 
 # Secrets are sent in HTTP headers, which allow no other characters.
 _secret = _matching(r"[!-~]+", "the secret may hold printable ASCII characters only, without blanks")
 
-Duration = Annotated[timedelta, _text(duration)]
-Size = Annotated[int, _text(size)]
-Memory = Annotated[MemoryCap, _text(memory_cap)]
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Size = Annotated[int, BeforeValidator(size)]
+Memory = Annotated[MemoryCap, BeforeValidator(memory_cap)]
 Port = Annotated[int, _whole(1, 65535)]
 Count = Annotated[int, _whole(1)]
 CountOrNone = Annotated[int, _whole(0)]
-Rate = Annotated[float, _text(rate)]
-Switch = Annotated[bool, _text(switch)]
-Host = Annotated[str, _text(host_name)]
+Rate = Annotated[float, BeforeValidator(rate)]
+Switch = Annotated[bool, BeforeValidator(switch)]
+Host = Annotated[str, BeforeValidator(host_name)]
 ResultHosts = Annotated[tuple[str, ...], _each(lambda text: join_host(*split_host(text)))]
 Networks = Annotated[tuple[str, ...], _each(_network)]
 Origins = Annotated[tuple[str, ...], _each(_origin)]
-Folder = Annotated[Path, _text(_folder)]
-Namespace = Annotated[str, _text(_namespace)]
-User = Annotated[str, _text(_user)]
-SigningKey = Annotated[SecretStr, _text(_signing_key)]
-HeaderSecret = Annotated[SecretStr, _text(_secret)]
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Namespace = Annotated[str, BeforeValidator(_namespace)]
+User = Annotated[str, BeforeValidator(_user)]
+SigningKey = Annotated[SecretStr, BeforeValidator(_signing_key)]
+HeaderSecret = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
 def show(value: Any) -> str:

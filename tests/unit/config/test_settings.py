@@ -149,6 +149,7 @@ class TestTogether:
             "RETOUCH_API__ADMIN_KEY_FILE",
             "RETOUCH_QUBICO__BASE_URL",
             "RETOUCH_ZZZ",
+            "RETOUCH_PUBLIC_URL",
             "RETOUCH_REDIS_URL",
             "RETOUCH_STORAGE_URL",
             "RETOUCH_FLOWER__PASSWORD",
