@@ -1,16 +1,20 @@
-"""Put on the path of one worker: it reads the history in short windows, and stops (SIGSTOP) between two of them."""
+"""Put on the path of one worker: it reads the provider's history in short windows and stops (SIGSTOP) between two."""
 
 import os
 import signal
+import threading
 
 from edits.recovery.restoring import Doubt, Restoring
 from workers.adoption import history
 
 
 async def _stopping(self: Restoring, doubt: Doubt, upto: int) -> bool:
-    """Redis has kept how far it is; its answer is not looked at."""
+    """Redis has stored the progress; the worker never sees the reply.
+
+    A signal to the process would stop another thread first, and this one would run on.
+    """
     await _settle(self, doubt, upto)
-    os.kill(os.getpid(), signal.SIGSTOP)
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
     raise AssertionError("it was to be killed")
 
 
