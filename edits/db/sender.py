@@ -17,8 +17,8 @@ from typing import Any, Final
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import BusyLoadingError, NoScriptError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as Disconnected
-from redis.exceptions import NoScriptError, ResponseError
 
 from edits.db.clock import Watch, boot_time
 from edits.db.connection import LOST
@@ -173,9 +173,11 @@ class Scripts:
                 answer = await connection.read_response(timeout=math.inf)  # the whole batch has a limit
             except NoScriptError:
                 unknown.append(call)
-            except ResponseError as exc:
+            except (ResponseError, BusyLoadingError) as exc:
                 log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
                 _fail([call], _refused(call.script, exc))
+                if isinstance(exc, BusyLoadingError):  # for which redis-py has closed the connection
+                    raise
             else:
                 if self._replicas and call.script.name in REPLICATED:
                     held.append((call, answer))
@@ -199,6 +201,9 @@ class Scripts:
                 raw, stepped, seen = await connection.read_response()
             except NoScriptError:
                 await self._load(connection)
+            except BusyLoadingError:
+                self._clock.later()
+                raise
             except ResponseError as exc:  # nothing can be written now: time stands still, and what asks is answered
                 log.warning("script.refused", script=script.name, error=str(exc)[:300])
                 self._clock.later()
@@ -248,7 +253,7 @@ def _head(sha: str, namespace: str) -> bytes:
     return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
 
 
-def _refused(script: Composed, exc: ResponseError) -> ScriptError:
+def _refused(script: Composed, exc: RedisError) -> ScriptError:
     code = code_of(exc)
     text = f"{script.name}: {f'{code}: ' if code else ''}{str(exc)[:300]}"
     if code == "OOM":
