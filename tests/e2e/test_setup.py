@@ -91,21 +91,22 @@ def checkout(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def once_set_up(tmp_path_factory):
-    """A checkout that was set up, and a copy of what that made."""
+def first_set_ups(tmp_path_factory):
+    """A checkout in which two set-ups were started at once, and their outputs."""
     folder = tmp_path_factory.mktemp("once")
     (folder / "wheels").mkdir()
     checkout = Checkout(folder / "a folder, isn't it", folder / "wheels")
-    code, output = checkout.set_up()
-    assert code == 0, output
-    (checkout.folder / ".venv").rename(folder / "made")
-    return checkout, folder / "made"
+    processes = [checkout.start(), checkout.start()]
+    outputs = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    shutil.copytree(checkout.folder / ".venv", folder / "made", symlinks=True, copy_function=os.link)
+    return checkout, folder / "made", outputs
 
 
 @pytest.fixture
-def ready(once_set_up):
+def ready(first_set_ups):
     """As it was after its first set-up."""
-    checkout, made = once_set_up
+    checkout, made, _ = first_set_ups
     shutil.rmtree(checkout.folder / ".venv", ignore_errors=True)
     shutil.copytree(made, checkout.folder / ".venv", symlinks=True, copy_function=os.link)  # none is written in place
     checkout.lock("run", checkout.needs)
@@ -119,10 +120,15 @@ def processor_time():
     return used.ru_utime + used.ru_stime
 
 
-def test_set_up_makes_a_program_that_works_from_anywhere_and_then_rests(checkout, tmp_path):
-    code, output = checkout.set_up()
-    assert code == 0, output
-    assert output.count("\n") == 2
+def test_of_two_set_ups_at_once_one_waits_and_does_nothing(first_set_ups):
+    *_, outputs = first_set_ups
+    assert sorted(output.count("\n") for output in outputs) == [1, 2]
+    assert sum("set-up: done in" in output for output in outputs) == 1
+    assert sum("another one is at work in this folder" in output for output in outputs) == 1
+
+
+def test_set_up_makes_a_program_that_works_from_anywhere_and_then_rests(ready, tmp_path):
+    checkout = ready
     (tmp_path / "elsewhere" / "cli").mkdir(parents=True)
     (tmp_path / "elsewhere" / "cli" / "main.py").write_text(HOSTILE)
     assert checkout.program("one two", cwd=tmp_path / "elsewhere") == "ours ['one two']"
@@ -161,15 +167,6 @@ def test_the_tests_lock_comes_on_top_and_serves_for_running(ready):
     assert ready.has("checker")
     assert ready.set_up("run") == (0, "")
     assert ready.set_up("dev") == (0, "")
-
-
-def test_two_set_ups_at_once_take_turns(checkout):
-    first, second = checkout.start(), checkout.start()
-    outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
-    assert (first.returncode, second.returncode) == (0, 0), outputs
-    assert sum("set-up: done in" in output for output in outputs) == 1
-    assert sum("another one is at work in this folder" in output for output in outputs) == 1
-    assert checkout.program() == "ours []"
 
 
 def test_a_set_up_that_was_killed_is_begun_anew(checkout):

@@ -60,7 +60,7 @@ def _answer(api, path):
 
 
 @pytest.mark.fault
-def test_nothing_is_left_when_up_itself_is_killed_and_the_next_one_starts(tmp_path):
+def test_nothing_is_left_of_an_up_that_is_killed_nor_of_the_next_one_after_ctrl_c(tmp_path):
     with run_stack(tmp_path) as up:
         pids = list(up.part_pids())
         assert len(pids) == 6  # Valkey, sandbox, API, worker, Flower, and the reaper
@@ -72,14 +72,14 @@ def test_nothing_is_left_when_up_itself_is_killed_and_the_next_one_starts(tmp_pa
         (up.data_dir / "up.json").unlink()  # so that the next start can be waited for
     with run_stack(tmp_path) as again:
         assert again.program("status").returncode == 0
+        _ends_everything_at_ctrl_c(again)
 
 
-def test_ctrl_c_ends_everything_with_130(tmp_path):
-    with run_stack(tmp_path) as up:
-        pids = list(up.part_pids())
-        up.process.send_signal(signal.SIGINT)
-        assert up.process.wait(90) == 130
-        assert not any(running(pid) for pid in pids)
+def _ends_everything_at_ctrl_c(up):
+    pids = list(up.part_pids())
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(90) == 130
+    assert not any(running(pid) for pid in pids)
 
 
 @pytest.mark.fault

@@ -15,8 +15,11 @@ from tests.integration.workers.processes import STEPS, Processes
 
 pytestmark = pytest.mark.fault
 
-SETS = [STEPS, STEPS, *([step] for step in STEPS)]
-"""Steps of each process: two with all, and one for each step as in docker-compose.yml."""
+SETS = [STEPS, STEPS, *([step] for step in STEPS if SOAK)]
+"""Steps of each process: two with all, and one for each step as in docker-compose.yml.
+
+Those have a test of their own in tests/integration/workers/test_left_alone.py.
+"""
 
 PAUSE = 12.0  # seconds between two ends
 AWAY = 60.0 if SOAK else 3.0  # seconds
