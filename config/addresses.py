@@ -132,11 +132,6 @@ def _host(text: str) -> tuple[str, int | None]:
         raise ValueError("no valid host or no valid port; percent-encode special characters before it") from None
 
 
-def _redis(text: str) -> str:
-    parse_redis(text)
-    return text
-
-
 def _web(text: str) -> str:
     parts = _split(text, schemes=("http", "https"), example="https://retouch.example.com")
     if parts.query or parts.username or parts.password:
@@ -156,6 +151,6 @@ def _storage(text: str) -> str:
     return text.rstrip("/")
 
 
-RedisUrl = Annotated[str, BeforeValidator(_redis)]
+RedisUrl = Annotated[str, BeforeValidator(lambda text: parse_redis(text) and text)]
 WebUrl = Annotated[str, BeforeValidator(_web)]
 StorageUrl = Annotated[str, BeforeValidator(_storage)]

@@ -59,18 +59,15 @@ def _broker(address: RedisAddress, namespace: str) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         # A Redis that refuses writes (full disk, now a replica) hands out no messages; by default that ends the worker.
         "broker_channel_error_retry": True,
-        "broker_connection_timeout": 2,
     }
 
 
 def _broker_url(address: RedisAddress) -> str:
     """The address in kombu's spelling."""
-    servers = [address.user_part + values.join_host(host, port) for host, port in address.hosts]
-    match address.scheme:
-        case "unix":
-            return f"redis+socket://{address.user_part}{address.path}?virtual_host={address.database}"
-        case scheme:
-            return ";".join(f"{scheme}://{server}/{address.database}" for server in servers)
+    if address.scheme == "unix":
+        return f"redis+socket://{address.user_part}{address.path}?virtual_host={address.database}"
+    servers = (f"{address.user_part}{values.join_host(host, port)}" for host, port in address.hosts)
+    return ";".join(f"{address.scheme}://{server}/{address.database}" for server in servers)
 
 
 def _verified_tls(address: RedisAddress) -> dict[str, Any] | None:
@@ -141,11 +138,6 @@ def _worker() -> dict[str, Any]:
         # Both are needed: with one prefetched message a link waited 18.6 s behind an idle slice (measured).
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
-        # Limits hold for the whole cluster and are in Redis; Celery's are per worker.
-        "worker_disable_rate_limits": True,
-        # config/logging configures all logging.
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
         # Flower needs these events; they cost 70 % more CPU per message.
         "worker_send_task_events": True,
         "task_send_sent_event": True,

@@ -49,19 +49,7 @@ def configure(settings: Settings) -> None:
     options.purge_offline_workers = 300
     options.tasks_columns = "name,state,worker,received,started,runtime,uuid"
     options.inspect_timeout = 2000.0
-    _keep_state(settings)
     harden()
-
-
-def harden() -> None:
-    """Replaces /metrics and /healthcheck in every Flower that this process starts."""
-    replaced = {monitor.Metrics: GuardedMetrics, monitor.Healthcheck: Healthcheck}
-    for position, handler in enumerate(urls.handlers):
-        if isinstance(handler, tuple) and handler[1] in replaced:
-            urls.handlers[position] = (handler[0], replaced[handler[1]])
-
-
-def _keep_state(settings: Settings) -> None:
     folder = settings.data_dir / "flower"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,3 +60,11 @@ def _keep_state(settings: Settings) -> None:
     options.persistent = True
     options.db = str(folder / "flower.db")
     options.state_save_interval = 10_000
+
+
+def harden() -> None:
+    """Replaces /metrics and /healthcheck in every Flower that this process starts."""
+    replaced = {monitor.Metrics: GuardedMetrics, monitor.Healthcheck: Healthcheck}
+    for position, handler in enumerate(urls.handlers):
+        if isinstance(handler, tuple) and handler[1] in replaced:
+            urls.handlers[position] = (handler[0], replaced[handler[1]])

@@ -37,17 +37,12 @@ class Up(BaseModel):
     sandbox_url: str | None = None
     environment: dict[str, str] = {}  # RETOUCH_* values by name
 
-    @property
-    def alive(self) -> bool:
-        return bool(self.started) and _started(self.pid) == self.started
 
-
-def announce(data_dir: Path, up: Up) -> Path:
-    """Writes `up.json`; returns its path."""
+def announce(data_dir: Path, up: Up) -> None:
+    """Writes `up.json`."""
     data_dir.mkdir(parents=True, exist_ok=True)
     marked = up.model_copy(update={"started": up.started or _started(up.pid)})
     write_private(data_dir / FILE_NAME, marked.model_dump_json(indent=1))
-    return data_dir / FILE_NAME
 
 
 def write_private(path: Path, text: str) -> None:
@@ -63,15 +58,14 @@ def write_private(path: Path, text: str) -> None:
 
 def withdraw(data_dir: Path, *, pid: int) -> None:
     """Removes `up.json` if it belongs to this pid."""
-    found = _parse(data_dir)
-    if found is not None and found.pid == pid:
+    if (found := _parse(data_dir)) and found.pid == pid:
         (data_dir / FILE_NAME).unlink(missing_ok=True)
 
 
 def find(data_dir: Path) -> Up | None:
     """The `up` that runs in this folder; None if there is none."""
     found = _parse(data_dir)
-    return found if found is not None and found.alive else None
+    return found if found is not None and found.started and _started(found.pid) == found.started else None
 
 
 def load_for_process(
@@ -109,12 +103,10 @@ def _parse(data_dir: Path) -> Up | None:
 
 def _started(pid: int) -> str:
     """Start time of a process, in kernel ticks or, without /proc, in the format of `ps`; empty after its end."""
-    if not Path("/proc/self/stat").exists():
-        return _by_ps(pid)
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return ""
+        return "" if Path("/proc/self/stat").exists() else _by_ps(pid)
     return text.rpartition(")")[2].split()[19]  # the 22nd field, counted after the name in brackets
 
 

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from config.rules import REQUIRED_IN_PRODUCTION
 from config.tree import ENTRIES, Entry
 
 _WIDTH = 110
@@ -19,18 +20,12 @@ _PRODUCTION_HEAD = """\
 Settings of a production system. Fill in every line that is not commented out; `retouch config` shows the result.
 Secrets: openssl rand -hex 32. Names marked (file) can be set as NAME_FILE=/run/secrets/… instead.
 """
-# What production refuses to start without, with an example where a shape says more than nothing.
-_PRODUCTION = {
+_PRODUCTION = dict.fromkeys(REQUIRED_IN_PRODUCTION, "") | {
     "RETOUCH_ENV": "production",
-    "RETOUCH_SECRET_KEY": "",
     "RETOUCH_API__HOST": "0.0.0.0",  # noqa: S104 -- text for a container behind its proxy
-    "RETOUCH_API__ADMIN_KEY": "",
     "RETOUCH_PUBLIC_URL": "https://retouch.example.com",
     "RETOUCH_REDIS_URL": "rediss://:password@redis.example.com:6379/0",
     "RETOUCH_STORAGE_URL": "s3://bucket/prefix",
-    "RETOUCH_QUBICO__BASE_URL": "",
-    "RETOUCH_QUBICO__API_KEY": "",
-    "RETOUCH_FLOWER__PASSWORD": "",
 }
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from dotenv.parser import parse_stream
 
@@ -21,8 +22,7 @@ _STORAGE_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
 _LARGEST_SECRET_FILE = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """A setting as text, and where it was set."""
 
     text: str

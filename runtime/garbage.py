@@ -1,14 +1,12 @@
-"""Tunes Python's search for garbage cycles: objects loaded at start are never searched."""
+"""Tunes Python's garbage collection: objects loaded at start are never searched for cycles."""
 
 import gc
 from typing import Final
 
-MADE: Final = 20_000
-"""New objects before the young ones are searched. With Python's default of 700, some hundred
-requests in flight are searched many times each and survive: a fifth of the CPU of an accept."""
-
-LOADED: Final = 100_000
-"""About the objects made at start: they are all kept, so a search finds nothing."""
+YOUNG: Final = 20_000
+"""New objects before a search of the young generation. With Python's default of 700, hundreds of requests in flight
+are searched many times each and survive: a fifth of the CPU time of an accept."""
+LOADED: Final = 100_000  # about the objects made at start, all of which stay
 
 
 def hold() -> None:
@@ -17,6 +15,6 @@ def hold() -> None:
 
 
 def settle() -> None:
-    """Called once, when all is loaded and open. The little garbage that the start has made stays."""
+    """Called once, when all is loaded and open. The little garbage of the start stays."""
     gc.freeze()
-    gc.set_threshold(MADE, 10, 10)
+    gc.set_threshold(YOUNG, 10, 10)

@@ -1,8 +1,6 @@
-"""Ends a process in which something stands still. A thread sends beats to the process's loop, and the loop counts them.
+"""Ends a process in which something stands still: a thread sends ticks to the event loop, and the loop counts them.
 
-No clock is read: while the whole process is stopped (a laptop's sleep, SIGSTOP, no CPU time) there are no beats, and
-while the loop is blocked only the loop is counted. A loop that answers, but on which something makes no progress, is
-ended as well.
+No clock is read: a stopped process (sleep, SIGSTOP, no CPU time) counts nothing, and a blocked loop only counts itself.
 """
 
 import asyncio
@@ -21,26 +19,26 @@ log = structlog.get_logger()
 
 STALLED: Final = 70  # exit code of a process that ended itself because of a stall
 LOOP: Final = "event loop"
-_BEATS: Final = 30  # in the limit
-_UNWELL: Final = 20  # beats after which a stall is shown, so that others may see it before the process ends
+_TICKS: Final = 30  # in the limit
+_UNWELL: Final = 20  # ticks after which a stall is shown, before the process ends
 
 
 class Watch:
-    """Names that are expected to move within `limit`. All methods but `close` are called on the loop, or before it."""
+    """Names that must move within `limit`. All methods but `close` are called on the loop, or before it starts."""
 
     def __init__(self, limit: timedelta) -> None:
         self.limit = limit.total_seconds()
-        self._still: dict[str, int] = {}  # beats since it moved
-        self._unanswered = 0  # beats since the loop answered
+        self._still: dict[str, int] = {}  # ticks since it moved
+        self._unanswered = 0  # ticks since the loop answered
         self._answered = True
         self._closed = threading.Event()
 
     def moved(self, name: str) -> None:
-        """Begins or restarts the count for `name`."""
+        """Starts or restarts the count for `name`."""
         self._still[name] = 0
 
     def expect(self, name: str) -> None:
-        """Begins the count for `name`, unless it has begun."""
+        """Starts the count for `name`, unless it has started."""
         self._still.setdefault(name, 0)
 
     def forget(self, name: str) -> None:
@@ -56,7 +54,7 @@ class Watch:
             self.forget(name)
 
     def excuse(self) -> None:
-        """Restarts all counts, as a needed service is away."""
+        """Restarts all counts, because a needed service is unavailable."""
         self._still = dict.fromkeys(self._still, 0)
 
     def unwell(self) -> list[str]:
@@ -65,20 +63,19 @@ class Watch:
 
     def begin(self, loop: asyncio.AbstractEventLoop, *, ended: Callable[[list[str]], None]) -> None:
         """Starts the thread. It calls `ended` once, with the names that have stalled."""
-        threading.Thread(target=self._beat, args=(loop, ended), name="watch", daemon=True).start()
+        threading.Thread(target=self._tick, args=(loop, ended), name="watch", daemon=True).start()
 
     def close(self) -> None:
         self._closed.set()
 
-    def _beat(self, loop: asyncio.AbstractEventLoop, ended: Callable[[list[str]], None]) -> None:
-        while not self._closed.wait(self.limit / _BEATS):
+    def _tick(self, loop: asyncio.AbstractEventLoop, ended: Callable[[list[str]], None]) -> None:
+        while not self._closed.wait(self.limit / _TICKS):
             self._unanswered += 1
             if self._answered:
                 self._answered, self._unanswered = False, 0
                 with contextlib.suppress(RuntimeError):  # the loop has ended
                     loop.call_soon_threadsafe(self._answer)
-            stalled = self._standing(_BEATS)
-            if stalled:
+            if stalled := self._standing(_TICKS):
                 ended(stalled)
                 return
 
@@ -87,26 +84,23 @@ class Watch:
         for name in self._still:
             self._still[name] += 1
 
-    def _standing(self, beats: int) -> list[str]:
-        if self._unanswered >= beats:
+    def _standing(self, ticks: int) -> list[str]:
+        if self._unanswered >= ticks:
             return [LOOP]
-        return [name for name, since in list(self._still.items()) if since >= beats]
+        return [name for name, since in list(self._still.items()) if since >= ticks]
 
 
 @contextlib.contextmanager
 def kept(loop: asyncio.AbstractEventLoop, limit: timedelta) -> Iterator[None]:
     """Ends the process if the loop is blocked for `limit` while the body runs."""
-    watch = Watch(limit)
 
     def ended(stalled: list[str]) -> None:
         tell(stalled, watch.limit)
         end_now()
 
-    watch.begin(loop, ended=ended)
-    try:
+    with contextlib.closing(Watch(limit)) as watch:
+        watch.begin(loop, ended=ended)
         yield
-    finally:
-        watch.close()
 
 
 def tell(stalled: list[str], limit: float) -> None:

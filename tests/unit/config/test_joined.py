@@ -37,7 +37,8 @@ def ended_pid():
 
 
 def test_up_is_written_whole_and_for_its_owner_alone(tmp_path):
-    path = local_stack.announce(tmp_path / "deep" / "var", running())
+    path = tmp_path / "deep" / "var" / "up.json"
+    local_stack.announce(path.parent, running())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [file.name for file in path.parent.iterdir()] == ["up.json"]
     found = local_stack.find(tmp_path / "deep" / "var")
