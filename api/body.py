@@ -19,8 +19,16 @@ _INFLATED: Final = 64 * 1024
 """Bytes that are decoded at a time."""
 
 
+def announced(request: Request) -> int:
+    """Bytes of the body as sent, by its Content-Length; 0 if there is none."""
+    length = request.headers.get("content-length", "")
+    return int(length[:20]) if length.isdecimal() else 0
+
+
 async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
     """The body as it comes, decoded. Raises Problem: body_too_large, unsupported_type, or malformed if incomplete."""
+    if announced(request) > max_bytes:
+        raise _too_large(max_bytes)
     received = _received(request)
     received = _gunzipped(_capped(received, max_bytes)) if _is_gzip(request) else received
     async for piece in _capped(received, max_bytes):
@@ -28,14 +36,8 @@ async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
 
 
 async def read(request: Request, *, max_bytes: int) -> bytes:
-    """The whole body. Raises Problem as `pieces` does, at once where the announced length is over the cap."""
-    announced = request.headers.get("content-length", "")
-    if announced.isascii() and announced.isdecimal() and int(announced) > max_bytes:
-        raise _too_large(max_bytes)
-    read = bytearray()
-    async for piece in pieces(request, max_bytes=max_bytes):
-        read += piece
-    return bytes(read)
+    """The whole body. Raises Problem as `pieces` does."""
+    return b"".join([piece async for piece in pieces(request, max_bytes=max_bytes)])
 
 
 def media_type(request: Request) -> str:

@@ -138,6 +138,11 @@ def invalid(*faults: tuple[str, str, str]) -> Problem:
     return Problem("invalid", f"{first}: {shown[0].message}{more}", shown)
 
 
+def pointer(*loc: int | str) -> str:
+    """A JSON pointer. Pydantic's `[key]`, which marks a fault of a key, is left out."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc if part != "[key]")
+
+
 def route_of(scope: Scope) -> str:
     """The path template, for logs: the real path may hold a token."""
     return getattr(scope.get("route"), "path", "unknown")
@@ -154,7 +159,7 @@ def of_validation(exc: ValidationError) -> Problem:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return Problem("malformed", f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
-    return invalid(*((_pointer(fault["loc"]), _code(fault["type"]), fault["msg"]) for fault in found))
+    return invalid(*((pointer(*fault["loc"]), _code(fault["type"]), fault["msg"]) for fault in found))
 
 
 def of_parameters(exc: RequestValidationError) -> Problem:
@@ -198,10 +203,6 @@ def _methods(request: Request) -> str:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
-
-
-def _pointer(loc: tuple[int | str, ...]) -> str:
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in loc if part != "[key]")
 
 
 def _code(pydantic_type: str) -> str:

@@ -12,7 +12,7 @@ app = FastAPI()
 
 @app.post("/v1/edits", status_code=202)
 async def accept(edit: EditRequest) -> dict[str, str]:
-    return {"id": "edit_01JD3Q9V6T0000000000000000", "status": "queued", "priority": edit.priority}
+    return {"id": "edit_01JD3Q9V6T0000000000000000", "status": "queued", "priority": str(edit.priority)}
 
 
 @app.get("/v1/edits/{edit_id}")

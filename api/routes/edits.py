@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from api import auth, body, errors
 from api.auth import Caller
-from api.dependencies import known_parameters, parts_of
+from api.dependencies import as_json, known_parameters, parts_of
 from api.openapi.document import Responses, edit_body, problems
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
 from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
 from api.schemas.queries import CreateQuery, ListQuery
-from api.schemas.requests import EditFields, EditRequest
+from api.schemas.requests import EditRequest
 from edits.intake import NewEdit
 from edits.listing import Filters
 from edits.media.data_uri import most_characters
@@ -36,23 +36,15 @@ OTHER_FIELDS: Final = 256 * 1024
 """Bytes of a body beside the picture: twice the longest prompt and metadata, all characters escaped."""
 
 SHORT: Final = 16 * 1024
-"""Bytes. A body with an address is shorter; one with a picture is mostly longer."""
+"""Bytes. Reading a body up to this long costs less than checking the queue first; one with a picture is longer."""
 
 _OF_ONE: Final = ("unauthorized", "not_found", "gone", "invalid", "unavailable")
 """Codes of every call that concerns one edit."""
 
 TIMELINE: Final = TypeAdapter(list[EventView])
 
-_SAME: Final = EditFields.model_fields.keys() - {"image", "image_fetch"}
+_SAME: Final = EditRequest.model_fields.keys() - {"image", "image_fetch"}
 """Fields that have the same name in `NewEdit`."""
-
-# Seconds after which another GET is worthwhile.
-ASK_AGAIN: Final = {
-    EditStatus.QUEUED: 2,
-    EditStatus.SUBMITTING: 2,
-    EditStatus.PROCESSING: 2,
-    EditStatus.STORING: 1,
-}
 
 _AT_ONCE: Final[Responses] = {
     200: {
@@ -78,17 +70,17 @@ async def create(request: Request, query: Annotated[CreateQuery, Query()] = Crea
     parts = parts_of(request)
     sent_as = body.media_type(request)
     key = idempotency_key_of(request)
-    if not _is_short(request):
+    if not 0 < body.announced(request) <= SHORT:
         await parts.service.require_room(caller, key)
     most = parts.settings.edits.max_input_bytes
     if sent_as == body.FORM:
         form = await forms.read(request, max_picture=most, max_text=OTHER_FIELDS)
         asked = _parse(form.fields, form.picture)
     else:
-        asked = _parse(await body.read(request, max_bytes=most_characters(most) + OTHER_FIELDS), None)
+        asked = _parse(await body.read(request, max_bytes=most_characters(most) + OTHER_FIELDS))
     if query.dry_run:
         checked = await parts.service.check(caller, asked, idempotency_key=key)
-        return _json(views.dry_run(checked, seed=asked.seed))
+        return as_json(views.dry_run(checked, seed=asked.seed))
     accepted = await parts.service.accept(caller, asked, idempotency_key=key)
     if logging.root.isEnabledFor(logging.DEBUG):  # structlog makes a logger even for a line that is not written
         log.debug("edit.accepted", edit_id=accepted.edit.id, replayed=accepted.replayed)
@@ -140,7 +132,7 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
         next_cursor=listed.next_cursor,
         window=WindowView(from_=listed.since),
     )
-    return _json(page)
+    return as_json(page)
 
 
 @router.get(
@@ -164,9 +156,8 @@ async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     responses=problems(*_OF_ONE),
 )
 async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
-    parts = parts_of(request)
-    events = [views.event(event) for event in await parts.service.timeline(caller, edit_id)]
-    return Response(TIMELINE.dump_json(events), media_type="application/json")
+    events = await parts_of(request).service.timeline(caller, edit_id)
+    return Response(TIMELINE.dump_json(TIMELINE.validate_python(events)), media_type="application/json")
 
 
 @router.post(
@@ -180,7 +171,7 @@ async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
     edit = await parts.service.cancel(caller, edit_id)
     log.info("edit.canceled", edit_id=edit.id)
-    return _json(await parts.views.edit(edit))
+    return as_json(await parts.views.edit(edit))
 
 
 @router.post(
@@ -199,28 +190,16 @@ async def retry(request: Request, caller: Caller, edit_id: str) -> Response:
     edit = await parts.service.retry(caller, edit_id)
     log.info("edit.retried", edit_id=edit.id, attempt=edit.attempt)
     headers = {"Location": parts.views.self_link(edit)} | _ask_again(edit)
-    return _json(await parts.views.edit(edit), 202, headers)
+    return as_json(await parts.views.edit(edit), 202, headers)
 
 
-def _is_short(request: Request) -> bool:
-    """Whether reading the body costs less than checking the queue first."""
-    announced = request.headers.get("content-length", "")
-    return announced.isascii() and announced.isdecimal() and int(announced[:20]) <= SHORT
-
-
-def _parse(raw: bytes, picture: bytes | None) -> NewEdit:
+def _parse(raw: bytes, picture: bytes | None = None) -> NewEdit:
     """`picture`: the bytes of a file sent beside the fields."""
-    raw = raw.removeprefix(codecs.BOM_UTF8)
-    asked: EditFields
-    image: str | bytes
     try:
-        if picture is None:
-            asked = whole = EditRequest.model_validate_json(raw)
-            image = whole.image
-        else:
-            asked, image = EditFields.model_validate_json(raw), picture
+        asked = EditRequest.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
     except ValidationError as exc:
         raise errors.of_validation(exc) from exc
+    image = asked.image if picture is None else picture
     return NewEdit(image=image, copy=asked.image_fetch == "copy", **{name: getattr(asked, name) for name in _SAME})
 
 
@@ -234,12 +213,9 @@ async def _shown(
         headers["Preference-Applied"] = f"wait={seconds}"
         edit = await parts.live.until_ended(edit, lambda: parts.service.get(caller, edit.id), seconds=seconds)
     ended = edit.status.is_final and (seconds is not None or unfinished == 200)
-    return _json(await parts.views.edit(edit), 200 if ended else unfinished, headers | _ask_again(edit))
+    return as_json(await parts.views.edit(edit), 200 if ended else unfinished, headers | _ask_again(edit))
 
 
 def _ask_again(edit: Edit) -> dict[str, str]:
-    return {} if edit.status.is_final else {"Retry-After": str(ASK_AGAIN[edit.status])}
-
-
-def _json(view: EditView | PageView | DryRunView, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(view.model_dump_json(), status, headers, "application/json")
+    """Seconds after which another GET is worthwhile."""
+    return {} if edit.status.is_final else {"Retry-After": "1" if edit.status is EditStatus.STORING else "2"}

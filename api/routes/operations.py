@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api import auth
-from api.dependencies import Parts, known_parameters, parts_of
+from api.dependencies import Parts, as_json, known_parameters, parts_of
 from api.openapi.document import Responses, problems
 from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
 from api.schemas.queries import MetricsQuery, ReadyQuery
@@ -20,7 +20,6 @@ from edits.models import Wait
 from edits.principal import Principal
 from edits.storage.backends import StorageError
 
-Limits = tuple[Gate, list[CircuitView]]
 STORAGE: Final = "storage"  # the one operation that is not the provider's
 
 router = APIRouter(tags=["operations"], dependencies=[Depends(known_parameters)])
@@ -44,7 +43,7 @@ LOOK_FOR: Final = 1.5
     responses=problems("invalid"),
 )
 async def healthz(_request: Request) -> Response:
-    return Response(HealthView().model_dump_json(), media_type="application/json")
+    return as_json(HealthView())
 
 
 @router.get(
@@ -57,23 +56,14 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
     parts = parts_of(request)
     if query.verbose:
-        caller = await auth.principal(request)
-        limits, redis, room, storage = await asyncio.gather(
-            _limits(parts), _redis(parts), _room(parts, caller), _storage(parts)
-        )
-        circuits = limits and limits[1]
-        if storage.status == "ok":  # for this process; for a worker it may not be
-            storage = _retried([one for one in circuits or [] if one.operation == STORAGE])
-        shown = {"redis": redis, "room": room, "storage": storage, "provider": _provider(limits)}
-        shown["process"] = _process(parts)
+        shown, circuits = await _every_part(parts, await auth.principal(request))
     else:
-        circuits, shown = None, {"redis": await _redis(parts), "process": _process(parts)}
+        shown, circuits = {"redis": await _redis(parts), "process": _process(parts)}, None
     overall: Literal["ok", "degraded", "down"] = "ok"
     if any(part.status != "ok" for part in shown.values()):
         overall = "down" if "down" in {shown["redis"].status, shown["process"].status} else "degraded"
     view = ReadyView(status=overall, parts=shown if query.verbose else None, circuits=circuits)
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if overall == "down" else {})
-    return Response(view.model_dump_json(), 503 if overall == "down" else 200, headers, "application/json")
+    return as_json(view, 503, {"Retry-After": "2"}) if overall == "down" else as_json(view)
 
 
 @router.get(
@@ -95,16 +85,28 @@ async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = Me
     return Response(text, media_type=stats.CONTENT_TYPE)
 
 
+async def _every_part(parts: Parts, caller: Principal) -> tuple[dict[str, PartView], list[CircuitView] | None]:
+    limits, redis, room, storage = await asyncio.gather(
+        _limits(parts),
+        _redis(parts),
+        # A full queue is only degraded: it may have room again at any moment.
+        _look(parts.service.require_room(caller, None), bad="degraded"),
+        # Without storage an edit by address is still accepted, bought and followed; storing its result waits.
+        _look(parts.storage.check(), bad="degraded"),
+    )
+    gate, circuits = limits or (None, None)
+    if storage.status == "ok":  # for this process; for a worker it may not be
+        storage = _retried([one for one in circuits or [] if one.operation == STORAGE])
+    provider = _provider(gate, circuits or [])
+    shown = {"redis": redis, "room": room, "storage": storage, "provider": provider, "process": _process(parts)}
+    return shown, circuits
+
+
 async def _redis(parts: Parts) -> PartView:
     return await _look(checks.require_usable(parts.repository.redis, parts.settings.namespace), bad="down")
 
 
-async def _room(parts: Parts, caller: Principal) -> PartView:
-    """Whether an edit would be accepted now. A full queue is only degraded: it may have room again at any moment."""
-    return await _look(parts.service.require_room(caller, None), bad="degraded")
-
-
-async def _limits(parts: Parts) -> Limits | None:
+async def _limits(parts: Parts) -> tuple[Gate, list[CircuitView]] | None:
     """None while Redis does not answer."""
     try:
         async with asyncio.timeout(LOOK_FOR):
@@ -117,19 +119,12 @@ async def _limits(parts: Parts) -> Limits | None:
     ]
 
 
-async def _storage(parts: Parts) -> PartView:
-    # Without storage an edit by address is still accepted, bought and followed; storing its result waits.
-    return await _look(parts.storage.check(), bad="degraded")
-
-
-def _provider(limits: Limits | None) -> PartView:
-    if limits is None:
+def _provider(gate: Gate | None, circuits: list[CircuitView]) -> PartView:
+    if gate is None:
         return PartView(status="degraded", detail="unknown while Redis does not answer")
-    gate, circuits = limits
-    if gate.reason is not Wait.PROVIDER_ACCOUNT:
-        held = [one for one in circuits if one.operation != STORAGE]
-        if held or gate.reason is None:
-            return _retried(held)
+    held = [one for one in circuits if one.operation != STORAGE]
+    if gate.reason is None or (held and gate.reason is not Wait.PROVIDER_ACCOUNT):
+        return _retried(held)
     return PartView(status="degraded", detail=f"{gate.reason}: {gate.message}" if gate.message else gate.reason)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from api import auth
 from api.auth import Caller
-from api.dependencies import Parts, known_parameters, parts_of
+from api.dependencies import Parts, as_json, known_parameters, parts_of
 from api.openapi.document import Responses, pictures, problems
 from api.routes import downloads
 from api.routes.downloads import Picture
@@ -27,6 +27,7 @@ edits = APIRouter(
 objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
 """Unknown parameters are ignored: mail programs add their own to a link, and the signature stands in the path."""
 
+_PRIVATE: Final = {"Cache-Control": "private, no-store"}
 _PARTIAL: Final[Responses] = {
     206: pictures("The requested range."),
     304: {"description": "The picture is the one named in If-None-Match."},
@@ -93,13 +94,12 @@ async def linked(request: Request, token: str, filename: str) -> Response:
 async def _picture(request: Request, parts: Parts, picture: Picture, *, query: ResultQuery) -> Response:
     if not query.redirect:
         address = await parts.views.address(picture.key)
-        view = AddressView(url=address.url, expires_at=address.expires_at)
-        return Response(view.model_dump_json(), 200, {"Cache-Control": "private, no-store"}, "application/json")
+        return as_json(AddressView(**address._asdict()), headers=_PRIVATE)
     elsewhere = not parts.settings.storage_url.startswith("file:")
     # Clients send X-API-Key again after a redirect to another host; most drop Authorization.
     if elsewhere and request.method == "GET" and "x-api-key" not in request.headers:
         address = await parts.views.address(picture.key)
-        return RedirectResponse(address.url, 307, {"Cache-Control": "private, no-store"})
+        return RedirectResponse(address.url, 307, _PRIVATE)
     return await downloads.serve(request, parts.storage, picture)
 
 

@@ -12,12 +12,17 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
-class InputView(View):
+class DryInputView(View):
     prompt: str
-    image: str = Field(description="The address as sent; for an upload, a link to `…/input`.")
+    image: str | None = Field(description="The address as sent; null if the picture would be stored.")
     width: int | None
     height: int | None
     steps: int
+    seed: int = Field(description="-1: drawn on acceptance.")
+
+
+class InputView(DryInputView):
+    image: str = Field(description="The address as sent; for an upload, a link to `…/input`.")
     seed: int
 
 
@@ -97,15 +102,6 @@ class WindowView(View):
     )
 
 
-class DryInputView(View):
-    prompt: str
-    image: str | None = Field(description="The address as sent; null if the picture would be stored.")
-    width: int | None
-    height: int | None
-    steps: int
-    seed: int = Field(description="-1: drawn on acceptance.")
-
-
 class EtaView(View):
     p50: int = Field(description="Seconds to the result; half of the edits take no longer.")
     p90: int = Field(description="Seconds; nine of ten edits take no longer.")
@@ -136,6 +132,8 @@ class PageView(View):
 
 
 class EventView(View):
+    model_config = ConfigDict(from_attributes=True)
+
     seq: int
     at: datetime
     type: str

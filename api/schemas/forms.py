@@ -12,11 +12,14 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, parse_options_header
 
 from api import body
-from api.errors import Problem, invalid
+from api.errors import Problem, invalid, pointer
 from api.schemas.requests import EditRequest
 from edits.errors import InputRefused
 
 PICTURE: Final = "image"
+FILE: Final = "data:,"
+"""Stands for the file among the fields."""
+
 INTEGERS: Final = frozenset({"width", "height", "steps", "seed", "expires_in"})
 OBJECTS: Final = frozenset({"metadata"})
 
@@ -36,14 +39,13 @@ class Form:
 
     @property
     def fields(self) -> bytes:
-        """All but the file, as JSON; the schema checks it."""
+        """The form as JSON, with FILE for the file; the schema checks it."""
         return json.dumps(self.values).encode()
 
     def on_field(self, part: Field) -> None:
         """A part without a file name is a file, too, if neither its type nor its bytes are text."""
-        sent = part.value or b""
         plain = (part.content_type or "text/plain").lower().startswith(("text/", "application/json"))
-        self._take(part, sent, is_file=not plain or not _is_text(sent))
+        self._take(part, part.value or b"", is_file=not plain)
 
     def on_file(self, part: File) -> None:
         part.file_object.seek(0)
@@ -62,17 +64,20 @@ class Form:
         name = (part.field_name or b"").decode("utf-8", "replace")
         if name not in EditRequest.model_fields:
             raise _refused(name, "unknown_field", "is not a field of an edit; send the picture as `image`")
-        if name in self.values or (name == PICTURE and self.picture is not None):
+        if name in self.values:
             raise _refused(name, "duplicate", "appears twice in this form")
-        if is_file and name == PICTURE:
+        text = None if is_file and name == PICTURE else _text(sent)
+        if text is not None:
+            self.max_text -= len(sent)
+            if self.max_text < 0:
+                raise self.too_large()
+            self.values[name] = _value(name, text)
+        elif name == PICTURE:
             if len(sent) > self.max_picture:
                 raise self.too_large()
-            self.picture = sent
-            return
-        self.max_text -= len(sent)
-        if self.max_text < 0:
-            raise self.too_large()
-        self.values[name] = _value(name, sent)
+            self.picture, self.values[name] = sent, FILE
+        else:
+            raise _refused(name, "invalid", "must be text in UTF-8")
 
 
 async def read(request: Request, *, max_picture: int, max_text: int) -> Form:
@@ -94,26 +99,22 @@ async def read(request: Request, *, max_picture: int, max_text: int) -> Form:
     return form
 
 
-def _is_text(sent: bytes) -> bool:
+def _text(sent: bytes) -> str | None:
     try:
-        sent.decode()
+        return sent.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
-def _value(name: str, sent: bytes) -> Any:
+def _value(name: str, text: str) -> Any:
     """The JSON value of a form's text. Text that is no number stays text; the schema then refuses it."""
+    if name in INTEGERS and _INTEGER.fullmatch(text):
+        return int(text)
     try:
-        text = sent.decode()
-        if name in INTEGERS and _INTEGER.fullmatch(text):
-            return int(text)
         return from_json(text, allow_inf_nan=False) if name in OBJECTS else text
-    except UnicodeDecodeError:
-        raise _refused(name, "invalid", "must be text in UTF-8") from None
     except ValueError:
         raise _refused(name, "invalid", "must be an object written as JSON") from None
 
 
 def _refused(name: str, code: str, message: str) -> Problem:
-    return invalid(("/" + name[:64].replace("~", "~0").replace("/", "~1"), code, message))
+    return invalid((pointer(name[:64]), code, message))

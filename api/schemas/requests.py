@@ -1,18 +1,10 @@
 """The body of an edit. Unknown fields, numbers in quotes and `true` for 1 are refused; null means an absent field."""
 
 import unicodedata
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    StringConstraints,
-    field_validator,
-)
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault, core_schema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_core import PydanticCustomError, PydanticUseDefault
 
 from edits.media import data_uri
 from edits.models import DEFAULT_STEPS, Priority
@@ -34,11 +26,11 @@ def _visible(text: str) -> str:
     return text
 
 
-class _NullIsAbsent:
-    """Marks a field with a default for which null stands; its JSON schema allows null, too."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_or_default, core_schema.nullable_schema(handler(source)))
+def _usable(address: str) -> str:
+    fault = None if data_uri.is_data_uri(address) else addresses.fault(address)
+    if fault:
+        raise PydanticCustomError("address", "{fault}", {"fault": fault})
+    return address
 
 
 def _or_default(value: Any) -> Any:
@@ -47,40 +39,55 @@ def _or_default(value: Any) -> Any:
     return value
 
 
-_NULLABLE: Final = _NullIsAbsent()
+_T = TypeVar("_T")
+OrDefault = Annotated[_T | None, BeforeValidator(_or_default)]
+"""A field with a default for which null stands."""
 
 Side = Annotated[int, Field(ge=128, le=2048, multiple_of=8)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Value = Annotated[str, StringConstraints(max_length=512)]
 
 
-class EditFields(BaseModel):
-    """The fields of an edit without its picture."""
+class EditRequest(BaseModel):
+    """One edit: a picture and a prompt."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        json_schema_extra={
+            "examples": [{"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}],
+        },
+    )
 
     prompt: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000), AfterValidator(_visible)
     ] = Field(description="The change to make; 1 to 4000 characters after trimming.")
-    image: str | None = None
-    image_fetch: Annotated[Literal["provider", "copy"], _NULLABLE] = Field(
+    image: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_usable)] = Field(
+        description="`https://…`, `http://…` or `data:image/png|jpeg|webp;base64,…`. If a signed address expires "
+        "within ten seconds of the submission, the edit fails as `expired` at no cost. Pictures that we store are "
+        "normalised: upright, opaque, no metadata.",
+        json_schema_extra={"pattern": "^\\s*([Hh][Tt][Tt][Pp][Ss]?://|[Dd][Aa][Tt][Aa]:)"},
+    )
+    image_fetch: OrDefault[Literal["provider", "copy"]] = Field(
         default="provider",
         description="Who fetches an address: the `provider` when it runs, or `copy`: Retouch, before it answers.",
     )
     width: Side | None = Field(default=None, description="With `height`, or neither; the area is at most 1,048,576.")
     height: Side | None = Field(default=None, description="With `width`, or neither.", validate_default=True)
-    steps: Annotated[int, Field(ge=1, le=40), _NULLABLE] = DEFAULT_STEPS
-    seed: Annotated[int, Field(ge=-1, le=MAX_SEED), _NULLABLE] = Field(
+    steps: OrDefault[Annotated[int, Field(ge=1, le=40)]] = DEFAULT_STEPS
+    seed: OrDefault[Annotated[int, Field(ge=-1, le=MAX_SEED)]] = Field(
         default=-1, description="-1: drawn below 2^31 and shown."
     )
-    priority: Annotated[Priority, _NULLABLE] = Priority.STANDARD
+    priority: OrDefault[Priority] = Priority.STANDARD
     expires_in: Annotated[int, Field(ge=1, le=604_800)] | None = Field(
         default=None, description="Seconds. If the edit is not submitted by then, it fails as `expired` at no cost."
     )
     external_id: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
         default=None, description="Your own id; the list can be filtered by it."
     )
-    metadata: Annotated[dict[Key, Value], Field(max_length=16), _NULLABLE] = Field(default_factory=dict)
+    metadata: OrDefault[Annotated[dict[Key, Value], Field(max_length=16)]] = Field(default_factory=dict)
 
     @field_validator("height")
     @classmethod
@@ -94,28 +101,3 @@ class EditFields(BaseModel):
             message = "width times height is {area}; at most 1048576 is allowed"
             raise PydanticCustomError("less_than_equal", message, {"area": width * height})
         return height
-
-
-class EditRequest(EditFields):
-    """One edit: a picture and a prompt."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"prompt": "make the sky stormy", "image": "https://example.com/house.jpg"}],
-        },
-    )
-
-    image: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] = Field(
-        description="`https://…`, `http://…` or `data:image/png|jpeg|webp;base64,…`. If a signed address expires "
-        "within ten seconds of the submission, the edit fails as `expired` at no cost. Pictures that we store are "
-        "normalised: upright, opaque, no metadata.",
-        json_schema_extra={"pattern": "^\\s*([Hh][Tt][Tt][Pp][Ss]?://|[Dd][Aa][Tt][Aa]:)"},
-    )
-
-    @field_validator("image")
-    @classmethod
-    def _is_an_address(cls, value: str) -> str:
-        fault = None if data_uri.is_data_uri(value) else addresses.fault(value)
-        if fault:
-            raise PydanticCustomError("address", "{fault}", {"fault": fault})
-        return value

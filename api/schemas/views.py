@@ -7,14 +7,15 @@ from functools import lru_cache
 from typing import Final
 
 from api.schemas import edits as shown
-from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult, TimelineEvent
+from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult
 from edits.service import Checked
 from edits.storage.store import Address, Storage
 
 DOWNLOAD_FOR: Final = timedelta(hours=1)
 _CENT: Final = Decimal("0.01")
 _SAME: Final = (shown.EditView.model_fields.keys() & Edit.model_fields.keys()) - {"input", "result", "error"}
-"""Fields that the record and its view share."""
+_SAME_INPUT: Final = shown.InputView.model_fields.keys() - {"image"}
+"""Fields that a record and its view share."""
 
 
 class Views:
@@ -45,10 +46,10 @@ def edit_view(edit: Edit, link: str, address: Address | None = None) -> shown.Ed
         **{name: getattr(edit, name) for name in _SAME},
         input=_input(edit.input, link),
         waiting=shown.WaitingView(for_=edit.waiting_for, since=edit.waiting_since) if edit.waiting_for else None,
-        provider=_provider(edit),
+        provider=_provider(edit, edit.task_id) if edit.task_id is not None else None,
         result=_result(edit.result, link, address) if edit.result else None,
         error=shown.ErrorView(**edit.error.model_dump()) if edit.error else None,
-        cost=shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        cost=_cost(edit),
         links=shown.LinksView(self_=link, **{name: f"{link}/{name}" for name in ("result", "timeline", "cancel")}),
     )
 
@@ -63,13 +64,9 @@ def dry_run(checked: Checked, *, seed: int) -> shown.DryRunView:
         priority=edit.priority,
         input=shown.DryInputView(**edit.input.model_dump(exclude={"upload", "seed"}), seed=seed),
         queue=shown.QueueView(position=estimate.position, eta_seconds=eta),
-        cost=shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state),
+        cost=_cost(edit),
         metadata=edit.metadata,
     )
-
-
-def event(event: TimelineEvent) -> shown.EventView:
-    return shown.EventView(**event.model_dump())
 
 
 @lru_cache(maxsize=1024)
@@ -79,26 +76,18 @@ def dollars(units: int) -> str:
     return f"{exact.quantize(_CENT) if exact == exact.quantize(_CENT) else exact.normalize():f}"
 
 
+def _cost(edit: Edit) -> shown.CostView:
+    return shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
+
+
 def _input(given: EditInput, link: str) -> shown.InputView:
-    return shown.InputView(
-        prompt=given.prompt,
-        image=given.image or f"{link}/input",
-        width=given.width,
-        height=given.height,
-        steps=given.steps,
-        seed=given.seed,
-    )
+    image = given.image or f"{link}/input"
+    return shown.InputView(image=image, **{name: getattr(given, name) for name in _SAME_INPUT})
 
 
-def _provider(edit: Edit) -> shown.ProviderView | None:
-    if edit.task_id is None:
-        return None
-    return shown.ProviderView(
-        task_id=edit.task_id,
-        status=edit.task_status,
-        tasks_bought=edit.tasks_bought,
-        other_task_ids=list(edit.other_task_ids),
-    )
+def _provider(edit: Edit, task_id: str) -> shown.ProviderView:
+    bought, others = edit.tasks_bought, list(edit.other_task_ids)
+    return shown.ProviderView(task_id=task_id, status=edit.task_status, tasks_bought=bought, other_task_ids=others)
 
 
 def _result(result: EditResult, link: str, address: Address | None) -> shown.ResultView:

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ValidationError
 
 from api.errors import CODES, MEDIA_TYPE, ProblemView
 from api.schemas import edits, operations, requests
+from api.schemas.forms import FILE
 from qubico.schemas import parse_task
 from tests.integration.api.conftest import Api
 
 MODELS: dict[str, type[BaseModel]] = {
     **{name: found for module in (edits, operations, requests) for name, found in vars(module).items()},
-    "EditForm": requests.EditFields,
+    "EditForm": requests.EditRequest,
     "ProblemView": ProblemView,
 }
 REFERENCE = "#/components/schemas/"
@@ -71,6 +72,7 @@ def fits(schema: dict[str, Any], value: Any) -> bool:
 
 
 def _fits_model(name: str, value: Any) -> bool:
+    value = value | {"image": FILE} if name == "EditForm" else value
     try:
         read = MODELS[name].model_validate_json(json.dumps(value))
     except ValidationError:

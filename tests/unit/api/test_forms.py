@@ -35,7 +35,10 @@ def request(data: bytes, content_type: str, size: int) -> Request:
 
 async def read(data: bytes, content_type: str = TYPE, *, size: int = 7) -> tuple[dict[str, Any], bytes | None]:
     form = await forms.read(request(data, content_type, size), max_picture=4_000_000, max_text=1_000_000)
-    return json.loads(form.fields), form.picture
+    fields: dict[str, Any] = json.loads(form.fields)
+    if form.picture is not None:
+        assert fields.pop("image") == forms.FILE
+    return fields, form.picture
 
 
 def written(*parts: tuple[bytes, bytes], end: bytes = b"--line--\r\n") -> bytes:
