@@ -142,7 +142,6 @@ def _on_termination(drain: Callable[[], None]) -> Iterator[None]:
         return
     loop = asyncio.get_running_loop()
     previous = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
     received: list[int] = []
 
     def on_signal(number: int, frame: FrameType | None) -> None:

@@ -43,7 +43,8 @@ async def principal(request: Request) -> Principal:
             raise _unauthorized("Authorization must be `Bearer KEY`.")
     if api_key is not None and api_key != sent:
         raise _unauthorized("Authorization and X-API-Key hold different keys. Send one of them.")
-    if not _is_key(sent, request.app.state.settings):
+    expected: SecretStr | None = request.app.state.settings.api.admin_key
+    if expected is None or not hmac.compare_digest(sent.encode(), expected.get_secret_value().encode()):
         log.info("request.unauthorized", route=route_of(request.scope))
         raise _unauthorized("This key is not valid.")
     return OPERATOR
@@ -70,11 +71,6 @@ def trusted_proxies(settings: Settings) -> list[str]:
     """As exact networks: `10.0.0.1/8` becomes 10.0.0.0/8."""
     named = settings.api.trusted_proxies
     return [name if name == "*" else str(ipaddress.ip_network(name, strict=False)) for name in named]
-
-
-def _is_key(sent: str, settings: Settings) -> bool:
-    expected: SecretStr | None = settings.api.admin_key
-    return expected is not None and hmac.compare_digest(sent.encode(), expected.get_secret_value().encode())
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Final
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -27,9 +27,9 @@ class Live:
     def __init__(self, repository: EditRepository, *, grace: timedelta) -> None:
         self._repository = repository
         self._grace = grace.total_seconds()
-        self._drained_at = 0.0
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
-        self._ending = asyncio.Event()
+        self._drained_at: float | None = None
+        self._changes: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
+        """By edit id; each is set once, at the next hint. Those that wait hold it."""
         self.listening = False
 
     @contextlib.asynccontextmanager
@@ -44,50 +44,34 @@ class Live:
 
     @property
     def draining(self) -> bool:
-        return self._ending.is_set()
+        return self._drained_at is not None
 
     @property
     def late(self) -> bool:
         """Half of the grace is over: a body that is still arriving would be cut."""
-        return self.draining and time.monotonic() - self._drained_at > self._grace / 2
+        return self._drained_at is not None and time.monotonic() - self._drained_at > self._grace / 2
 
     def drain(self) -> None:
         """The process is about to end: answers waiting calls now; requests on open connections are still served."""
-        if not self.draining:
+        if self._drained_at is None:
             self._drained_at = time.monotonic()
-        self._ending.set()
         self._wake_all()
 
     async def until_ended(self, edit: Edit, read: Callable[[], Awaitable[Edit]], *, seconds: float) -> Edit:
         """The edit once it has ended, or as it is after `seconds`, or as last read if Redis goes away."""
-        until = asyncio.get_running_loop().time() + seconds
-        with self._subscribed(edit.id) as changed:
-            while not edit.status.is_final and not self._ending.is_set():
-                try:
-                    edit = await read()
-                except Unavailable:
-                    break
-                left = until - asyncio.get_running_loop().time()
-                if edit.status.is_final or left <= 0:
-                    break
-                await self._pause(changed, min(left, HEARD if self.listening else UNHEARD))
+        until = time.monotonic() + seconds
+        while not edit.status.is_final and not self.draining:
+            changed = self._changes.setdefault(edit.id, asyncio.Event())  # before the read: no hint after it is missed
+            try:
+                edit = await read()
+            except Unavailable:
+                break
+            left = until - time.monotonic()
+            if edit.status.is_final or left <= 0:
+                break
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(left, HEARD if self.listening else UNHEARD))
         return edit
-
-    async def _pause(self, changed: asyncio.Event, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), seconds)
-        changed.clear()
-
-    @contextlib.contextmanager
-    def _subscribed(self, edit_id: str) -> Iterator[asyncio.Event]:
-        changed = asyncio.Event()
-        self._waiting[edit_id].add(changed)
-        try:
-            yield changed
-        finally:
-            self._waiting[edit_id].discard(changed)
-            if not self._waiting[edit_id]:
-                del self._waiting[edit_id]
 
     async def _listen(self) -> None:
         while True:
@@ -103,14 +87,12 @@ class Live:
             await asyncio.sleep(UNHEARD)
 
     def _heard(self, edit_id: str) -> None:
-        if edit_id:
-            for changed in self._waiting.get(edit_id, ()):
-                changed.set()
-        else:  # just subscribed: ends before this were missed
+        if not edit_id:  # just subscribed: ends before this were missed
             self.listening = True
             self._wake_all()
+        elif changed := self._changes.pop(edit_id, None):
+            changed.set()
 
     def _wake_all(self) -> None:
-        for waiters in self._waiting.values():
-            for changed in waiters:
-                changed.set()
+        for edit_id in list(self._changes):
+            self._heard(edit_id)

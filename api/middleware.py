@@ -44,7 +44,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _kept(scope) or new_id()
+        sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        request_id = sent.decode() if _KEPT.fullmatch(sent) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_dressed(message: Message) -> None:
@@ -80,17 +81,17 @@ class Guard:
             await send(message)
 
         problem = _too_large(scope, self._max_body)
-        if problem is None:
-            try:
+        try:
+            if problem is None:
                 await self._app(scope, receive, send_noting)
-            except Exception as exc:
-                if begun:  # part of the answer is sent: only a broken connection shows the error
-                    raise
-                log.exception("request.broke", route=errors.route_of(scope), error=type(exc).__name__)
-                problem = errors.Problem("unavailable", "Internal error. Search the logs for this Request-Id.")
-        if problem is not None:
-            response = errors.answer(problem, path=scope["path"], request_id=scope["state"]["request_id"])
-            await response(scope, receive, send)
+                return
+        except Exception as exc:
+            if begun:  # part of the answer is sent: only a broken connection shows the error
+                raise
+            log.exception("request.broke", route=errors.route_of(scope), error=type(exc).__name__)
+            problem = errors.Problem("unavailable", "Internal error. Search the logs for this Request-Id.")
+        response = errors.answer(problem, path=scope["path"], request_id=scope["state"]["request_id"])
+        await response(scope, receive, send)
 
 
 def new_id() -> str:
@@ -109,23 +110,13 @@ def head_too_large() -> errors.Problem:
     return errors.Problem("headers_too_large", detail, headers={"Connection": "close"})
 
 
-def _kept(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == HEADER:
-            return value.decode() if _KEPT.fullmatch(value) else None
-    return None
-
-
 def _too_large(scope: Scope, max_body: int) -> errors.Problem | None:
     headers: Headers = scope["headers"]
-    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    announced = 0
-    for name, value in headers:
-        size += len(name) + len(value) + 4  # a colon, a space and the end of the line
-        if name == b"content-length" and value.isdigit():
-            announced = int(value[:20])
+    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    size = address + sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
     if len(headers) > MOST_HEADERS or size > MOST_HEAD_BYTES:
         return head_too_large()
-    if announced > max_body:
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    if length.isdigit() and int(length[:20]) > max_body:
         return errors.Problem("body_too_large", f"The body is larger than {max_body} bytes.")
     return None

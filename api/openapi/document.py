@@ -106,5 +106,6 @@ def _form(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a multipart edit: the picture is a file."""
     file = {"type": "string", "format": "binary", "description": "The picture: PNG, JPEG or WebP."}
     described = "One edit: a picture as a file, and a prompt. `metadata` is a JSON object as text."
-    form = {name: value for name, value in schema.items() if name != "examples"}
-    return form | {"title": _FORM, "description": described, "properties": schema["properties"] | {"image": file}}
+    form = schema | {"title": _FORM, "description": described, "properties": schema["properties"] | {"image": file}}
+    del form["examples"]
+    return form

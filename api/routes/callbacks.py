@@ -14,15 +14,13 @@ from starlette.responses import Response
 from api import body
 from api.dependencies import known_parameters, parts_of
 from api.errors import Problem
-from api.openapi.document import Responses, callback_body, problems
+from api.openapi.document import callback_body, problems
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 
 log = structlog.get_logger()
 
 router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[Depends(known_parameters)])
-
-_NOTED: Final[Responses] = {200: {"description": "Received."}}
 
 MAX_BYTES: Final = 1024 * 1024
 REPEATED_IN: Final = "x-webhook-secret"
@@ -33,8 +31,9 @@ REPEATED_IN: Final = "x-webhook-secret"
     operation_id="receive_qubico_callback",
     summary="Receive a task's callback",
     response_class=Response,
+    response_description="Received.",
     openapi_extra=callback_body(),
-    responses=_NOTED | problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
+    responses=problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
 )
 async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""

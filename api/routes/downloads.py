@@ -34,7 +34,6 @@ class Picture:
             "Accept-Ranges": "bytes",
             "Cache-Control": "private",
             "Content-Disposition": f'inline; filename="{self.key.rpartition("/")[2]}"',
-            "X-Content-Type-Options": "nosniff",
         }
         if self.etag:
             headers["ETag"] = self.etag
@@ -56,10 +55,8 @@ async def serve(request: Request, storage: Storage, picture: Picture) -> Respons
     status = 206 if span else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=picture.content_type)
-    if span:
-        opened = await storage.open(picture.key, start=start, end=end)
-    else:
-        opened = await storage.open(picture.key)
+    first, last = span or (None, None)
+    opened = await storage.open(picture.key, start=first, end=last)
     return StreamingResponse(opened.chunks, status, headers, picture.content_type)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api import auth
 from api.dependencies import Parts, as_json, known_parameters, parts_of
@@ -26,9 +26,6 @@ router = APIRouter(tags=["operations"], dependencies=[Depends(known_parameters)]
 
 _NOT_READY: Final[Responses] = {
     503: {"model": ReadyView, "description": "It cannot: Redis is unusable, or the process is shutting down."}
-}
-_TEXT: Final[Responses] = {
-    200: {"description": "Prometheus text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
 LOOK_FOR: Final = 1.5
@@ -70,8 +67,9 @@ async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = Ready
     "/metrics",
     operation_id="get_metrics",
     summary="Get counters for Prometheus",
-    response_class=Response,
-    responses=_TEXT | problems("unauthorized", "invalid", "unavailable"),
+    response_class=PlainTextResponse,
+    response_description="Prometheus text format.",
+    responses=problems("unauthorized", "invalid", "unavailable"),
 )
 async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = MetricsQuery()) -> Response:
     parts = parts_of(request)

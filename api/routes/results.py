@@ -45,10 +45,13 @@ def _served(router: APIRouter, path: str, name: str, what: str, answers: Respons
 
     def declare(endpoint: _T) -> _T:
         faults = problems(*codes, "not_found", "gone", "range_not_satisfiable", "unavailable")
-        options: dict[str, Any] = {"response_class": Response, "summary": what}
-        router.get(path, operation_id=f"get_{name}", responses=answers | faults, **options)(endpoint)
-        options["summary"] = f"The headers of {what[0].lower()}{what[1:]}"
-        router.head(path, operation_id=f"head_{name}", responses=_HEADERS | faults, **options)(endpoint)
+        router.get(path, operation_id=f"get_{name}", summary=what, response_class=Response, responses=answers | faults)(
+            endpoint
+        )
+        of_what = f"The headers of {what[0].lower()}{what[1:]}"
+        router.head(
+            path, operation_id=f"head_{name}", summary=of_what, response_class=Response, responses=_HEADERS | faults
+        )(endpoint)
         return endpoint
 
     return declare
