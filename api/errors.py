@@ -110,9 +110,9 @@ class Problem(Exception):
     retry_after: float | None = None
 
 
-def answer(problem: Problem, *, path: str, request_id: str) -> Response:
+def view(problem: Problem, *, path: str, request_id: str) -> ProblemView:
     kind = CODES[problem.code]
-    view = ProblemView(
+    return ProblemView(
         type=f"/docs#{problem.code}",
         title=kind.title,
         status=kind.status,
@@ -123,11 +123,16 @@ def answer(problem: Problem, *, path: str, request_id: str) -> Response:
         retryable=kind.retryable,
         errors=list(problem.faults[:SHOWN]),
     )
+
+
+def answer(problem: Problem, *, path: str, request_id: str) -> Response:
+    kind = CODES[problem.code]
     headers = dict(problem.headers)
     retry_after = problem.retry_after if problem.retry_after is not None else kind.retry_after
     if retry_after is not None:
         headers["Retry-After"] = str(max(1, round(retry_after)))
-    return Response(view.model_dump_json(), kind.status, headers, MEDIA_TYPE)
+    body = view(problem, path=path, request_id=request_id).model_dump_json()
+    return Response(body, kind.status, headers, MEDIA_TYPE)
 
 
 def invalid(*faults: tuple[str, str, str]) -> Problem:

@@ -29,8 +29,18 @@ DESCRIPTION: Final = (
 )
 
 
-def problems(*codes: str) -> Responses:
-    """`responses` of a route: its problems, by their codes."""
+def described(
+    name: str, summary: str, model: Any, *codes: str, also: Responses | None = None, **options: Any
+) -> dict[str, Any]:
+    """Options of a route: its operation id, its summary, the model of its answer, and `codes` of its problems.
+
+    `also`: other responses by status.
+    """
+    responses = (also or {}) | _problems(codes)
+    return {"operation_id": name, "summary": summary, "response_model": model, "responses": responses, **options}
+
+
+def _problems(codes: tuple[str, ...]) -> Responses:
     by_status: dict[int, list[str]] = defaultdict(list)
     for code in codes:
         by_status[errors.CODES[code].status].append(code)

@@ -6,10 +6,12 @@ from typing import Any, Final
 from pydantic_core import to_jsonable_python
 
 from api import errors
+from api.errors import Problem
 from api.openapi import samples
-from api.openapi.problems import PATH, REQUEST_ID, problem
+from api.openapi.samples import EDIT_ID
 from api.schemas.edits import AddressView, PageView, WindowView
 from api.schemas.operations import HealthView, PartView, ReadyView
+from edits.errors import InputRefused
 
 Examples = dict[str, dict[str, Any]]
 """OpenAPI's examples: by name, each with a summary and a value."""
@@ -93,27 +95,71 @@ _HEADERS: Final[dict[str, dict[str, str]]] = {
 """Response headers by status, with the tag or the operation where they have more."""
 
 
+_DETAILS: Final = {
+    "malformed": "The body is not JSON: expected value at line 1 column 1",
+    "bad_cursor": "This cursor is not valid. Start again without a cursor.",
+    "unauthorized": "This key is not valid.",
+    "not_found": f"There is no edit {EDIT_ID}.",
+    "not_finished": f"{EDIT_ID} is processing and has no result yet; wait until it has ended.",
+    "not_succeeded": f"{EDIT_ID} is failed and has no result.",
+    "too_late": f"{EDIT_ID} has left the queue; the provider has no cancel.",
+    "retry_edit:too_late": f"{EDIT_ID} did not fail; only a failed edit can be retried.",
+    "get_object:gone": "This link has expired. Get the edit for a new one.",
+    "get_object:not_found": "This link is not valid.",
+    "receive_qubico_callback:not_found": "This callback token is not valid.",
+    "receive_qubico_callback:malformed": "The body has no task.",
+    "gone": f"{EDIT_ID} was deleted on 2024-12-20, when its retention ended.",
+    "body_too_large": "The body is larger than 14243157 bytes.",
+    "range_not_satisfiable": "The picture has 123456 bytes.",
+    "idempotency_key_reused": "This Idempotency-Key was used for another request. Send a new key.",
+    "tenant_queue_full": "The queue is full: 1000 edits of this tenant are waiting. Send it again later.",
+    "queue_full": "The queue is full: 1000000 edits are waiting. Send it again later.",
+    "unavailable": "Redis does not answer.",
+    "accept_unknown": "Redis may have accepted the edit. Send it again with the same Idempotency-Key.",
+    "draining": "This process is shutting down. Send the request again.",
+}
+"""By code; where one operation has another text, by both."""
+
+_REFUSED: Final = {
+    "image_too_large": "the picture is larger than 10485760 bytes",
+    "unsupported_type": "this is a GIF, not a PNG, JPEG or WebP picture",
+    "image_unreadable": "the picture cannot be opened: its pixels are damaged",
+    "input_unreachable": "the address answers 404",
+}
+_PROBLEMS: Final[dict[str, Problem]] = {
+    **{name: Problem(name.rpartition(":")[2], detail) for name, detail in _DETAILS.items()},
+    **{code: errors.of_domain(InputRefused(why, code=code, pointer="/image")) for code, why in _REFUSED.items()},
+    "invalid": errors.invalid(("query:colour", "unknown_field", "this call has no such parameter")),
+    "create_edit:invalid": errors.invalid(("/width", "not_a_multiple", "Input should be a multiple of 8")),
+}
+
+
 def complete(path: str, operation: dict[str, Any]) -> None:
     """Adds examples to an operation: its parameters, body, responses and headers."""
     name, tag = operation["operationId"], operation["tags"][0]
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
-            parameter["example"] = PATH[parameter["name"]]
+            parameter["example"] = samples.PATH[parameter["name"]]
     for kind, body in operation.get("requestBody", {}).get("content", {}).items():
         body["examples"] = _EXAMPLES[f"{name}:{kind}"]
     for status, response in operation["responses"].items():
         for kind, content in response.get("content", {}).items():
             if kind == errors.MEDIA_TYPE:
                 content["examples"] = {
-                    code: _of(errors.CODES[code].title, problem(code, path=path, operation=name))
-                    for code in response["x-codes"]
+                    code: _of(errors.CODES[code].title, _problem(code, path, name)) for code in response["x-codes"]
                 }
             else:
                 general = "image" if kind.startswith("image/") else kind
                 content["examples"] = _EXAMPLES.get(f"{name}:{status}") or _EXAMPLES[general]
-        headers = {"Request-Id": REQUEST_ID}
+        headers = {"Request-Id": samples.REQUEST_ID}
         for key in (f"{tag}:{status}", status, f"{name}:{status}"):
             headers |= _HEADERS.get(key, {})
         response["headers"] = {
             header: {"schema": {"type": "string"}, "example": value} for header, value in headers.items()
         }
+
+
+def _problem(code: str, path: str, operation: str) -> errors.ProblemView:
+    """`path` is the template of the operation's path."""
+    found = _PROBLEMS.get(f"{operation}:{code}") or _PROBLEMS[code]
+    return errors.view(found, path=path.format(**samples.PATH), request_id=samples.REQUEST_ID)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from api.openapi.problems import EDIT_ID
 from api.schemas import views
 from api.schemas.edits import EditView
 from edits.estimates import Estimate, Eta
@@ -20,6 +19,11 @@ from edits.models import (
 )  # fmt: skip
 from edits.service import Checked
 from edits.storage.store import Address
+
+EDIT_ID: Final = "edit_01JD3Q9V6T0000000000000000"
+REQUEST_ID: Final = "req_043d10d61688580070c2b5dd"
+PATH: Final = {"edit_id": EDIT_ID, "token": "ZKi0gv9i…", "filename": "result.png"}
+"""Examples of path parameters."""
 
 HOST: Final = "https://retouch.example.com"
 ADDRESS: Final = "https://example.com/house.jpg"

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import body
 from api.dependencies import known_parameters, parts_of
 from api.errors import Problem
-from api.openapi.document import callback_body, problems
+from api.openapi.document import callback_body, described
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 
@@ -28,12 +28,13 @@ REPEATED_IN: Final = "x-webhook-secret"
 
 @router.post(
     "/qubico/{token}",
-    operation_id="receive_qubico_callback",
-    summary="Receive a task's callback",
+    **described(
+        *("receive_qubico_callback", "Receive a task's callback", None),
+        *("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
+    ),
     response_class=Response,
     response_description="Received.",
     openapi_extra=callback_body(),
-    responses=problems("malformed", "not_found", "body_too_large", "invalid", "unavailable"),
 )
 async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api import auth, body, errors
 from api.auth import Caller
 from api.dependencies import as_json, known_parameters, parts_of
-from api.openapi.document import Responses, edit_body, problems
+from api.openapi.document import Responses, described, edit_body
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
 from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
@@ -95,27 +95,24 @@ router.add_api_route(
     create,
     methods=["POST"],
     route_class_override=_Direct,
-    operation_id="create_edit",
-    summary="Accept one edit",
-    response_description="The edit, queued.",
-    status_code=202,
-    response_model=EditView,
-    openapi_extra=edit_body() | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
-    responses=_AT_ONCE
-    | problems(
+    **described(
+        *("create_edit", "Accept one edit", EditView),
         *("malformed", "unauthorized", "body_too_large", "image_too_large", "unsupported_type", "invalid"),
         *("idempotency_key_reused", "image_unreadable", "input_unreachable", "not_found", "gone"),
         *("tenant_queue_full", "queue_full", "unavailable", "accept_unknown", "draining"),
+        also=_AT_ONCE,
+        status_code=202,
+        response_description="The edit, queued.",
+        openapi_extra=edit_body() | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
     ),
 )
 
 
 @router.get(
     "",
-    operation_id="list_edits",
-    summary="List edits, newest first",
-    response_model=PageView,
-    responses=problems("bad_cursor", "unauthorized", "invalid", "unavailable"),
+    **described(
+        *("list_edits", "List edits, newest first", PageView), "bad_cursor", "unauthorized", "invalid", "unavailable"
+    ),
 )
 async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Query()] = ListQuery()) -> Response:
     parts = parts_of(request)
@@ -136,12 +133,7 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
 
 
 @router.get(
-    "/{edit_id}",
-    operation_id="get_edit",
-    summary="Get an edit",
-    openapi_extra={"parameters": [PREFER]},
-    response_model=EditView,
-    responses=problems(*_OF_ONE),
+    "/{edit_id}", **described("get_edit", "Get an edit", EditView, *_OF_ONE, openapi_extra={"parameters": [PREFER]})
 )
 async def show(request: Request, caller: Caller, edit_id: str) -> Response:
     edit = await parts_of(request).service.get(caller, edit_id)
@@ -150,10 +142,7 @@ async def show(request: Request, caller: Caller, edit_id: str) -> Response:
 
 @router.get(
     "/{edit_id}/timeline",
-    operation_id="get_edit_timeline",
-    summary="Get the timeline of an edit",
-    response_model=list[EventView],
-    responses=problems(*_OF_ONE),
+    **described("get_edit_timeline", "Get the timeline of an edit", list[EventView], *_OF_ONE),
 )
 async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
     events = await parts_of(request).service.timeline(caller, edit_id)
@@ -162,10 +151,7 @@ async def timeline(request: Request, caller: Caller, edit_id: str) -> Response:
 
 @router.post(
     "/{edit_id}/cancel",
-    operation_id="cancel_edit",
-    summary="Cancel an edit that is still queued",
-    response_model=EditView,
-    responses=problems(*_OF_ONE, "too_late"),
+    **described("cancel_edit", "Cancel an edit that is still queued", EditView, *_OF_ONE, "too_late"),
 )
 async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)
@@ -176,14 +162,10 @@ async def cancel(request: Request, caller: Caller, edit_id: str) -> Response:
 
 @router.post(
     "/{edit_id}/retry",
-    operation_id="retry_edit",
-    summary="Retry a failed edit",
+    **described("retry_edit", "Retry a failed edit", EditView, *_OF_ONE, "not_finished", "too_late", status_code=202),
+    response_description="The edit, queued again.",
     description="Uses a paid result that the provider still has; only else is the edit bought again. "
     "`too_late` once the edit has left Redis (by default after two days).",
-    response_description="The edit, queued again.",
-    status_code=202,
-    response_model=EditView,
-    responses=problems(*_OF_ONE, "not_finished", "too_late"),
 )
 async def retry(request: Request, caller: Caller, edit_id: str) -> Response:
     parts = parts_of(request)

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from api import auth
 from api.dependencies import Parts, as_json, known_parameters, parts_of
-from api.openapi.document import Responses, problems
+from api.openapi.document import Responses, described
 from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
 from api.schemas.queries import MetricsQuery, ReadyQuery
 from edits import stats
@@ -32,23 +32,14 @@ LOOK_FOR: Final = 1.5
 """Seconds for each part: the whole answer takes less than two."""
 
 
-@router.get(
-    "/healthz",
-    operation_id="is_alive",
-    summary="Check liveness",
-    response_model=HealthView,
-    responses=problems("invalid"),
-)
+@router.get("/healthz", **described("is_alive", "Check liveness", HealthView, "invalid"))
 async def healthz(_request: Request) -> Response:
     return as_json(HealthView())
 
 
 @router.get(
     "/readyz",
-    operation_id="is_ready",
-    summary="Check readiness to accept edits",
-    response_model=ReadyView,
-    responses=_NOT_READY | problems("unauthorized", "invalid"),
+    **described("is_ready", "Check readiness to accept edits", ReadyView, "unauthorized", "invalid", also=_NOT_READY),
 )
 async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
     parts = parts_of(request)
@@ -65,11 +56,9 @@ async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = Ready
 
 @router.get(
     "/metrics",
-    operation_id="get_metrics",
-    summary="Get counters for Prometheus",
+    **described("get_metrics", "Get counters for Prometheus", None, "unauthorized", "invalid", "unavailable"),
     response_class=PlainTextResponse,
     response_description="Prometheus text format.",
-    responses=problems("unauthorized", "invalid", "unavailable"),
 )
 async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = MetricsQuery()) -> Response:
     parts = parts_of(request)

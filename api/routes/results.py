@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from api import auth
 from api.auth import Caller
 from api.dependencies import Parts, as_json, known_parameters, parts_of
-from api.openapi.document import Responses, pictures, problems
+from api.openapi.document import Responses, described, pictures
 from api.routes import downloads
 from api.routes.downloads import Picture
 from api.schemas.edits import AddressView
@@ -44,14 +44,12 @@ def _served(router: APIRouter, path: str, name: str, what: str, answers: Respons
     """Declares GET and HEAD of a picture. `name` goes into the operations' names."""
 
     def declare(endpoint: _T) -> _T:
-        faults = problems(*codes, "not_found", "gone", "range_not_satisfiable", "unavailable")
-        router.get(path, operation_id=f"get_{name}", summary=what, response_class=Response, responses=answers | faults)(
-            endpoint
-        )
+        all_codes = (*codes, "not_found", "gone", "range_not_satisfiable", "unavailable")
         of_what = f"The headers of {what[0].lower()}{what[1:]}"
-        router.head(
-            path, operation_id=f"head_{name}", summary=of_what, response_class=Response, responses=_HEADERS | faults
-        )(endpoint)
+        get = described(f"get_{name}", what, None, *all_codes, also=answers)
+        head = described(f"head_{name}", of_what, None, *all_codes, also=_HEADERS)
+        router.get(path, **get, response_class=Response)(endpoint)
+        router.head(path, **head, response_class=Response)(endpoint)
         return endpoint
 
     return declare
