@@ -1,6 +1,8 @@
 """Reads a request's body piece by piece, with a cap on what arrives and on what it decodes to."""
 
 import asyncio
+import gzip
+import io
 import zlib
 from collections.abc import AsyncIterator
 from typing import Final
@@ -15,9 +17,6 @@ FORM: Final = "multipart/form-data"
 STALLED: Final = 30
 """Seconds without a byte, after which the request is refused."""
 
-_INFLATED: Final = 64 * 1024
-"""Bytes that are decoded at a time."""
-
 
 def announced(request: Request) -> int:
     """Bytes of the body as sent, by its Content-Length; 0 if there is none."""
@@ -30,7 +29,7 @@ async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
     if announced(request) > max_bytes:
         raise _too_large(max_bytes)
     received = _received(request)
-    received = _gunzipped(_capped(received, max_bytes)) if _is_gzip(request) else received
+    received = _gunzipped(_capped(received, max_bytes), max_bytes) if _is_gzip(request) else received
     async for piece in _capped(received, max_bytes):
         yield piece
 
@@ -85,21 +84,16 @@ async def _capped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator
         yield piece
 
 
-async def _gunzipped(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    inflater = zlib.decompressobj(wbits=31)
+async def _gunzipped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
+    """Yields at most one byte more than `max_bytes`."""
+    sent = b"".join([piece async for piece in pieces])
     try:
-        async for piece in pieces:
-            rest, inflated = piece, b""
-            while rest or len(inflated) == _INFLATED:
-                if inflater.eof:  # several gzip members may follow each other
-                    inflater = zlib.decompressobj(wbits=31)
-                inflated = inflater.decompress(rest, _INFLATED)
-                rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
-                yield inflated
-    except zlib.error as exc:
+        with gzip.GzipFile(fileobj=io.BytesIO(sent)) as file:
+            yield file.read(max_bytes + 1)
+    except EOFError as exc:
+        raise Problem("malformed", "The gzip body is incomplete.") from exc
+    except (gzip.BadGzipFile, zlib.error) as exc:
         raise Problem("malformed", "The body is not valid gzip, although Content-Encoding says so.") from exc
-    if not inflater.eof:
-        raise Problem("malformed", "The gzip body is incomplete.")
 
 
 def _too_large(max_bytes: int) -> Problem:

@@ -1,6 +1,5 @@
 """Examples for the API's description, by operation, made by the code that makes the real responses."""
 
-from datetime import timedelta
 from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
@@ -13,14 +12,6 @@ from api.schemas.edits import AddressView, PageView, WindowView
 from api.schemas.operations import HealthView, PartView, ReadyView
 from edits.errors import InputRefused
 
-Examples = dict[str, dict[str, Any]]
-"""OpenAPI's examples: by name, each with a summary and a value."""
-
-
-def _of(summary: str, value: object) -> dict[str, Any]:
-    return {"summary": summary, "value": to_jsonable_python(value)}
-
-
 _BODY: Final = {"prompt": "make the sky stormy", "image": samples.ADDRESS}
 _OPTIONAL: Final = {
     "image_fetch": "copy", "width": 1024, "height": 768, "steps": 28, "seed": 42, "priority": "interactive",
@@ -29,9 +20,7 @@ _OPTIONAL: Final = {
 _PIXEL: Final = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGOosPkPAALjAbTcpxbPAAAAAElFTkSuQmCC"
 )
-_PAGE: Final = PageView(
-    data=[samples.LISTED], next_cursor=None, window=WindowView(from_=samples.AT - timedelta(days=2))
-)
+_PAGE: Final = PageView(data=[samples.LISTED], next_cursor=None, window=WindowView(from_=samples.AT))
 _PARTS: Final = {name: PartView(status="ok") for name in ("redis", "storage", "process")} | {
     "provider": PartView(status="degraded", detail="provider_account: insufficient credits")
 }
@@ -40,45 +29,36 @@ _METRICS: Final = (
     "# TYPE retouch_edits_accepted_total counter\n"
     "retouch_edits_accepted_total 4711.0\n"
 )
-_EXAMPLES: Final[dict[str, Examples]] = {
-    "create_edit:application/json": {
-        "address": _of("A picture by address", _BODY),
-        "whole": _of("Every field", _BODY | _OPTIONAL),
-        "data": _of("A picture as a data URI", _BODY | {"image": _PIXEL}),
-    },
-    "create_edit:multipart/form-data": {
-        "file": _of(
-            "A picture as a file (`@` as in curl)", _BODY | {"image": "@house.jpg", "external_id": "order-4711"}
-        )
-    },
-    "create_edit:202": {"queued": _of("Accepted", samples.QUEUED)},
-    "create_edit:200": {
-        "succeeded": _of("With `Prefer: wait`, ended", samples.SUCCEEDED),
-        "dry_run": _of("With `?dry_run=true`", samples.DRY_RUN),
-    },
-    "list_edits:200": {"page": _of("The last page", _PAGE)},
-    "get_edit:200": {
-        "succeeded": _of("Succeeded", samples.SUCCEEDED),
-        "failed": _of("Failed: `error` says why", samples.FAILED),
-        "queued": _of("Queued: `waiting` says why", samples.QUEUED),
-    },
-    "get_edit_timeline:200": {"began": _of("An edit just submitted", samples.TIMELINE)},
-    "cancel_edit:200": {"canceled": _of("Canceled", samples.CANCELED)},
-    "retry_edit:202": {"again": _of("Queued again", samples.RETRIED)},
-    "receive_qubico_callback:application/json": {
-        "ended": _of("A task that ended", {"data": {"task_id": samples.TASK_ID, "status": "completed"}})
-    },
-    "is_alive:200": {"alive": _of("Alive", HealthView())},
-    "is_ready:200": {
-        "ready": _of("Ready", ReadyView(status="ok")),
-        "verbose": _of("With `?verbose`", ReadyView(status="degraded", parts=_PARTS)),
-    },
-    "is_ready:503": {"down": _of("Not ready", ReadyView(status="down"))},
-    "get_metrics:200": {"text": _of("One counter", _METRICS)},
-    "image": {"bytes": _of("The bytes of the picture", "\x89PNG…")},
-    "application/json": {"address": _of("With `?redirect=false`", AddressView(**samples.OBJECT._asdict()))},
-}
-"""Bodies by operation and content type, responses by operation and status; those of pictures by their content type."""
+_FORM: Final = _BODY | {"image": "@house.jpg", "external_id": "order-4711"}
+_TASK: Final = {"data": {"task_id": samples.TASK_ID, "status": "completed"}}
+_EXAMPLES: Final[tuple[tuple[str, str, str, object], ...]] = (
+    ("create_edit:application/json", "address", "A picture by address", _BODY),
+    ("create_edit:application/json", "whole", "Every field", _BODY | _OPTIONAL),
+    ("create_edit:application/json", "data", "A picture as a data URI", _BODY | {"image": _PIXEL}),
+    ("create_edit:multipart/form-data", "file", "A picture as a file (`@` as in curl)", _FORM),
+    ("create_edit:202", "queued", "Accepted", samples.QUEUED),
+    ("create_edit:200", "succeeded", "With `Prefer: wait`, ended", samples.SUCCEEDED),
+    ("create_edit:200", "dry_run", "With `?dry_run=true`", samples.DRY_RUN),
+    ("list_edits:200", "page", "The last page", _PAGE),
+    ("get_edit:200", "succeeded", "Succeeded", samples.SUCCEEDED),
+    ("get_edit:200", "failed", "Failed: `error` says why", samples.FAILED),
+    ("get_edit:200", "queued", "Queued: `waiting` says why", samples.QUEUED),
+    ("get_edit_timeline:200", "began", "An edit just submitted", samples.TIMELINE),
+    ("cancel_edit:200", "canceled", "Canceled", samples.CANCELED),
+    ("retry_edit:202", "again", "Queued again", samples.RETRIED),
+    ("receive_qubico_callback:application/json", "ended", "A task that ended", _TASK),
+    ("is_alive:200", "alive", "Alive", HealthView()),
+    ("is_ready:200", "ready", "Ready", ReadyView(status="ok")),
+    ("is_ready:200", "verbose", "With `?verbose`", ReadyView(status="degraded", parts=_PARTS)),
+    ("is_ready:503", "down", "Not ready", ReadyView(status="down")),
+    ("get_metrics:200", "text", "One counter", _METRICS),
+    ("pictures:image", "bytes", "The bytes of the picture", "\x89PNG…"),
+    ("pictures:application", "address", "With `?redirect=false`", AddressView(**samples.OBJECT._asdict())),
+)
+"""Each with its place, name and summary. The place is an operation with a content type of its body or a status.
+
+Pictures have theirs in common, by the content type of the response.
+"""
 
 _HEADERS: Final[dict[str, dict[str, str]]] = {
     "pictures:200": {"ETag": samples.ETAG, "Repr-Digest": "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"},
@@ -141,25 +121,32 @@ def complete(path: str, operation: dict[str, Any]) -> None:
         if parameter["in"] == "path":
             parameter["example"] = samples.PATH[parameter["name"]]
     for kind, body in operation.get("requestBody", {}).get("content", {}).items():
-        body["examples"] = _EXAMPLES[f"{name}:{kind}"]
+        body["examples"] = _at(f"{name}:{kind}")
     for status, response in operation["responses"].items():
         for kind, content in response.get("content", {}).items():
             if kind == errors.MEDIA_TYPE:
-                content["examples"] = {
-                    code: _of(errors.CODES[code].title, _problem(code, path, name)) for code in response["x-codes"]
-                }
+                content["examples"] = {code: _problem(code, path, name) for code in response["x-codes"]}
             else:
-                general = "image" if kind.startswith("image/") else kind
-                content["examples"] = _EXAMPLES.get(f"{name}:{status}") or _EXAMPLES[general]
+                content["examples"] = _at(f"{name}:{status}") or _at(f"{tag}:{kind.partition('/')[0]}")
         headers = {"Request-Id": samples.REQUEST_ID}
-        for key in (f"{tag}:{status}", status, f"{name}:{status}"):
-            headers |= _HEADERS.get(key, {})
+        for place in (f"{tag}:{status}", status, f"{name}:{status}"):
+            headers |= _HEADERS.get(place, {})
         response["headers"] = {
             header: {"schema": {"type": "string"}, "example": value} for header, value in headers.items()
         }
 
 
-def _problem(code: str, path: str, operation: str) -> errors.ProblemView:
+def _at(place: str) -> dict[str, Any]:
+    """OpenAPI's examples: by name, each with a summary and a value."""
+    return {name: _example(summary, value) for where, name, summary, value in _EXAMPLES if where == place}
+
+
+def _problem(code: str, path: str, operation: str) -> dict[str, Any]:
     """`path` is the template of the operation's path."""
     found = _PROBLEMS.get(f"{operation}:{code}") or _PROBLEMS[code]
-    return errors.view(found, path=path.format(**samples.PATH), request_id=samples.REQUEST_ID)
+    shown = errors.view(found, path=path.format(**samples.PATH), request_id=samples.REQUEST_ID)
+    return _example(shown.title, shown)
+
+
+def _example(summary: str, value: object) -> dict[str, Any]:
+    return {"summary": summary, "value": to_jsonable_python(value)}

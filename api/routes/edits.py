@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from api import auth, body, errors
 from api.auth import Caller
 from api.dependencies import as_json, known_parameters, parts_of
-from api.openapi.document import Responses, described, edit_body
+from api.openapi.document import described, edit_body
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
 from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
@@ -45,13 +45,6 @@ TIMELINE: Final = TypeAdapter(list[EventView])
 
 _SAME: Final = EditRequest.model_fields.keys() - {"image", "image_fetch"}
 """Fields that have the same name in `NewEdit`."""
-
-_AT_ONCE: Final[Responses] = {
-    200: {
-        "model": EditView | DryRunView,
-        "description": "The ended edit (with `Prefer: wait`), or its price and ETA (with `?dry_run=true`).",
-    }
-}
 
 
 class _Direct(APIRoute):
@@ -100,7 +93,12 @@ router.add_api_route(
         *("malformed", "unauthorized", "body_too_large", "image_too_large", "unsupported_type", "invalid"),
         *("idempotency_key_reused", "image_unreadable", "input_unreachable", "not_found", "gone"),
         *("tenant_queue_full", "queue_full", "unavailable", "accept_unknown", "draining"),
-        also=_AT_ONCE,
+        also={
+            200: {
+                "model": EditView | DryRunView,
+                "description": "The ended edit (with `Prefer: wait`), or its price and ETA (with `?dry_run=true`).",
+            }
+        },
         status_code=202,
         response_description="The edit, queued.",
         openapi_extra=edit_body() | {"parameters": [PREFER, IDEMPOTENCY_KEY]},
