@@ -44,7 +44,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+        sent = dict(scope["headers"]).get(HEADER, b"")
         request_id = sent.decode() if _KEPT.fullmatch(sent) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
 
@@ -112,11 +112,12 @@ def head_too_large() -> errors.Problem:
 
 def _too_large(scope: Scope, max_body: int) -> errors.Problem | None:
     headers: Headers = scope["headers"]
-    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
-    size = address + sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in headers:
+        size += len(name) + len(value) + 4  # a colon, a space and the end of the line
     if len(headers) > MOST_HEADERS or size > MOST_HEAD_BYTES:
         return head_too_large()
-    length = next((value for name, value in headers if name == b"content-length"), b"")
+    length = dict(headers).get(b"content-length", b"")
     if length.isdigit() and int(length[:20]) > max_body:
         return errors.Problem("body_too_large", f"The body is larger than {max_body} bytes.")
     return None
