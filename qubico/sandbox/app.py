@@ -7,16 +7,18 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from qubico.sandbox import control, files, storefront, uploads, wire
+from qubico.sandbox import control, files, storefront, uploads
 from qubico.sandbox.connection import SEND
-from qubico.sandbox.options import OptionsError, SandboxOptions, from_environment
+from qubico.sandbox.options import SandboxOptions, from_environment
 from qubico.sandbox.provider import Provider
+from qubico.sandbox.wire import BadRequest, Refused
 
 
 class Sandbox(Starlette):
@@ -26,38 +28,35 @@ class Sandbox(Starlette):
 
 
 def create_app(options: SandboxOptions | None = None) -> Sandbox:
-    provider = Provider(options or SandboxOptions())
-
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        provider.start()
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.provider = Provider(app.state.options)
         yield
-        await provider.close()
+        await app.state.provider.close()
 
     app = Sandbox(
         routes=[*storefront.ROUTES, *uploads.ROUTES, *files.ROUTES, *control.ROUTES],
-        exception_handlers={
-            404: _unknown_route,
-            405: _unknown_route,
-            control.Refused: control.refused,
-            OptionsError: control.refused,
-        },
+        exception_handlers={404: _unknown_route, 405: _unknown_route, Refused: _refused},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
-    app.state.provider = provider
-    app.state.uploads = uploads.Uploads()
+    app.state.options = options or SandboxOptions()
     return app
 
 
 async def _unknown_route(_request: Request, _exc: Exception) -> Response:
-    return wire.unknown_route()
+    return PlainTextResponse("404 page not found", 404)
+
+
+async def _refused(_request: Request, exc: Any) -> Response:
+    answer: Response = exc.answer
+    return answer
 
 
 def _from_environment() -> Sandbox:
     try:
         return create_app(from_environment(os.environ))
-    except OptionsError as exc:
+    except BadRequest as exc:
         sys.stderr.write(f"{exc}\n")
         raise SystemExit(2) from None
 

@@ -1,6 +1,8 @@
 """The sandbox's own time: runs like the wall clock; only a control call pushes it ahead."""
 
+import asyncio
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 
 YEAR_ONE = "0001-01-01T00:00:00Z"
@@ -12,12 +14,21 @@ class Clock:
 
     def __init__(self) -> None:
         self._zero = time.time() - time.monotonic()
+        self._pushed = asyncio.Event()
 
     def now(self) -> float:
         return self._zero + time.monotonic()
 
     def advance(self, seconds: float) -> None:
         self._zero += seconds
+        self._pushed.set()
+        self._pushed = asyncio.Event()
+
+    async def until(self, moment: float) -> None:
+        while (left := moment - self.now()) > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._pushed.wait()
 
 
 def go_time(moment: float | None, *, shanghai: bool = False) -> str:

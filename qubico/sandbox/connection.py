@@ -15,7 +15,14 @@ SEND = "sandbox.send"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Dropped(Response):
+class Missing(Response):
+    """No answer at all, counted under the status 0."""
+
+    def __init__(self) -> None:
+        super().__init__(status_code=0)
+
+
+class Dropped(Missing):
     """The connection is reset; not one byte is answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
@@ -25,7 +32,7 @@ class Dropped(Response):
         await _gone(receive)
 
 
-class Hanging(Response):
+class Hanging(Missing):
     """No answer until the caller gives up, or the server stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI

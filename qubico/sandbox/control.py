@@ -9,11 +9,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from qubico.sandbox import faults
+from qubico.sandbox.options import changed
 from qubico.sandbox.provider import Provider
-
-
-class Refused(ValueError):
-    """A control call is answered 400 with this text."""
+from qubico.sandbox.wire import BadRequest
 
 
 async def options(request: Request) -> Response:
@@ -25,10 +23,11 @@ async def options(request: Request) -> Response:
 
 async def reset(request: Request) -> Response:
     """Forgets every task and count; options are those of the start, with the changes in the body."""
-    provider = _provider(request)
-    await provider.reset(await _object(request))
-    request.app.state.uploads.forget()
-    return _options(provider)
+    state = request.app.state
+    options = changed(state.options, await _object(request))
+    await state.provider.close(forget=True)
+    state.provider = Provider(options)
+    return _options(state.provider)
 
 
 async def clock(request: Request) -> Response:
@@ -36,7 +35,7 @@ async def clock(request: Request) -> Response:
     if request.method == "POST":
         seconds = (await _object(request)).get("advance")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
-            raise Refused('clock: send {"advance": seconds}, a number from 0 up; time never goes back')
+            raise BadRequest('clock: send {"advance": seconds}, a number from 0 up; time never goes back')
         await provider.advance(seconds)
     return JSONResponse({"now": provider.clock.now()})
 
@@ -44,23 +43,21 @@ async def clock(request: Request) -> Response:
 async def ledger(request: Request) -> Response:
     """`?tasks=false` leaves the rows out."""
     provider = _provider(request)
-    now, refund, book = provider.clock.now(), provider.options.refund_failed, provider.ledger
+    now, book = provider.clock.now(), provider.ledger
     summary: dict[str, Any] = {
         "tasks_bought": len(book.tasks),
-        "units": book.charged(now, refund_failed=refund),
-        "balance_units": book.balance(now, refund_failed=refund),
+        "units": book.charged(now),
+        "balance_units": book.balance(now),
         "duplicates": book.duplicates(),
     }
     if request.query_params.get("tasks") != "false":
-        summary["tasks"] = [book.row(task, now, refund_failed=refund) for task in book.tasks]
+        summary["tasks"] = [book.row(task, now) for task in book.tasks]
     return JSONResponse(summary)
 
 
 async def stats(request: Request) -> Response:
     provider = _provider(request)
-    now = provider.clock.now()
-    in_flight = provider.ledger.in_flight(now)
-    return JSONResponse(provider.stats.summary(provider.ledger.tasks, in_flight=in_flight, now=now))
+    return JSONResponse(provider.stats.summary(provider.ledger.tasks, provider.clock.now()))
 
 
 async def fault_words(_request: Request) -> Response:
@@ -79,10 +76,6 @@ async def health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def refused(_request: Request, exc: Exception) -> Response:
-    return JSONResponse({"message": str(exc)}, 400)
-
-
 def _provider(request: Request) -> Provider:
     provider: Provider = request.app.state.provider
     return provider
@@ -99,9 +92,9 @@ async def _object(request: Request) -> dict[str, Any]:
     try:
         value = json.loads(body or b"{}")
     except ValueError as exc:
-        raise Refused(f"the body is not JSON: {exc}") from exc
+        raise BadRequest(f"the body is not JSON: {exc}") from exc
     if not isinstance(value, dict):
-        raise Refused("the body is not a JSON object")
+        raise BadRequest("the body is not a JSON object")
     return value
 
 

@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from qubico.sandbox import storefront, wire
+from qubico.sandbox import wire
 from qubico.sandbox.connection import Cut
 from qubico.sandbox.provider import Provider
-from qubico.sandbox.studio import painter
-from qubico.sandbox.studio.queue import NoPicture
+from qubico.sandbox.shelf import CONTENT_TYPES
+from qubico.sandbox.storefront import check_outage
+from qubico.sandbox.studio.painter import BadPicture
 from qubico.sandbox.tasks import Task
 
 GIF = bytes.fromhex("474946383961010001008000000000ffffffff2c00000000010001000002024401003b")
@@ -22,43 +23,31 @@ MIB = 1024 * 1024
 async def download(request: Request) -> Response:
     provider: Provider = request.app.state.provider
     provider.stats.counts["downloads"] += 1
-    if provider.options.outage_of and storefront.away(provider.options, "download"):
-        return storefront.OUTAGES[provider.options.outage]()
-    task = provider.ledger.by_file(request.path_params["name"])
+    check_outage(provider.options, "download")
+    task = provider.ledger.find(request.path_params["name"])
     now = provider.clock.now()
     if task is None or task.status(now) != "completed" or now > task.ended + provider.options.result_lifetime:
         return wire.html(404)
     task.downloads += 1
-    if withheld := _withheld(request, provider, task):
-        return withheld
-    try:
-        picture = await provider.studio.picture(task)
-    except (NoPicture, painter.BadPicture):
-        return wire.html(404)  # the painted file was dropped and its input is gone: like an expired file
-    return _file(task, picture)
-
-
-def _withheld(request: Request, provider: Provider, task: Task) -> Response | None:
-    if task.has("gone"):
-        return wire.html(404)
-    if task.spend("file_503"):
-        return wire.html(503)
+    if odd := task.odd_answer("file"):
+        return odd
     if task.has("redirect") and request.url.query != MOVED:
         return RedirectResponse(provider.options.redirect_to or _by_other_name(request), 302)
-    if task.has("wrong_type_html"):
-        return Response(wire.HTML_PAGE.format(status=200, reason="File expired"), media_type="text/html")
-    return None
+    try:
+        return _file(task, await provider.studio.picture(task))
+    except BadPicture:
+        return wire.html(404)  # the painted file was dropped and its input is gone: like an expired file
 
 
 def _file(task: Task, picture: bytes) -> Response:
-    media_type = painter.CONTENT_TYPES[task.result_type]
-    if task.has("wrong_type"):
-        return Response(GIF, media_type=media_type)
+    media_type = CONTENT_TYPES[task.result_type]
     if task.spend("cut"):
         return Cut(picture, media_type=media_type)
     if task.has("huge"):
         return StreamingResponse(_endless(picture, int(task.faults["huge"])), media_type=media_type)
-    if task.spend("truncated"):
+    if task.has("wrong_type"):
+        picture = GIF
+    if task.has("truncated"):
         picture = picture[: len(picture) * 3 // 5]
     return Response(picture, media_type=media_type)
 

@@ -4,13 +4,23 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from qubico.sandbox import faults
+from qubico.sandbox.faults import TABLE
+from qubico.sandbox.wire import BadRequest
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PerSecond = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+def _known(name: str) -> str:
+    if name not in TABLE:
+        raise ValueError(f"unknown fault {name!r}; the README of this package lists them")
+    return name
+
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+FaultName = Annotated[str, AfterValidator(_known)]
+JSON = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 
 
 class SandboxOptions(BaseModel):
@@ -22,20 +32,20 @@ class SandboxOptions(BaseModel):
     public_url: str | None = Field(None, description="base of result addresses; unset: the Host the create came to")
     seed: int = Field(0, description="seeds latencies and fault rates")
 
-    latency: Seconds = Field(3.0, description="median run of a task")
+    latency: Amount = Field(3.0, description="median run of a task")
     latency_sigma: Annotated[float, Field(ge=0, le=3)] = Field(0.25, description="spread of runs and waits (lognormal)")
-    wait: Seconds = Field(0.3, description="median wait as `pending` before the run")
+    wait: Amount = Field(0.3, description="median wait as `pending` before the run")
 
-    creates_per_second: PerSecond = Field(0, description="creates beyond this are answered 429 before they are read")
-    reads_per_second: PerSecond = Field(0, description="reads beyond this are answered 429")
-    burst: Seconds = Field(1.0, description="how many seconds of requests both rate limits let through at once")
-    retry_after: Annotated[int, Field(ge=0)] = Field(1, description="`Retry-After` of 429 answers; 0: no such header")
-    max_concurrent: Annotated[int, Field(ge=0)] = Field(0, description="tasks pending or processing at once")
+    creates_per_second: Amount = Field(0, description="creates beyond this are answered 429 before they are read")
+    reads_per_second: Amount = Field(0, description="reads beyond this are answered 429")
+    burst: Amount = Field(1.0, description="how many seconds of requests both rate limits let through at once")
+    retry_after: Count = Field(1, description="`Retry-After` of 429 answers; 0: no such header")
+    max_concurrent: Count = Field(0, description="tasks pending or processing at once")
     over_concurrent: Literal["refuse", "stage"] = Field("refuse", description="beyond it: 429, or parked as `staged`")
 
-    history_lag: Seconds = Field(0.5, description="a task appears in the history so long after its create")
+    history_lag: Amount = Field(0.5, description="a task appears in the history so long after its create")
     history_page: Annotated[int, Field(ge=1, le=100)] = Field(100, description="rows of a history page, at most")
-    result_lifetime: Seconds = Field(259_200, description="result files are gone so long after the end (3 days)")
+    result_lifetime: Amount = Field(259_200, description="result files are gone so long after the end (3 days)")
     echo: Literal["whole", "blank", "strip"] = Field("whole", description="how `config` comes back in answers")
 
     balance_usd: float = Field(10_000, allow_inf_nan=False, description="credit; setting it while running refills it")
@@ -43,8 +53,7 @@ class SandboxOptions(BaseModel):
 
     callback_processing: bool = Field(default=True, description="callbacks also say `processing`, not only the end")
     callback_attempts: Annotated[int, Field(ge=1)] = Field(3, description="tries of one callback")
-    callback_interval: Seconds = Field(5.0, description="pause between them")
-    callback_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="longest wait for the receiver's answer")
+    callback_interval: Amount = Field(5.0, description="pause between them")
 
     price: Annotated[int, Field(gt=0)] = Field(200_000, description="units of a task; 10,000,000 are a dollar")
     usage: Literal["2025", "2026"] = Field(
@@ -59,42 +68,32 @@ class SandboxOptions(BaseModel):
     redirect_to: str | None = Field(None, description="where `redirect` points; unset: this host by its other name")
 
     outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the API is away, in one way")
-    outage_of: list[Literal["create", "read", "history", "account", "download"]] = Field(
+    outage_of: Annotated[list[Literal["create", "read", "history", "account", "download"]], JSON] = Field(
         default_factory=list, description="what the outage takes away; empty: all of the API, but not the files"
     )
-    next_faults: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    next_faults: Annotated[dict[FaultName, Count], JSON] = Field(
         default_factory=dict, description="fault: how many of the next creates get it"
     )
-    fault_rates: dict[str, Share] = Field(default_factory=dict, description="fault: share of creates that get it")
+    fault_rates: Annotated[dict[FaultName, Share], JSON] = Field(
+        default_factory=dict, description="fault: share of creates that get it"
+    )
     data_dir: str | None = Field(None, description="folder where accepted tasks survive a restart")
-
-    @field_validator("next_faults", "fault_rates", mode="before")
-    @classmethod
-    def _from_json(cls, value: Any) -> Any:
-        return json.loads(value) if isinstance(value, str) else value
-
-    @field_validator("next_faults", "fault_rates")
-    @classmethod
-    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
-        for name in value:
-            if name not in faults.TABLE:
-                raise ValueError(f"unknown fault {name!r}; the README of this package lists them")
-        return value
-
-
-class OptionsError(ValueError):
-    """Invalid options, all in one message, a line each."""
 
 
 def from_environment(environment: Mapping[str, str]) -> SandboxOptions:
-    """Reads `SANDBOX_LATENCY` and so on; the two fault tables are JSON objects. Other names are ignored."""
+    """Reads `SANDBOX_LATENCY` and so on; lists and tables are JSON. Other names are ignored.
+
+    Raises:
+        BadRequest: all invalid options in one text, a line each.
+
+    """
     names = {field: f"SANDBOX_{field.upper()}" for field in SandboxOptions.model_fields}
     return _checked({field: environment[name] for field, name in names.items() if environment.get(name)}, names)
 
 
 def changed(options: SandboxOptions, patch: Mapping[str, Any]) -> SandboxOptions:
     if "data_dir" in patch:
-        raise OptionsError("data_dir: can only be set at the start")
+        raise BadRequest("data_dir: can only be set at the start")
     return _checked({**options.model_dump(), **patch}, {})
 
 
@@ -103,4 +102,4 @@ def _checked(given: dict[str, Any], names: Mapping[str, str]) -> SandboxOptions:
         return SandboxOptions.model_validate(given)
     except ValidationError as exc:
         faulty = [f"{names.get(field := str(fault['loc'][0]), field)}: {fault['msg']}" for fault in exc.errors()]
-        raise OptionsError("\n".join(faulty)) from exc
+        raise BadRequest("\n".join(faulty)) from exc

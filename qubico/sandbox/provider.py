@@ -2,193 +2,177 @@
 
 import asyncio
 import base64
+import math
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any
 
-from qubico.sandbox import tasks, wire
-from qubico.sandbox.callbacks import Callbacks
+import aiohttp
+
+from qubico.sandbox import tasks, views, wire
+from qubico.sandbox.callbacks import EARLY_TIMEOUT, Callbacks
 from qubico.sandbox.clock import Clock
-from qubico.sandbox.faults import FaultBook
+from qubico.sandbox.faults import TABLE, FaultBook
 from qubico.sandbox.intake import Order
 from qubico.sandbox.journal import Journal
 from qubico.sandbox.ledger import Ledger
 from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions, changed
+from qubico.sandbox.shelf import Shelf
 from qubico.sandbox.stats import Stats
 from qubico.sandbox.studio.queue import Studio
 from qubico.sandbox.tasks import Status, Task
-from qubico.sandbox.timeline import Timeline
 
 MAX_STAGED = 50
 SETTLE_SECONDS = 1.0
 
 
 class Provider:
-    options: SandboxOptions
-    clock: Clock
-    ledger: Ledger
-    stats: Stats
-    faults: FaultBook
-    timeline: Timeline
-    studio: Studio
-    callbacks: Callbacks
+    """All state between two resets; takes up the tasks of an earlier run, with their times as they were planned."""
 
     def __init__(self, options: SandboxOptions) -> None:
-        self._at_start = options
-        self._jobs: set[asyncio.Future[None]] = set()
-        self._painting: set[asyncio.Future[None]] = set()
-        self.journal = Journal(options.data_dir)
-        self._open(options)
-
-    def start(self) -> None:
-        """Takes up the tasks of an earlier run, with their times as they were planned."""
-        for task in self.journal.read():
+        self.options = options
+        self.clock = Clock()
+        self.ledger = Ledger()
+        self.stats = Stats()
+        self.faults = FaultBook()
+        self.shelf = Shelf()
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=64), headers={"User-Agent": "Qubico-Sandbox"}
+        )
+        self.studio = Studio(self._session, self.shelf)
+        self.callbacks = Callbacks(self._session, self.clock, self.stats.counts)
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._painted = asyncio.Condition()
+        self._apply(options.model_dump())
+        self._journal = Journal(options.data_dir)
+        for task in self._journal.read():
             self.clock.advance(max(task.created - self.clock.now(), 0.0))
-            self.ledger.add(task)
-            if not task.over(self.clock.now()):
-                self._schedule(task)
+            self._take(task)
 
-    async def close(self) -> None:
-        self.timeline.stop()
-        for job in list(self._jobs):
+    async def close(self, *, forget: bool = False) -> None:
+        for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        await self.studio.close()
-        self.journal.close()
-
-    async def reset(self, patch: dict[str, Any]) -> None:
-        """Forgets everything; options are those of the start with these changes."""
-        options = changed(self._at_start, patch)
-        await self.close()
-        self.journal.forget()
-        self._open(options)
+        self.studio.close()
+        await self._session.close()
+        self._journal.close(forget=forget)
 
     def change(self, patch: dict[str, Any]) -> None:
         """Changes options while running; tasks keep the times they were given."""
-        old = self.options
-        now = self.options = changed(old, patch)
-        self.studio.plain_bytes = now.plain_bytes
-        if "balance_usd" in patch:
-            self.ledger.refill(now.balance_usd, self.clock.now(), refund_failed=now.refund_failed)
-        if "next_faults" in patch:
-            self.faults.coming = Counter(now.next_faults)
-        if "seed" in patch:
-            self._sow(now.seed)
-        if (now.creates_per_second, now.burst) != (old.creates_per_second, old.burst):
-            self.creates = RateLimit(per_second=now.creates_per_second, burst=now.burst)
-        if (now.reads_per_second, now.burst) != (old.reads_per_second, old.burst):
-            self.reads = RateLimit(per_second=now.reads_per_second, burst=now.burst)
+        self.options = changed(self.options, patch)
+        self._apply(patch)
 
     async def advance(self, seconds: float) -> None:
         """Pushes the clock and waits (at most a second) for paintings now due, not for callbacks."""
         self.clock.advance(seconds)
-        self.timeline.wake()
-        if self._painting:
-            await asyncio.wait(self._painting, timeout=SETTLE_SECONDS)
+        now = self.clock.now()
 
-    def room(self, now: float) -> float | None:
-        """When a task accepted now leaves `staged` (`now`: at once); None: too many run already."""
-        cap = self.options.max_concurrent
-        if not cap or self.ledger.in_flight(now) < cap:
-            return now
-        if self.options.over_concurrent == "refuse" or self.ledger.staged(now) >= MAX_STAGED:
-            return None
-        return self.ledger.free_at(now, cap=cap)
+        def settled() -> bool:
+            return all(task.worked or task.started > now for task in self.ledger.unended(now))
 
-    def accept(self, order: Order, *, now: float, staged_until: float, base: str, faults: dict[str, float]) -> Task:
-        """Buys the task, even if the answer is lost."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS), self._painted:
+                await self._painted.wait_for(settled)
+
+    def accept(self, order: Order, *, base: str) -> Task:
+        """Buys a task, even if the answer is lost. Raises Refused for want of credit or room, or by a fault."""
+        now = self.clock.now()
+        if self.ledger.balance(now) < self.options.price:
+            raise wire.Refused(wire.error(402, "insufficient credits"))
+        staged_until = self._room(now)
+        drawn = self.faults.draw(order.prompt, seed=order.seed, rates=self.options.fault_rates)
+        for fault in map(TABLE.__getitem__, drawn):
+            if fault.stage == "refuse" and fault.answer:
+                raise wire.Refused(fault.answer())
         task = tasks.plan(
             order,
             number=len(self.ledger.tasks) + 1,
             now=now,
             staged_until=staged_until,
             base=base,
-            faults=faults,
+            faults=drawn,
             options=self.options,
             random=self._random,
         )
-        self.journal.accepted(task)
-        self.ledger.add(task)
-        self.stats.running(self.ledger.in_flight(now))
-        self._schedule(task)
+        self._journal.write(task)
+        self._take(task)
         return task
 
-    async def show(
-        self, task: Task, now: float, *, reading: bool = False, claim: Status | None = None
-    ) -> dict[str, Any]:
-        picture = address = ""
+    async def show(self, task: Task, *, reading: bool = False, claim: Status | None = None) -> dict[str, Any]:
+        now = self.clock.now()
+        output = {"image_base64": "", "image_url": ""}
         if (claim or task.status(now)) == "completed":
             hidden = task.has("no_address") or task.faults.get("no_address_once", 0) >= 1
             if reading:
                 task.spend("no_address_once")
-            if task.has("base64"):
-                picture = "" if claim else base64.b64encode(await self.studio.picture(task)).decode()
-            elif not hidden:
-                address = task.address
-        return wire.task_data(task, now, self.options, picture=picture, address=address, claim=claim)
+            if not task.has("base64"):
+                output["image_url"] = "" if hidden else task.address
+            elif not claim:
+                output["image_base64"] = base64.b64encode(await self.studio.picture(task)).decode()
+        return views.task_data(task, now, self.options, output=output, claim=claim)
 
-    def balance(self, now: float) -> int:
-        return self.ledger.balance(now, refund_failed=self.options.refund_failed)
+    async def call_back_early(self, task: Task) -> None:
+        """Before the create is answered, which waits for it briefly."""
+        if task.called_back:
+            body = self.callbacks.body(await self.show(task, claim="completed"))
+            await self.callbacks.post(task, body, within=EARLY_TIMEOUT)
 
-    def _open(self, options: SandboxOptions) -> None:
-        self.options = options
-        self.clock = Clock()
-        self.ledger = Ledger(balance_usd=options.balance_usd)
-        self.stats = Stats()
-        self.faults = FaultBook()
-        self.faults.coming = Counter(options.next_faults)
-        self._sow(options.seed)
-        self.creates = RateLimit(per_second=options.creates_per_second, burst=options.burst)
-        self.reads = RateLimit(per_second=options.reads_per_second, burst=options.burst)
-        self.timeline = Timeline(self.clock)
-        self.studio = Studio(plain_bytes=options.plain_bytes)
-        self.callbacks = Callbacks(
-            clock=self.clock,
-            timeline=self.timeline,
-            stats=self.stats,
-            options=lambda: self.options,
-            session=self.studio.session,
-            spawn=self._spawn,
-        )
+    def _apply(self, patch: dict[str, Any]) -> None:
+        options = self.options
+        if "balance_usd" in patch:
+            self.ledger.refill(options.balance_usd, self.clock.now())
+        if "next_faults" in patch:
+            self.faults.coming = Counter(options.next_faults)
+        if "seed" in patch:
+            self._random = Random(options.seed)  # noqa: S311 - repeatable on purpose
+            self.faults.random = Random(f"faults {options.seed}")  # noqa: S311 - repeatable on purpose
+        if {"creates_per_second", "reads_per_second", "burst"} & patch.keys():
+            self.creates = RateLimit(per_second=options.creates_per_second, burst=options.burst)
+            self.reads = RateLimit(per_second=options.reads_per_second, burst=options.burst)
 
-    def _sow(self, seed: int) -> None:
-        self._random = Random(seed)  # noqa: S311 - repeatable on purpose
-        self.faults.random = Random(f"faults {seed}")  # noqa: S311 - repeatable on purpose
+    def _room(self, now: float) -> float:
+        """When a task accepted now leaves `staged` (`now`: at once). Raises Refused if too many run already."""
+        cap = self.options.max_concurrent
+        if not cap:
+            return now
+        unended = self.ledger.unended(now)
+        staged = sum(task.status(now) == "staged" for task in unended)
+        if len(unended) - staged < cap:
+            return now
+        if self.options.over_concurrent == "refuse" or staged >= MAX_STAGED:
+            self.stats.counts["throttled_creates"] += 1
+            raise wire.Refused(wire.throttled())
+        return sorted(task.ended for task in unended)[-cap]
 
-    def _schedule(self, task: Task) -> None:
-        """Does nothing for a task without a picture or a webhook."""
-        called = self.callbacks.wanted(task)
+    def _take(self, task: Task) -> None:
+        self.ledger.add(task)
+        if not task.over(self.clock.now()) and (task.called_back or not task.worked):
+            self._spawn(self._run(task))
+
+    async def _run(self, task: Task) -> None:
+        await self.clock.until(task.started)
+        if self.options.callback_processing and task.started < task.ended:
+            self._spawn(self._call_back(task, claim="processing"))
         if not task.worked:
-            self.timeline.at(task.started, lambda: self._paint(task))
-        elif called:
-            self._tell_end_in_time(task)
-        if called and self.options.callback_processing and task.started < task.ended:
-            self.timeline.at(task.started, lambda: self._spawn(self._tell(task, claim="processing")))
+            failure = await self.studio.work(task)
+            task.finish(self.clock.now(), failure)
+            self._journal.write(task)
+            async with self._painted:
+                self._painted.notify_all()
+        if task.ended < math.inf:
+            await self.clock.until(task.ended)
+            await self._call_back(task)
 
-    def _paint(self, task: Task) -> None:
-        job = self._spawn(self._work(task))
-        self._painting.add(job)
-        job.add_done_callback(self._painting.discard)
+    async def _call_back(self, task: Task, *, claim: Status | None = None) -> None:
+        if task.called_back:
+            body = self.callbacks.body(await self.show(task, claim=claim))
+            times = 2 if task.has("callback_double") else 1
+            await asyncio.gather(*(self.callbacks.deliver(task, body, self.options) for _ in range(times)))
 
-    async def _work(self, task: Task) -> None:
-        failure = await self.studio.work(task)
-        task.finish(self.clock.now(), failure)
-        self.ledger.moved(task)
-        self.journal.finished(task)
-        if self.callbacks.wanted(task):
-            self._tell_end_in_time(task)
-
-    def _tell_end_in_time(self, task: Task) -> None:
-        if task.ended != float("inf"):
-            self.timeline.at(task.ended, lambda: self._spawn(self._tell(task)))
-
-    async def _tell(self, task: Task, *, claim: Status | None = None) -> None:
-        await self.callbacks.send(task, await self.show(task, self.clock.now(), claim=claim))
-
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Future[None]:
-        job = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        job = asyncio.create_task(work)
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
-        return job

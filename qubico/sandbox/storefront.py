@@ -10,228 +10,142 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from qubico.sandbox import faults, intake, wire
-from qubico.sandbox.clock import go_time
-from qubico.sandbox.connection import Dropped, Hanging
+from qubico.sandbox import faults, intake, views, wire
+from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions
 from qubico.sandbox.provider import Provider
-from qubico.sandbox.tasks import UNITS_PER_USD, Task
+from qubico.sandbox.wire import BadRequest, Refused
 
 MAX_PAGE_SIZE = 100
 HISTORY_NUMBERS = {"page": 1, "page_size": 10, "start_time": 0, "end_time": 0}
-UNLIMITED_TASKS = 1_000_000
+COUNTED = {"create": "creates", "read": "gets", "account": "account_reads", "history": "history_reads"}
 ProviderRoute = Callable[[Request, Provider], Awaitable[Response]]
 
-NOT_ACCEPTED: dict[str, Callable[[SandboxOptions], Response]] = {
-    "rejected": lambda _options: wire.error(400, "invalid input image"),
-    "throttled": lambda options: wire.throttled(options.retry_after),
-    "no_credit": lambda _options: wire.error(402, "insufficient credits"),
-    "no_credit_400": lambda _options: wire.error(400, "insufficient credits"),
-    "no_credit_500": lambda _options: wire.error(500, "insufficient credits"),
-    "bad_key": lambda _options: wire.bad_key(),
-    "refuse_503": lambda _options: wire.html(503),
-    "drop_before": lambda _options: Dropped(),
-}
-NOT_ANSWERED: dict[str, Callable[[], Response]] = {
-    "drop": Dropped,
-    "hang": Hanging,
-    "html_502": lambda: wire.html(502),
-}
-OUTAGES: dict[str, Callable[[], Response]] = {
-    "refuse_503": lambda: wire.html(503),
-    "drop": Dropped,
-    "hang": Hanging,
-}
-READS = {"gets": "read", "account_reads": "account", "history_reads": "history"}
-"""Operations by the name under which they are counted."""
+
+def served(operation: str) -> Callable[[ProviderRoute], Callable[[Request], Awaitable[Response]]]:
+    """Counts calls and answers of an operation, and refuses calls before their body is read."""
+
+    def wrap(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
+        @wraps(route)
+        async def answer(request: Request) -> Response:
+            provider: Provider = request.app.state.provider
+            try:
+                _admit(request, provider, operation)
+                response = await route(request, provider)
+            except Refused as refused:
+                response = refused.answer
+            if response.status_code == 429 and provider.options.retry_after:
+                response.headers["Retry-After"] = str(provider.options.retry_after)
+            provider.stats.answers[response.status_code] += 1
+            return response
+
+        return answer
+
+    return wrap
 
 
-def counted(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
-    """Passes the provider to the route and counts the status; cut connections count as 0."""
-
-    @wraps(route)
-    async def answer(request: Request) -> Response:
-        provider: Provider = request.app.state.provider
-        response = await route(request, provider)
-        cut = isinstance(response, Dropped | Hanging)
-        provider.stats.answers[0 if cut else response.status_code] += 1
-        return response
-
-    return answer
-
-
-@counted
+@served("create")
 async def create(request: Request, provider: Provider) -> Response:
-    now, options = provider.clock.now(), provider.options
-    provider.stats.create_arrived(now)
-    if refused := at_the_door(request, options, "create"):
-        return refused
-    if not provider.creates.allows(now):
-        provider.stats.counts["throttled_creates"] += 1
-        return wire.throttled(options.retry_after)
-    body = await body_of(request, options.max_body_bytes)
-    if body is None:
-        return wire.error(400, "task input too large")
-    try:
-        order = intake.parse(body)
-        faults.in_prompt(order.prompt)
-    except (intake.BadRequest, faults.UnknownFault) as exc:
-        return wire.error(400, str(exc))
-    return await _sell(provider, order, base=options.public_url or f"{request.url.scheme}://{request.url.netloc}")
+    body = await body_of(request, provider.options.max_body_bytes, beyond="task input too large")
+    task = provider.accept(intake.parse(body), base=base_of(request, provider.options))
+    if task.has("callback_early"):
+        await provider.call_back_early(task)
+    if lost := task.odd_answer("answer"):
+        return lost
+    return wire.success(await provider.show(task), status=500 if task.has("failed_create_500") else 200)
 
 
-async def _sell(provider: Provider, order: intake.Order, *, base: str) -> Response:
-    now, options = provider.clock.now(), provider.options
-    if provider.balance(now) < provider.options.price:
-        return wire.error(402, "insufficient credits")
-    staged_until = provider.room(now)
-    if staged_until is None:
-        provider.stats.counts["throttled_creates"] += 1
-        return wire.throttled(options.retry_after)
-    drawn = provider.faults.draw(order.prompt, seed=order.seed, rates=options.fault_rates)
-    if name := faults.refusing(drawn):
-        return NOT_ACCEPTED[name](options)
-    task = provider.accept(order, now=now, staged_until=staged_until, base=base.rstrip("/"), faults=drawn)
-    if task.has("callback_early") and provider.callbacks.wanted(task):
-        await provider.callbacks.send_early(task, await provider.show(task, now, claim="completed"))
-    return await _accepted(provider, task, now)
-
-
-async def _accepted(provider: Provider, task: Task, now: float) -> Response:
-    for name, lose in NOT_ANSWERED.items():
-        if task.has(name):
-            return lose()
-    data = await provider.show(task, now)
-    return wire.success(data, status=500 if task.has("failed_create_500") else 200)
-
-
-@counted
+@served("read")
 async def read(request: Request, provider: Provider) -> Response:
-    if refused := _before_reading(request, provider, "gets"):
-        return refused
-    now = provider.clock.now()
-    task = provider.ledger.by_id(request.path_params["task_id"])
+    task = provider.ledger.find(request.path_params["task_id"])
     if task is None:
         return wire.error(404, "Task ID not found")
     task.reads += 1
-    if task.spend("not_visible_once"):
-        return wire.error(404, "Task ID not found")
-    if task.spend("get_429_once"):
-        return wire.throttled(provider.options.retry_after)
-    if task.spend("get_500_once"):
-        return wire.error(500, "internal server error")
+    if odd := task.odd_answer("read"):
+        return odd
+    now = provider.clock.now()
     over = task.over(now)
     if over and task.seen is None:
         task.seen = now
-    status = 500 if over and task.has("failed_500") else 200
-    return wire.success(
-        await provider.show(task, now, reading=True), status=status, code=0 if task.has("odd_code") else 200
-    )
+    status, code = 500 if over and task.has("failed_500") else 200, 0 if task.has("odd_code") else 200
+    return wire.success(await provider.show(task, reading=True), status=status, code=code)
 
 
-@counted
-async def account(request: Request, provider: Provider) -> Response:
-    if refused := _before_reading(request, provider, "account_reads"):
-        return refused
+@served("account")
+async def account(_request: Request, provider: Provider) -> Response:
+    now, book = provider.clock.now(), provider.ledger
+    cap = provider.options.max_concurrent
+    return wire.success(views.account(left=book.balance(now), used=book.charged(now), cap=cap))
+
+
+@served("account")
+async def active(_request: Request, provider: Provider) -> Response:
     now = provider.clock.now()
-    left = provider.balance(now)
-    used = provider.ledger.charged(now, refund_failed=provider.options.refund_failed)
-    cap = provider.options.max_concurrent or UNLIMITED_TASKS
-    data = {
-        "id": 1,
-        "name": "sandbox",
-        "account_id": 1,
-        "account_name": "sandbox",
-        "plan": "sandbox",
-        "type": "sandbox",
-        "is_enable": True,
-        "is_verified": True,
-        "equivalent_in_usd": left / UNITS_PER_USD,
-        "max_concurrent_task_count": cap,
-        "max_image_toolkit_concurrency": cap,
-        "notification_hook_url": "",
-        "credit_pack_info": {
-            "available_credits": left,
-            "used_credits": used,
-            "total_credits": left + used,
-            "frozen_credits": 0,
-            "expired_credits": 0,
-            "inactive_credits": 0,
-            "credit_packs_count": 1,
-            "credit_packs": [{"id": 1, "active": True, "capacity": left + used, "expired_at": go_time(None)}],
-        },
-        "wallet": {
-            "point_remain": left,
-            "point_frozen": 0,
-            "point_used": used,
-            "auto_recharge_enabled": False,
-        },
-    }
-    return wire.success(data)
+    statuses = [task.status(now) for task in provider.ledger.unended(now)]
+    counts = {f"{status}_count": statuses.count(status) for status in ("staged", "pending", "processing")}
+    return wire.success({"flux": {**counts, "active_tasks": []}})
 
 
-@counted
-async def active(request: Request, provider: Provider) -> Response:
-    if refused := _before_reading(request, provider, "account_reads"):
-        return refused
-    counts = provider.ledger.running(provider.clock.now())
-    return wire.success({"flux": {**{f"{name}_count": count for name, count in counts.items()}, "active_tasks": []}})
-
-
-@counted
+@served("history")
 async def history(request: Request, provider: Provider) -> Response:
-    if refused := _before_reading(request, provider, "history_reads"):
-        return refused
+    query = request.query_params
     try:
-        asked = {name: int(request.query_params.get(name) or default) for name, default in HISTORY_NUMBERS.items()}
+        asked = {name: int(query.get(name) or default) for name, default in HISTORY_NUMBERS.items()}
     except ValueError:
-        return wire.error(400, "invalid query parameter")
+        raise BadRequest("invalid query parameter") from None
     page, size = asked["page"], asked["page_size"]
     if page < 1 or not 1 <= size <= MAX_PAGE_SIZE:
-        return wire.error(400, f"page starts from 1, page_size is 1 to {MAX_PAGE_SIZE}")
+        raise BadRequest(f"page starts from 1, page_size is 1 to {MAX_PAGE_SIZE}")
     now, options = provider.clock.now(), provider.options
     size = min(size, options.history_page)
     latest = now - options.history_lag
-    end = min(latest, asked["end_time"]) if asked["end_time"] else latest
-    found = provider.ledger.between(asked["start_time"] or None, end)
-    if request.query_params.get("model", "") not in ("", "flux"):
+    found = provider.ledger.between(asked["start_time"], min(latest, asked["end_time"] or latest))
+    if query.get("model", "") not in ("", "flux"):
         found = []
-    rows = [wire.history_row(task, now, options) for task in found[(page - 1) * size : page * size]]
+    rows = [views.history_row(task, now) for task in found[(page - 1) * size : page * size]]
     return wire.success({"data": rows, "page": page, "size": size, "total": len(found)})
 
 
-def _before_reading(request: Request, provider: Provider, kind: str) -> Response | None:
-    provider.stats.counts[kind] += 1
-    if refused := at_the_door(request, provider.options, READS[kind]):
-        return refused
-    if not provider.reads.allows(provider.clock.now()):
-        provider.stats.counts["throttled_reads"] += 1
-        return wire.throttled(provider.options.retry_after)
-    return None
+def _admit(request: Request, provider: Provider, operation: str) -> None:
+    now, stats = provider.clock.now(), provider.stats
+    stats.counts[COUNTED[operation]] += 1
+    if operation == "create":
+        stats.creates.append(now)
+    check_caller(request, provider.options, operation)
+    limit: RateLimit = provider.creates if operation == "create" else provider.reads
+    if not limit.allows(now):
+        stats.counts["throttled_creates" if operation == "create" else "throttled_reads"] += 1
+        raise Refused(wire.throttled())
 
 
-def away(options: SandboxOptions, operation: str) -> bool:
-    return options.outage != "none" and (not options.outage_of or operation in options.outage_of)
+def check_outage(options: SandboxOptions, operation: str) -> None:
+    """An outage of nothing in particular takes all of the API away, but not the files."""
+    away = operation in options.outage_of if options.outage_of else operation != "download"
+    if away and options.outage != "none" and (answer := faults.TABLE[options.outage].answer):
+        raise Refused(answer())
 
 
-def at_the_door(request: Request, options: SandboxOptions, operation: str) -> Response | None:
-    if away(options, operation):
-        return OUTAGES[options.outage]()
+def check_caller(request: Request, options: SandboxOptions, operation: str) -> None:
+    check_outage(options, operation)
     if request.headers.get("user-agent", "").startswith("Python-urllib"):
-        return PlainTextResponse("error code: 1010", 403)
+        raise Refused(PlainTextResponse("error code: 1010", 403))
     key = request.headers.get("x-api-key", "")
     if not key or key not in options.api_key.split(","):
-        return wire.bad_key()
-    return None
+        raise Refused(wire.bad_key())
 
 
-async def body_of(request: Request, most: int) -> bytes | None:
+async def body_of(request: Request, most: int, *, beyond: str) -> bytes:
+    """Raises BadRequest with the text `beyond` for a longer body."""
     body = bytearray()
     async for part in request.stream():
         body += part
         if len(body) > most:
-            return None
+            raise BadRequest(beyond)
     return bytes(body)
+
+
+def base_of(request: Request, options: SandboxOptions) -> str:
+    return (options.public_url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
 
 
 ROUTES = [

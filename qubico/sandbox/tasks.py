@@ -2,11 +2,14 @@
 
 import math
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from qubico.sandbox.faults import TABLE
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from qubico.sandbox.faults import TABLE, Stage
 from qubico.sandbox.intake import Order
 from qubico.sandbox.options import SandboxOptions
 
@@ -24,9 +27,21 @@ class Failure:
     code: int = 10_000
 
 
-@dataclass(slots=True)
-class Task:
+OUT_OF_MEMORY = Failure("worker: out of memory", "")
+NO_WORKER = Failure("queue: no worker takes this task", "failed to dispatch the task")
+FAILURES = {
+    "moderated": Failure("input moderation: prompt refused", "Banned Prompt: the prompt was refused by moderation"),
+    "failed": OUT_OF_MEMORY,
+    "failed_500": OUT_OF_MEMORY,
+    "failed_create": NO_WORKER,
+    "failed_create_500": NO_WORKER,
+}
+
+
+class Task(BaseModel):
     """One bought task. Its times are planned when it is accepted; only the work on its picture can move its end."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     number: int
     order: Order
@@ -37,16 +52,18 @@ class Task:
     base: str
     result_type: str
     paint: str
-    faults: dict[str, float]
-    failure: Failure | None = None
-    price: int = 200_000  # units
-    worked: bool = False  # the picture is painted, or there is nothing to paint
-    task_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    file_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    plain_bytes: int
+    price: int  # units
+    refunded: bool  # if it fails
+    faults: dict[str, float]  # with the number of times that are left
+    failure: Failure | None
+    worked: bool  # the picture is painted, or there is nothing to paint
+    task_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    file_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
     reads: int = 0
     downloads: int = 0
-    seen: float | None = None  # when a read first showed the end
     callbacks: int = 0
+    seen: float | None = None  # when a read first showed the end
 
     def status(self, now: float) -> Status:
         if self.over(now):
@@ -58,9 +75,9 @@ class Task:
     def over(self, now: float) -> bool:
         return self.worked and now >= self.ended
 
-    def units(self, now: float, *, refund_failed: bool) -> int:
+    def units(self, now: float) -> int:
         """Its cost: the full price from acceptance on."""
-        return 0 if refund_failed and self.status(now) == "failed" else self.price
+        return 0 if self.refunded and self.status(now) == "failed" else self.price
 
     def has(self, fault: str) -> bool:
         return fault in self.faults
@@ -72,6 +89,14 @@ class Task:
             return False
         self.faults[fault] = left - 1
         return True
+
+    def odd_answer(self, stage: Stage) -> Response | None:
+        """The answer of a fault of this stage, instead of the usual one."""
+        for name in self.faults:
+            fault = TABLE[name]
+            if fault.stage == stage and fault.answer and self.spend(name):
+                return fault.answer()
+        return None
 
     def finish(self, now: float, failure: Failure | None) -> None:
         """The work is done: a bad picture ends the task at once, a good one not before its time."""
@@ -87,6 +112,10 @@ class Task:
     def address(self) -> str:
         return f"{self.base}/temp/{self.file_name}"
 
+    @property
+    def called_back(self) -> bool:
+        return self.order.endpoint.startswith(("http://", "https://")) and not self.has("callback_lost")
+
 
 def plan(
     order: Order,
@@ -100,36 +129,29 @@ def plan(
     random: Random,
 ) -> Task:
     """Draws the times of a new task and its failure, if any."""
-    spread = options.latency_sigma
-    wait = options.wait * math.exp(random.gauss(0, spread))
-    run = options.latency * math.exp(random.gauss(0, spread)) * faults.get("slow", 1)
+    wait, run = (
+        median * math.exp(random.gauss(0, options.latency_sigma)) for median in (options.wait, options.latency)
+    )
     staged_until = max(staged_until, now + options.latency * faults.get("staged", 0))
     started = staged_until + wait
-    failure = _planned_failure(faults)
-    at_create = "failed_create" in faults or "failed_create_500" in faults
-    ended = math.inf if "stuck" in faults else started + run
+    ended = math.inf if "stuck" in faults else started + run * faults.get("slow", 1)
+    if "failed_create" in faults or "failed_create_500" in faults:
+        staged_until = started = ended = now
+    failure = next((FAILURES[name] for name in FAILURES if name in faults), None)
     return Task(
         number=number,
         order=order,
         created=now,
-        staged_until=now if at_create else staged_until,
-        started=now if at_create else started,
-        ended=now if at_create else ended,
+        staged_until=staged_until,
+        started=started,
+        ended=ended,
         base=base,
         result_type=next((kind for kind in ("jpg", "webp") if kind in faults), options.result_type),
         paint=options.paint,
+        plain_bytes=options.plain_bytes,
         price=options.price,
-        faults={name: count for name, count in faults.items() if TABLE[name].stage != "refuse"},
+        refunded=options.refund_failed,
+        faults=faults,
         failure=failure,
         worked=failure is not None or options.paint == "plain" or "stuck" in faults,
     )
-
-
-def _planned_failure(faults: dict[str, float]) -> Failure | None:
-    if "moderated" in faults:
-        return Failure("input moderation: prompt refused", "Banned Prompt: the prompt was refused by moderation")
-    if "failed" in faults or "failed_500" in faults:
-        return Failure("worker: out of memory", "")
-    if "failed_create" in faults or "failed_create_500" in faults:
-        return Failure("queue: no worker takes this task", "failed to dispatch the task")
-    return None

@@ -5,117 +5,72 @@ At the provider it lies on a host of its own and is free of charge; here it is a
 
 import base64
 import binascii
-import json
 import uuid
-from collections import OrderedDict
-from dataclasses import dataclass
+from typing import Annotated
 
+from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from qubico.sandbox import wire
 from qubico.sandbox.provider import Provider
-from qubico.sandbox.storefront import at_the_door, body_of, counted
+from qubico.sandbox.shelf import CONTENT_TYPES
+from qubico.sandbox.storefront import base_of, body_of, check_caller
+from qubico.sandbox.wire import BadRequest
 
 LIFETIME = 24 * 3600.0
-LONGEST_NAME = 128
 MAX_FILE_BYTES = 10 * 1024 * 1024
 MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 4096
-KEPT_BYTES = 256 * 1024 * 1024
-TYPES = {
-    "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp",
-    "mp4": "video/mp4", "wav": "audio/wav", "mp3": "audio/mpeg",
-}  # fmt: skip
+TOO_LARGE = "the file is too large"
 
 
-class BadUpload(Exception):
-    """The upload is answered 400 with this text."""
+class Upload(BaseModel):
+    file_name: Annotated[str, Field(strict=True, max_length=128)]
+    file_data: Annotated[str, Field(strict=True, min_length=1)]
+
+    @property
+    def extension(self) -> str:
+        return self.file_name.rpartition(".")[2].lower()
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    content: bytes
-    media_type: str
-    until: float
-
-
-class Uploads:
-    """The newest files, up to a total size."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[str, File] = OrderedDict()
-        self._bytes = 0
-
-    def keep(self, name: str, file: File) -> None:
-        self._files[name] = file
-        self._bytes += len(file.content)
-        while self._bytes > KEPT_BYTES:
-            _, dropped = self._files.popitem(last=False)
-            self._bytes -= len(dropped.content)
-
-    def forget(self) -> None:
-        self._files.clear()
-        self._bytes = 0
-
-    def get(self, name: str, *, now: float) -> File | None:
-        file = self._files.get(name)
-        return file if file is not None and now <= file.until else None
-
-
-@counted
-async def upload(request: Request, provider: Provider) -> Response:
-    if refused := at_the_door(request, provider.options, "upload"):
-        return refused
-    body = await body_of(request, MAX_BODY_BYTES)
+async def upload(request: Request) -> Response:
+    provider: Provider = request.app.state.provider
+    check_caller(request, provider.options, "upload")
+    body = await body_of(request, MAX_BODY_BYTES, beyond=TOO_LARGE)
     try:
-        extension, content = _parse(body)
-    except BadUpload as exc:
-        return wire.error(400, str(exc))
-    name = f"{uuid.uuid4()}.{extension}"
-    _of(request).keep(name, File(content, TYPES[extension], provider.clock.now() + LIFETIME))
-    base = provider.options.public_url or f"{request.url.scheme}://{request.url.netloc}"
-    address = f"{base.rstrip('/')}/ephemeral/{name}"
+        sent = Upload.model_validate_json(body)
+    except ValidationError:
+        raise BadRequest("file_name and file_data are required") from None
+    if sent.extension not in CONTENT_TYPES:
+        raise BadRequest("invalid file name")
+    name = f"{uuid.uuid4()}.{sent.extension}"
+    provider.shelf.put(name, _content(sent), until=provider.clock.now() + LIFETIME)
+    address = f"{base_of(request, provider.options)}/ephemeral/{name}"
     # The documentation has the address under `data`; one version of the vendor's own client reads it at the top.
     return wire.Answer({"code": 200, "data": {"url": address}, "message": "success", "url": address})
 
 
 async def download(request: Request) -> Response:
     provider: Provider = request.app.state.provider
-    file = _of(request).get(request.path_params["name"], now=provider.clock.now())
-    return wire.html(404) if file is None else Response(file.content, media_type=file.media_type)
+    name = request.path_params["name"]
+    content = provider.shelf.get(name, now=provider.clock.now())
+    if content is None:
+        return wire.html(404)
+    return Response(content, media_type=CONTENT_TYPES[name.rpartition(".")[2]])
 
 
-def _of(request: Request) -> Uploads:
-    uploads: Uploads = request.app.state.uploads
-    return uploads
-
-
-def _parse(body: bytes | None) -> tuple[str, bytes]:
-    if body is None:
-        raise BadUpload("the file is too large")
-    try:
-        asked = json.loads(body)
-    except (ValueError, RecursionError):
-        asked = None
-    fields = asked if isinstance(asked, dict) else {}
-    name, data = fields.get("file_name"), fields.get("file_data")
-    if not isinstance(name, str) or not isinstance(data, str) or not data:
-        raise BadUpload("file_name and file_data are required")
-    extension = name.rpartition(".")[2].lower()
-    if len(name) > LONGEST_NAME or extension not in TYPES:
-        raise BadUpload("invalid file name")
-    if data.startswith("data:"):
-        said, _, data = data.removeprefix("data:").partition(";base64,")
-        if said != TYPES[extension]:
-            raise BadUpload("the type of the data does not match the file name")
+def _content(sent: Upload) -> bytes:
+    declared, marker, data = sent.file_data.rpartition(";base64,")
+    if marker and declared != f"data:{CONTENT_TYPES[sent.extension]}":
+        raise BadRequest("the type of the data does not match the file name")
     try:
         content = base64.b64decode(data, validate=True)
     except binascii.Error:
-        raise BadUpload("file_data is not base64") from None
+        raise BadRequest("file_data is not base64") from None
     if len(content) > MAX_FILE_BYTES:
-        raise BadUpload("the file is too large")
-    return extension, content
+        raise BadRequest(TOO_LARGE)
+    return content
 
 
 ROUTES = [

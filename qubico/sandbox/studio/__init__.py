@@ -1,1 +1,1 @@
-"""Painters of the sandbox, one per medium, in a process pool. May import the sandbox's `tasks` and `faults`."""
+"""Painters of the sandbox, one per medium. May import the sandbox's `tasks`, `faults` and `shelf`."""

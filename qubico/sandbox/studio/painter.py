@@ -9,7 +9,6 @@ import struct
 import zlib
 from functools import lru_cache
 from random import Random
-from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -20,12 +19,10 @@ INPUT_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000
 SMALL = (64, 64)
 QUOTED = re.compile(r"(?<!\w)[\"“«„']([^\"”»“']{1,80})[\"”»“'](?!\w)")
-FileType = Literal["png", "jpg", "webp"]
-CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 
 class BadPicture(Exception):
-    """The input cannot be opened as a picture."""
+    """The input cannot be loaded, or opened as a picture."""
 
 
 def paint(source: bytes, *, prompt: str, size: tuple[int, int], seed: int, small: bool, file_type: str) -> bytes:

@@ -67,7 +67,7 @@ async def test_settings_come_from_the_environment_and_tasks_survive_a_kill(tmp_p
         first.send_signal(signal.SIGKILL)
         first.wait(90)
     with (tmp_path / "tasks.jsonl").open("a") as journal:
-        journal.write('{"task_id": "half a li')
+        journal.write('\n{"task_id": "half a li')
     with process(port, **settings):
         await ready(port)
         async with client(port, "k1") as http:

@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from qubico.sandbox import faults
-from qubico.sandbox.options import OptionsError, SandboxOptions, from_environment
+from qubico.sandbox.options import SandboxOptions, from_environment
+from qubico.sandbox.wire import BadRequest
 
 README = Path("qubico/README.md").read_text("utf-8")
 
@@ -20,6 +21,7 @@ def test_every_option_can_be_set_from_the_environment() -> None:
             "SANDBOX_REFUND_FAILED": "false",
             "SANDBOX_ECHO": "strip",
             "SANDBOX_FAULT_RATES": '{"drop": 0.5}',
+            "SANDBOX_OUTAGE_OF": '["read"]',
             "SANDBOX_PUBLIC_URL": "",
             "SANDBOX_OF_SOMEBODY_ELSE": "x",
         }
@@ -30,12 +32,13 @@ def test_every_option_can_be_set_from_the_environment() -> None:
         "refund_failed": False,
         "echo": "strip",
         "fault_rates": {"drop": 0.5},
+        "outage_of": ["read"],
     }
     assert options == SandboxOptions.model_validate(changed)
 
 
 def test_all_bad_settings_are_named_in_one_message() -> None:
-    with pytest.raises(OptionsError) as caught:
+    with pytest.raises(BadRequest) as caught:
         from_environment({"SANDBOX_LATENCY": "soon", "SANDBOX_ECHO": "loud", "SANDBOX_FAULT_RATES": "{"})
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
         "SANDBOX_LATENCY",
@@ -80,5 +83,5 @@ def test_fault_words_are_found_anywhere_in_a_prompt() -> None:
     "word", ["[fault:fial]", "[fault:]", "[fault: drop]", "[fault:Drop]", "[fault:slow=x]", "[fault:drop=-1]"]
 )
 def test_a_misspelt_fault_word_is_an_error(word: str) -> None:
-    with pytest.raises(faults.UnknownFault):
+    with pytest.raises(BadRequest):
         faults.in_prompt(word)

@@ -7,15 +7,12 @@ from statistics import median
 import pytest
 
 from qubico.sandbox.clock import go_time
-from qubico.sandbox.intake import MODEL, TASK_TYPE, Order
+from qubico.sandbox.intake import parse
 from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions
 from qubico.sandbox.tasks import Failure, Task, plan
 
-ORDER = Order(
-    model=MODEL, task_type=TASK_TYPE, prompt="x", image="x", width=128, height=128, steps=1, seed=1,
-    service_mode="", endpoint="", secret="",
-)  # fmt: skip
+ORDER = parse(b'{"model": "Qubico/flux1-dev-advanced", "task_type": "kontext", "input": {"prompt": "x", "image": "x"}}')
 
 
 def planned(options: SandboxOptions, random: Random, **faults: float) -> Task:
