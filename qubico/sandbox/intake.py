@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from dataclasses import dataclass
+from typing import Any
 
 from qubico.sandbox.wire import BadRequest
 
@@ -14,32 +13,26 @@ KINDS: dict[type, str] = {str: "string", bool: "bool", int: "number", float: "nu
 GO_TYPES: dict[type, str] = {str: "string", int: "int", dict: "map[string]interface {}"}
 
 
-class Field(NamedTuple):
-    """A zero value that is not valid counts as absent, as in Go."""
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field that is absent, `null`, or an invalid zero value has the default, as in Go."""
 
     type: type
     default: Any
-    valid: Callable[[Any], object]
-    refusal: str
+    valid: Callable[[Any], object] = lambda _value: True
+    refusal: str = ""
 
 
-class Rule(NamedTuple):
-    """A bound over several fields of one input."""
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """The fields of an input, and a bound over several of them."""
 
-    valid: Callable[[dict[str, Any]], bool]
-    refusal: str
-
-
-class TaskType(NamedTuple):
     fields: dict[str, Field]
-    rules: tuple[Rule, ...] = ()
+    valid: Callable[[dict[str, Any]], object] = lambda _input: True
+    refusal: str = ""
 
 
-def _whole(low: int, high: int, *, default: int, refusal: str) -> Field:
-    return Field(int, default, lambda value: low <= value <= high, refusal)
-
-
-SIDE = _whole(128, 2048, default=1024, refusal="width and height must be between 128 and 2048")
+SIDE = Field(int, 1024, lambda side: 128 <= side <= 2048, "width and height must be between 128 and 2048")
 CATALOGUE: dict[tuple[str, str], TaskType] = {
     ("Qubico/flux1-dev-advanced", "kontext"): TaskType(
         {
@@ -47,19 +40,30 @@ CATALOGUE: dict[tuple[str, str], TaskType] = {
             "image": Field(str, "", bool, "image is required"),
             "width": SIDE,
             "height": SIDE,
-            "steps": _whole(1, 40, default=28, refusal="steps must be between 1 and 40"),
-            "seed": _whole(-1, INT64, default=-1, refusal="seed must be -1 or greater"),
+            "steps": Field(int, 28, lambda steps: 1 <= steps <= 40, "steps must be between 1 and 40"),
+            "seed": Field(int, -1, lambda seed: seed >= -1, "seed must be -1 or greater"),
         },
-        (Rule(lambda asked: asked["width"] * asked["height"] <= MAX_AREA, f"width*height must not exceed {MAX_AREA}"),),
+        lambda asked: asked["width"] * asked["height"] <= MAX_AREA,
+        f"width*height must not exceed {MAX_AREA}",
     )
 }
 MODELS = {"Qubico/flux1-dev", "Qubico/flux1-schnell", *(model for model, _ in CATALOGUE)}
+BODY = {
+    "model": Field(str, "", MODELS.__contains__, "invalid model"),
+    "task_type": Field(str, ""),
+    "input": Field(dict, {}),
+    "config": Field(dict, {}),
+}
+CONFIG = {
+    "service_mode": Field(str, "", ("", "public", "private").__contains__, "invalid service mode"),
+    "webhook_config": Field(dict, {}),
+}
+WEBHOOK = {"endpoint": Field(str, ""), "secret": Field(str, "")}
 
 
-class Order(BaseModel):
-    """The requested edit; its input is complete, with the provider's defaults."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The requested task; its input is complete, with the provider's defaults."""
 
     model: str
     task_type: str
@@ -79,42 +83,16 @@ class Order(BaseModel):
 
 def parse(body: bytes) -> Order:
     """Raises: BadRequest, with the server's text."""
-    top = _fields(_json(body), "CreateTask", {"model": str, "task_type": str, "input": dict, "config": dict})
-    model, task_type = top.get("model", ""), top.get("task_type", "")
-    if model not in MODELS:
-        raise BadRequest("invalid model")
-    if (model, task_type) not in CATALOGUE:
+    top = _read(_json(body), "CreateTask", BODY)
+    kind = CATALOGUE.get((top["model"], top["task_type"]))
+    if kind is None:
         raise BadRequest("invalid task type")
-    kind = CATALOGUE[model, task_type]
-    types = {name: field.type for name, field in kind.fields.items()}
-    asked = _fields(top.get("input", {}), "CreateTask.input", types)
-    config = _fields(top.get("config", {}), "CreateTask.config", {"service_mode": str, "webhook_config": dict})
-    path = "CreateTask.config.webhook_config"
-    hook = _fields(config.get("webhook_config", {}), path, {"endpoint": str, "secret": str})
-    service_mode = config.get("service_mode", "")
-    if service_mode not in ("", "public", "private"):
-        raise BadRequest("invalid service mode")
-    return Order(
-        model=model,
-        task_type=task_type,
-        input=_complete(asked, kind),
-        service_mode=service_mode,
-        endpoint=hook.get("endpoint", ""),
-        secret=hook.get("secret", ""),
-    )
-
-
-def _complete(asked: dict[str, Any], kind: TaskType) -> dict[str, Any]:
-    values = {}
-    for name, field in kind.fields.items():
-        value = asked.get(name, field.default)
-        values[name] = value if value or field.valid(value) else field.default
-        if not field.valid(values[name]):
-            raise BadRequest(field.refusal)
-    for rule in kind.rules:
-        if not rule.valid(values):
-            raise BadRequest(rule.refusal)
-    return values
+    asked = _read(top["input"], "CreateTask.input", kind.fields)
+    config = _read(top["config"], "CreateTask.config", CONFIG)
+    webhook = _read(config["webhook_config"], "CreateTask.config.webhook_config", WEBHOOK)
+    if not kind.valid(asked):
+        raise BadRequest(kind.refusal)
+    return Order(top["model"], top["task_type"], asked, config["service_mode"], **webhook)
 
 
 def _json(body: bytes) -> dict[str, Any]:
@@ -130,15 +108,24 @@ def _json(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _fields(value: dict[str, Any], path: str, allowed: dict[str, type]) -> dict[str, Any]:
-    """The fields that are given; `null` counts as absent, as in Go."""
-    given = {name: field for name, field in value.items() if field is not None or name not in allowed}
-    for name, field in given.items():
-        if name not in allowed:
+def _read(given: dict[str, Any], path: str, fields: dict[str, Field]) -> dict[str, Any]:
+    for name, value in given.items():
+        if name not in fields:
             raise BadRequest(f'json: unknown field "{name}"')
-        wanted, kind = allowed[name], KINDS[type(field)]
-        if type(field) is not wanted or (isinstance(field, int) and abs(field) >= INT64):
-            shown = f"{kind} {field}" if kind == "number" and wanted is int else kind
-            text = f"json: cannot unmarshal {shown} into Go struct field {path}.{name} of type {GO_TYPES[wanted]}"
-            raise BadRequest(text)
-    return given
+        if value is not None:
+            _check_type(value, fields[name].type, f"{path}.{name}")
+    values = {}
+    for name, field in fields.items():
+        value = given.get(name)
+        values[name] = value if value or (value is not None and field.valid(value)) else field.default
+        if not field.valid(values[name]):
+            raise BadRequest(field.refusal)
+    return values
+
+
+def _check_type(value: Any, wanted: type, path: str) -> None:
+    if type(value) is wanted and not (isinstance(value, int) and abs(value) >= INT64):
+        return
+    kind = KINDS[type(value)]
+    shown = f"{kind} {value}" if kind == "number" and wanted is int else kind
+    raise BadRequest(f"json: cannot unmarshal {shown} into Go struct field {path} of type {GO_TYPES[wanted]}")

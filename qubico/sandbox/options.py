@@ -19,6 +19,7 @@ def _known(name: str) -> str:
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Operation = Literal["create", "read", "history", "account", "download"]
 FaultName = Annotated[str, AfterValidator(_known)]
 JSON = BeforeValidator(lambda value: json.loads(value) if isinstance(value, str) else value)
 
@@ -28,56 +29,46 @@ class SandboxOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    api_key: str = Field("sandbox-key", min_length=1, description="the key, or several of one account by comma")
-    public_url: str | None = Field(None, description="base of result addresses; unset: the Host the create came to")
-    seed: int = Field(0, description="seeds latencies and fault rates")
+    api_key: str = Field("sandbox-key", min_length=1)  # the key, or several of one account by comma
+    public_url: str | None = None  # base of result addresses; unset: the Host the create came to
+    seed: int = 0  # seeds latencies and fault rates
 
-    latency: Amount = Field(3.0, description="median run of a task")
-    latency_sigma: Annotated[float, Field(ge=0, le=3)] = Field(0.25, description="spread of runs and waits (lognormal)")
-    wait: Amount = Field(0.3, description="median wait as `pending` before the run")
+    latency: Amount = 3.0  # median run of a task
+    latency_sigma: Annotated[float, Field(ge=0, le=3)] = 0.25  # spread of runs and waits (lognormal)
+    wait: Amount = 0.3  # median wait as `pending` before the run
 
-    creates_per_second: Amount = Field(0, description="creates beyond this are answered 429 before they are read")
-    reads_per_second: Amount = Field(0, description="reads beyond this are answered 429")
-    burst: Amount = Field(1.0, description="how many seconds of requests both rate limits let through at once")
-    retry_after: Count = Field(1, description="`Retry-After` of 429 answers; 0: no such header")
-    max_concurrent: Count = Field(0, description="tasks pending or processing at once")
-    over_concurrent: Literal["refuse", "stage"] = Field("refuse", description="beyond it: 429, or parked as `staged`")
+    creates_per_second: Amount = 0  # creates beyond this are answered 429 before they are read
+    reads_per_second: Amount = 0  # reads beyond this are answered 429
+    burst: Amount = 1.0  # how many seconds of requests both rate limits let through at once
+    retry_after: Count = 1  # `Retry-After` of 429 answers; 0: no such header
+    max_concurrent: Count = 0  # tasks pending or processing at once
+    over_concurrent: Literal["refuse", "stage"] = "refuse"  # beyond it: 429, or parked as `staged`
 
-    history_lag: Amount = Field(0.5, description="a task appears in the history so long after its create")
-    history_page: Annotated[int, Field(ge=1, le=100)] = Field(100, description="rows of a history page, at most")
-    result_lifetime: Amount = Field(259_200, description="result files are gone so long after the end (3 days)")
-    echo: Literal["whole", "blank", "strip"] = Field("whole", description="how `config` comes back in answers")
+    history_lag: Amount = 0.5  # a task appears in the history so long after its create
+    history_page: Annotated[int, Field(ge=1, le=100)] = 100  # rows of a history page, at most
+    result_lifetime: Amount = 259_200  # result files are gone so long after the end (3 days)
+    echo: Literal["whole", "blank", "strip"] = "whole"  # how `config` comes back in answers
 
-    balance_usd: float = Field(10_000, allow_inf_nan=False, description="credit; setting it while running refills it")
-    refund_failed: bool = Field(default=True, description="failed tasks cost nothing (a guess about the provider)")
+    balance_usd: float = Field(10_000, allow_inf_nan=False)  # credit; setting it while running refills it
+    refund_failed: bool = True  # failed tasks cost nothing (a guess about the provider)
 
-    callback_processing: bool = Field(default=True, description="callbacks also say `processing`, not only the end")
-    callback_attempts: Annotated[int, Field(ge=1)] = Field(3, description="tries of one callback")
-    callback_interval: Amount = Field(5.0, description="pause between them")
+    callback_processing: bool = True  # callbacks also say `processing`, not only the end
+    callback_attempts: Annotated[int, Field(ge=1)] = 3  # tries of one callback
+    callback_interval: Amount = 5.0  # pause between them
 
-    price: Annotated[int, Field(gt=0)] = Field(200_000, description="units of a task; 10,000,000 are a dollar")
-    usage: Literal["2025", "2026"] = Field(
-        "2026", description="price of a task that runs: as `consume` (2025), or as `frozen` beside `consume` 0 (2026)"
-    )
-    paint: Literal["full", "small", "plain"] = Field("full", description="real size; 64x64; or noise, nothing loaded")
-    plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = Field(65_536, description="size of `plain` results")
-    result_type: Literal["png", "jpg", "webp"] = Field("png", description="file type of results")
-    max_body_bytes: Annotated[int, Field(gt=0)] = Field(
-        16_777_216, description="creates beyond: `task input too large`"
-    )
-    redirect_to: str | None = Field(None, description="where `redirect` points; unset: this host by its other name")
+    price: Annotated[int, Field(gt=0)] = 200_000  # units of a task; 10,000,000 are a dollar
+    usage: Literal["2025", "2026"] = "2026"  # where a running task has its price: `consume`, or `frozen` (2026)
+    paint: Literal["full", "small", "plain"] = "full"  # real size; 64x64; or noise, nothing loaded
+    plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = 65_536  # size of `plain` results
+    result_type: Literal["png", "jpg", "webp"] = "png"  # file type of results
+    max_body_bytes: Annotated[int, Field(gt=0)] = 16_777_216  # creates beyond: `task input too large`
+    redirect_to: str | None = None  # where `redirect` points; unset: this host by its other name
 
-    outage: Literal["none", "refuse_503", "drop", "hang"] = Field("none", description="the API is away, in one way")
-    outage_of: Annotated[list[Literal["create", "read", "history", "account", "download"]], JSON] = Field(
-        default_factory=list, description="what the outage takes away; empty: all of the API, but not the files"
-    )
-    next_faults: Annotated[dict[FaultName, Count], JSON] = Field(
-        default_factory=dict, description="fault: how many of the next creates get it"
-    )
-    fault_rates: Annotated[dict[FaultName, Share], JSON] = Field(
-        default_factory=dict, description="fault: share of creates that get it"
-    )
-    data_dir: str | None = Field(None, description="folder where accepted tasks survive a restart")
+    outage: Literal["none", "refuse_503", "drop", "hang"] = "none"  # the API is away, in one way
+    outage_of: Annotated[list[Operation], JSON] = []  # what it takes away; empty: all of the API, but not the files
+    next_faults: Annotated[dict[FaultName, Count], JSON] = {}  # how many of the next creates get the fault
+    fault_rates: Annotated[dict[FaultName, Share], JSON] = {}  # share of creates that get the fault
+    data_dir: str | None = None  # folder where accepted tasks survive a restart
 
 
 def from_environment(environment: Mapping[str, str]) -> SandboxOptions:

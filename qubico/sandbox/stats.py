@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import Counter
 from itertools import accumulate
-from statistics import fmean
+from statistics import median
 from typing import Any
 
 from qubico.sandbox.tasks import Task
@@ -42,13 +42,4 @@ def _most_at_once(tasks: list[Task], now: float) -> int:
 
 
 def _spread(values: list[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    values.sort()
-    last = len(values) - 1
-    return {
-        "mean": round(fmean(values), 4),
-        "p50": round(values[round(last * 0.5)], 4),
-        "p99": round(values[round(last * 0.99)], 4),
-        "max": round(values[-1], 4),
-    }
+    return {"p50": round(median(values), 4), "max": round(max(values), 4)} if values else None

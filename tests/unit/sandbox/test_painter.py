@@ -57,10 +57,10 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     ],
 )
 def test_words_choose_brushes(prompt: str, names: list[str]) -> None:
-    assert [name for name, _ in brushes.chosen(prompt)] == names
+    assert [brush.name for brush in brushes.chosen(prompt)] == names
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in brushes.BRUSHES])
+@pytest.mark.parametrize("name", [brush.name for brush in brushes.BRUSHES])
 def test_every_brush_changes_the_picture_visibly_and_keeps_its_size(name: str) -> None:
     result = painted(name)
     assert result.size == (256, 192)
