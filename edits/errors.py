@@ -1,21 +1,4 @@
-"""Errors of the use cases: one class per decision of the caller.
-
-EditsError
-├── NotFound               no such edit
-├── Gone                   the edit was deleted after its retention
-├── NotFinished            the call needs a finished edit
-├── NotSucceeded           the call needs a result
-├── TooLate                the edit can no longer be changed
-├── InputRefused           the picture or a field cannot be used
-├── BadCursor              the cursor is not ours
-├── IdempotencyKeyReused   the key was used for another request
-├── QueueFull              the queue is full, or Redis has no memory for more
-│   └── TenantQueueFull    the tenant's part of the queue is full
-├── AcceptUnknown          Redis may have accepted the edit; its answer was lost
-└── Unavailable            Redis or the storage is unavailable
-    ├── NewerFormat        a newer release wrote this edit; only its processes can read it
-    └── RedisUnfit         this Redis cannot be used until an operator changes it
-"""
+"""Errors of the use cases: one class per decision of the caller."""
 
 
 class EditsError(Exception):
@@ -30,6 +13,8 @@ class NotFound(EditsError):
 
 
 class Gone(EditsError):
+    """The edit was deleted after its retention."""
+
     code = "gone"
 
 
@@ -42,10 +27,14 @@ class NotSucceeded(EditsError):
 
 
 class TooLate(EditsError):
+    """The edit can no longer be changed."""
+
     code = "too_late"
 
 
 class InputRefused(EditsError):
+    """The picture or a field cannot be used."""
+
     def __init__(self, message: str, *, code: str, pointer: str) -> None:
         """`pointer`: a JSON pointer into the request body."""
         super().__init__(message)
@@ -58,10 +47,14 @@ class BadCursor(EditsError):
 
 
 class IdempotencyKeyReused(EditsError):
+    """The key was used for another request."""
+
     code = "idempotency_key_reused"
 
 
 class QueueFull(EditsError):
+    """The queue is full, or Redis has no memory for more."""
+
     code = "queue_full"
 
     def __init__(self, message: str, *, retry_after: float) -> None:
@@ -75,6 +68,8 @@ class TenantQueueFull(QueueFull):
 
 
 class AcceptUnknown(EditsError):
+    """Redis may have accepted the edit; its answer was lost."""
+
     code = "accept_unknown"
 
 
@@ -83,9 +78,11 @@ class Unavailable(EditsError):
 
 
 class NewerFormat(Unavailable):
+    """A newer release wrote this edit; only its processes can read it."""
+
     def __init__(self, edit_id: str) -> None:
         super().__init__(f"{edit_id} was written by a newer release; only its processes can answer. Send it again.")
 
 
 class RedisUnfit(Unavailable):
-    pass
+    """This Redis cannot be used until an operator changes it."""

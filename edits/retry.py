@@ -7,19 +7,8 @@ from typing import Final, Literal
 
 from edits.models import ErrorKind
 
-RETRYABLE: Final = {
-    ErrorKind.REJECTED: False,
-    ErrorKind.MODERATED: False,
-    ErrorKind.PROVIDER_FAILED: True,
-    ErrorKind.PROVIDER_TIMEOUT: True,
-    ErrorKind.RESULT_UNAVAILABLE: True,
-    ErrorKind.RESULT_INVALID: True,
-    ErrorKind.SUBMISSION_UNKNOWN: True,
-    ErrorKind.BUDGET_EXHAUSTED: True,
-    ErrorKind.EXPIRED: False,
-    ErrorKind.INTERNAL: True,
-}
-"""Whether `POST …/retry` may help."""
+FINAL_FAILURES: Final = frozenset({ErrorKind.REJECTED, ErrorKind.MODERATED, ErrorKind.EXPIRED})
+"""`POST …/retry` cannot help; it may after any other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from config.settings import Settings
 from edits import errors, estimates, listing
 from edits.attempts import Attempt, Tokens
 from edits.ceilings import Ceilings
-from edits.db.acceptance import Accepted, Idempotency, LeftRedis
+from edits.db.acceptance import Accepted, Idempotency, LeftRedis, unknown
 from edits.db.admission import Admission
 from edits.db.repository import EditRepository
 from edits.estimates import Estimate
@@ -122,10 +122,9 @@ class EditService:
         if stored is None:
             edit, upload = await self._intake.prepare(new_id(), new, tenant=tenant)
             stored = await self._stored(tenant, new, upload, idempotency_key)
-        if stored is not None:
-            return Checked(stored.edit, estimate)
-        await self._require_room(tenant, None)
-        return Checked(edit, estimate)
+        if stored is None:
+            await self._require_room(tenant, None)
+        return Checked(stored.edit if stored else edit, estimate)
 
     async def get(self, principal: Principal, edit_id: str) -> Edit:
         """Raises NotFound, Gone (its retention is over, as its id tells) or Unavailable."""
@@ -138,7 +137,8 @@ class EditService:
         tenant = principal.tenant
         before = self._unsealed(cursor, tenant, filters) if cursor is not None else None
         found = await _soon(listing.page(self._repository, tenant, filters, before=before, limit=limit))
-        following = self._sealed(found.next_before, tenant, filters) if found.next_before is not None else None
+        sealed = json.dumps([found.next_before, _digest(tenant, filters)])
+        following = self._links.seal(_CURSOR, sealed) if found.next_before is not None else None
         return Listed(found.edits, following, self._clock() - self._settings.edits.hot)
 
     async def timeline(self, principal: Principal, edit_id: str) -> list[TimelineEvent]:
@@ -186,19 +186,16 @@ class EditService:
     async def _stored(self, tenant: str, new: NewEdit, upload: Upload | None, key: str | None) -> Accepted | None:
         """The edit that this key stands for already, or None."""
         idempotency = _idempotency(new, upload, key)
-        if idempotency is None:
-            return None
-        try:
-            return await _soon(self._repository.replay(tenant, idempotency))
-        except LeftRedis as exc:
-            ended, _ = await self._from_manifest(exc.edit_id)
-            return Accepted(edit=ended, replayed=True)
+        return await self._or_left(self._repository.replay(tenant, idempotency)) if idempotency else None
 
     async def _accept(self, edit: Edit, idempotency: Idempotency | None) -> Accepted:
-        unknown = errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
         caps = await self._admission.caps()
+        return await self._or_left(self._repository.accept(edit, idempotency, caps), late=unknown())
+
+    async def _or_left(self, answer: Awaitable[_T], *, late: errors.EditsError | None = None) -> _T | Accepted:
+        """The answer, or the edit that an idempotency key stands for, where that has left Redis."""
         try:
-            return await _soon(self._repository.accept(edit, idempotency, caps), late=unknown)
+            return await _soon(answer, late=late)
         except LeftRedis as exc:
             ended, _ = await self._from_manifest(exc.edit_id)
             return Accepted(edit=ended, replayed=True)
@@ -223,11 +220,12 @@ class EditService:
         """The edit, with its timeline where its manifest was read. Another tenant's edit is NotFound."""
         edit_id = read_id(edit_id)
         edit = await _soon(self._repository.get(edit_id)) if is_id(edit_id) else None
-        found: tuple[Edit, list[TimelineEvent] | None]
-        found = (edit, None) if edit else await self._from_manifest(edit_id)
-        if found[0].tenant != principal.tenant:
+        events = None
+        if edit is None:
+            edit, events = await self._from_manifest(edit_id)
+        if edit.tenant != principal.tenant:
             raise self._missing(edit_id)
-        return found
+        return edit, events
 
     async def _from_manifest(self, edit_id: str) -> tuple[Edit, list[TimelineEvent]]:
         """An edit that left Redis is in storage until its retention ends."""
@@ -252,9 +250,6 @@ class EditService:
             if kept_until < self._clock():
                 return errors.Gone(f"{edit_id} was deleted on {kept_until:%Y-%m-%d}, when its retention ended.")
         return errors.NotFound(f"There is no edit {edit_id[:64]}.")
-
-    def _sealed(self, before: str, tenant: str, filters: listing.Filters) -> str:
-        return self._links.seal(_CURSOR, json.dumps([before, _digest(tenant, filters)]))
 
     def _unsealed(self, cursor: str, tenant: str, filters: listing.Filters) -> str:
         try:

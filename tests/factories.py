@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from edits.models import Edit, EditError, EditInput, EditResult, ErrorKind, new_id
-from edits.retry import RETRYABLE
+from edits.retry import FINAL_FAILURES
 from edits.storage import layout
 
 MOMENT: Final = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -45,5 +45,9 @@ def make_result(edit_id: str, *, attempt: int = 1, **changes: Any) -> EditResult
 
 
 def make_error(kind: ErrorKind = ErrorKind.PROVIDER_FAILED, **changes: Any) -> EditError:
-    plain = {"kind": kind, "message": "The provider says only that the task failed.", "retryable": RETRYABLE[kind]}
+    plain = {
+        "kind": kind,
+        "message": "The provider says only that the task failed.",
+        "retryable": kind not in FINAL_FAILURES,
+    }
     return EditError(**plain | changes)

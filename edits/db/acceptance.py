@@ -52,11 +52,7 @@ class Judged(NamedTuple):
     edits: list[Verdict]
 
 
-def _judged(reply: str) -> Judged:
-    return Judged(**json.loads(reply))
-
-
-_ACCEPT: Final = Script("accept", _judged)
+_ACCEPT: Final = Script("accept", lambda reply: Judged(**json.loads(reply)))
 Answer = Judged | errors.EditsError
 
 
@@ -111,9 +107,7 @@ class Acceptance:
         except errors.EditsError as exc:
             return admission.no_memory() if isinstance(exc.__cause__, NoMemory) else exc
 
-    async def _meant(self, asked: Sequence[Asked], answer: Answer, caps: Caps) -> list[Taken]:
-        if isinstance(answer, errors.EditsError):
-            return [answer] * len(asked)
+    async def _meant(self, asked: Sequence[Asked], answer: Judged, caps: Caps) -> list[Taken]:
         known = [given["id"] for given in answer.edits if given["outcome"] in _KNOWN]
         there = await self._there(known) if known else {}
         now = from_ms(answer.now)
@@ -128,7 +122,7 @@ class Acceptance:
     def _not_new(self, given: Verdict, there: dict[str, Edit] | errors.EditsError, caps: Caps) -> Taken:
         outcome = given["outcome"]
         if outcome == "reused":
-            return errors.IdempotencyKeyReused("This Idempotency-Key was used for another request. Send a new key.")
+            return reused()
         if outcome not in _KNOWN:
             return admission.refusal(given, caps, self.drain)
         if isinstance(there, errors.EditsError):
@@ -151,6 +145,10 @@ async def _begun() -> None:
 
 def unknown() -> errors.AcceptUnknown:
     return errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
+
+
+def reused() -> errors.IdempotencyKeyReused:
+    return errors.IdempotencyKeyReused("This Idempotency-Key was used for another request. Send a new key.")
 
 
 def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:

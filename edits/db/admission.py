@@ -39,12 +39,12 @@ class Verdict(TypedDict):
     tenants: NotRequired[int]
 
 
+@dataclass(slots=True)
 class Drain:
     """How fast edits leave the queue, by the counts that refusals bring with them."""
 
-    def __init__(self) -> None:
-        self._older: tuple[float, int] | None = None  # seconds by the clock of Redis, edits submitted until then
-        self._newer: tuple[float, int] | None = None
+    older: tuple[float, int] = (float("inf"), 0)  # seconds by the clock of Redis, edits submitted until then
+    newer: tuple[float, int] = (float("inf"), 0)
 
     def wait(self, refusal: Verdict, *, cap: int) -> float:
         """Seconds until there is room again."""
@@ -58,11 +58,11 @@ class Drain:
 
     def _rate(self, now: float, submitted: int) -> float | None:
         """Edits a second; None until it has been measured. Never 0: one more may leave at any time."""
-        if self._older is None or self._newer is None or now < self._newer[0]:
-            self._older = self._newer = (now, submitted)
-        elif now - self._newer[0] > REMEMBERED:
-            self._older, self._newer = self._newer, (now, submitted)
-        since, before = self._older
+        if now < self.newer[0]:
+            self.older = self.newer = (now, submitted)
+        elif now - self.newer[0] > REMEMBERED:
+            self.older, self.newer = self.newer, (now, submitted)
+        since, before = self.older
         return (max(0, submitted - before) + 1) / (now - since) if now - since >= 1 else None
 
 
@@ -148,9 +148,10 @@ def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
     """The result of `crowded`, in words."""
     if answer["outcome"] == "no_memory":
         return no_memory()
-    if answer["outcome"] == "full":
-        message = f"The queue is full: {caps.max_queued} edits are waiting. Send it again later."
-        return errors.QueueFull(message, retry_after=drain.wait(answer, cap=caps.max_queued))
-    cap = caps.max_of_tenant or 1
-    message = f"The queue is full: {cap} edits of this tenant are waiting. Send it again later."
-    return errors.TenantQueueFull(message, retry_after=drain.wait(answer, cap=cap))
+    of_tenant = answer["outcome"] == "tenant_full"
+    cap = (caps.max_of_tenant or 1) if of_tenant else caps.max_queued
+    message = (
+        f"The queue is full: {cap} edits {'of this tenant ' if of_tenant else ''}are waiting. Send it again later."
+    )
+    error = errors.TenantQueueFull if of_tenant else errors.QueueFull
+    return error(message, retry_after=drain.wait(answer, cap=cap))

@@ -5,12 +5,11 @@ from typing import Final, Literal, get_args
 
 from redis.asyncio import Redis
 
-from edits import errors
 from edits.db import records
 from edits.db.connection import answering
 from edits.db.keys import Key
 from edits.db.scripts import Argument, Script, nothing
-from edits.db.sender import BatchFailed, ScriptError, Scripts
+from edits.db.sender import Scripts
 from edits.models import Frozen, Wait, from_ms
 
 Operation = Literal["create", "read", "history", "download", "storage"]
@@ -55,7 +54,7 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
     }
 
 
-def _gate(reply: tuple[list[str], str | None]) -> Gate:
+def gate_of(reply: tuple[list[str], str | None]) -> Gate:
     flat, until = reply
     state = records.pairs(flat)
     if "blocked" in state:
@@ -63,9 +62,6 @@ def _gate(reply: tuple[list[str], str | None]) -> Gate:
         return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
     why = state.get("why")
     return Gate(reason=Wait(str(why)) if why else None, until=from_ms(int(until)) if until else None)
-
-
-_GATE: Final = Script("gate_state", _gate)
 
 
 class Limiter:
@@ -117,12 +113,3 @@ class Limiter:
 
     async def _change(self, op: str, **arguments: Argument) -> None:
         await self._scripts.run(Script("gate", nothing, op=op), **arguments)
-
-    async def gate(self) -> Gate:
-        """Raises Unavailable."""
-        try:
-            return await self._scripts.run(_GATE)
-        except BatchFailed:
-            raise
-        except ScriptError as exc:
-            raise errors.Unavailable("Redis does not answer.") from exc

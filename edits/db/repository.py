@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from edits import errors, fairness
 from edits.db import admission, circuits, records
-from edits.db.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRedis, Taken
+from edits.db.acceptance import Acceptance, Accepted, Asked, Idempotency, LeftRedis, Taken, reused
 from edits.db.admission import Caps
 from edits.db.coalescing import Together
 from edits.db.connection import LOST, answering
@@ -21,6 +21,7 @@ from edits.models import Edit, Priority, TimelineEvent
 from edits.pacing.pace import Took
 
 _CANCEL: Final = Script("cancel", str)
+_GATE: Final = Script("gate_state", circuits.gate_of)
 _NUDGE: Final = Script("nudge", nothing)
 _PAGE: Final[Script[list[str]]] = Script("page", list)
 _RETRY: Final = Script("retry", str)
@@ -70,12 +71,14 @@ class EditRepository:
             return None
         seen = json.loads(kept)
         if seen["fp"] != idempotency.fingerprint:
-            raise errors.IdempotencyKeyReused("This Idempotency-Key was used for another request. Send a new key.")
-        return Accepted(edit=await self._replayed(seen["id"]), replayed=True)
+            raise reused()
+        edit = await self.get(seen["id"])
+        if edit is None:
+            raise LeftRedis(seen["id"])
+        return Accepted(edit=edit, replayed=True)
 
     async def get(self, edit_id: str) -> Edit | None:
-        found = await self.get_many([edit_id])
-        return found[0] if found else None
+        return next(iter(await self.get_many([edit_id])), None)
 
     async def get_many(self, edit_ids: Sequence[str]) -> list[Edit]:
         """Those that are there, in the order asked."""
@@ -120,7 +123,8 @@ class EditRepository:
         return records.read_took(lines)
 
     async def gate(self) -> circuits.Gate:
-        return await circuits.Limiter(self.scripts).gate()
+        """Raises Unavailable."""
+        return await self._ask(_GATE)
 
     async def outages(self) -> dict[circuits.Operation, circuits.Outage]:
         return await circuits.outages(self.redis, self.namespace)
@@ -141,12 +145,6 @@ class EditRepository:
                         yield message["data"]
         except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
-
-    async def _replayed(self, edit_id: str) -> Edit:
-        kept = await self.get(edit_id)
-        if kept is None:
-            raise LeftRedis(edit_id)
-        return kept
 
     async def _changed(self, edit_id: str, outcome: str) -> Edit:
         edit = await self.get(edit_id) if outcome != "missing" else None

@@ -37,31 +37,26 @@ class RequestTokens:
     async def read(self, operation: Operation = "read") -> bool:
         """Waits until one read that belongs to no claim may be sent. Returns whether it is the probe. Raises Shut."""
         while True:
-            answer, delay, _ = await self.scripts.run(
-                _TOKENS,
-                name="read",
-                operation=operation,
-                ceiling="reads_per_second",
-                rate=self.ceilings.reads_per_second,
-                lookahead=ms(LOOKAHEAD),
-            )
-            if answer == "shut":
-                raise Shut(operation)
+            answer, delay, _ = await self._take("read", operation, LOOKAHEAD)
             await asyncio.sleep(delay / 1000)
             if answer != "wait":
-                return bool(answer == "half")
+                return answer == "half"
 
     async def new_slot(self) -> tuple[float, bool]:
         """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe. Raises Shut."""
         sent = boot_time()
-        answer, delay, now = await self.scripts.run(
-            _TOKENS,
-            name="create",
-            operation="create",
-            ceiling="creates_per_second",
-            rate=self.ceilings.creates_per_second,
-            lookahead=ms(NEW_SLOT_WITHIN),
-        )
-        if answer in {"shut", "wait"}:
+        answer, delay, now = await self._take("create", "create", NEW_SLOT_WITHIN)
+        if answer == "wait":
             raise Shut("create")
-        return self.slots.heard(now, sent=sent, received=boot_time()) + delay / 1000, bool(answer == "half")
+        return self.slots.heard(now, sent=sent, received=boot_time()) + delay / 1000, answer == "half"
+
+    async def _take(self, name: str, operation: Operation, lookahead: timedelta) -> tuple[str, int, int]:
+        """The outcome, ms to the slot, and the time of Redis (ms). Raises Shut."""
+        ceiling = f"{name}s_per_second"
+        rate = self.ceilings.by_name()[ceiling]
+        found = await self.scripts.run(
+            _TOKENS, name=name, operation=operation, ceiling=ceiling, rate=rate, lookahead=ms(lookahead)
+        )
+        if found[0] == "shut":
+            raise Shut(operation)
+        return found

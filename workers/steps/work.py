@@ -64,7 +64,7 @@ class Work:
         abandon: bool = False,
     ) -> None:
         """`retryable`: None as the kind says. `abandon`: the task is still followed to its end."""
-        may_retry = retry.RETRYABLE[kind] if retryable is None else retryable
+        may_retry = kind not in retry.FINAL_FAILURES if retryable is None else retryable
         code = task.error_code if task else code
         error = EditError(kind=kind, message=message, retryable=may_retry, provider_code=code)
         status = task.raw_status[:64] if task else None

@@ -26,7 +26,7 @@ async def test_without_a_token_nothing_is_claimed_and_the_next_one_is_told(busy:
     answer = await worker.claims.submit(5, lease=LEASE)
     assert answer.claims == []
     assert 0 < answer.next <= 0.3  # a slot in half a second, given out 0.2 s ahead
-    assert (await busy.limiter.gate()).reason is Wait.RATE_LIMIT
+    assert (await busy.repository.gate()).reason is Wait.RATE_LIMIT
 
 
 @ON_ONE_ENGINE
@@ -56,7 +56,7 @@ async def test_the_cap_in_flight_is_never_passed(busy: Core):
     answers = await asyncio.gather(*[worker.claims.submit(4, lease=LEASE) for worker in workers])
     claims = [claim for answer in answers for claim in answer.claims]
     assert len(claims) == 7
-    assert (await busy.limiter.gate()).reason is Wait.IN_FLIGHT_CAP
+    assert (await busy.repository.gate()).reason is Wait.IN_FLIGHT_CAP
     for claim in claims[:3]:
         await busy.bought(claim)
     assert (await workers[0].claims.submit(4, lease=LEASE)).claims == []

@@ -25,7 +25,7 @@ async def test_after_a_refusal_nobody_creates_until_its_time_is_over(busy: Core)
     await fill(busy, 3)
     await busy.limiter.close("create", after=8)
     assert await _until_open(busy) == pytest.approx(8, abs=0.8)
-    gate = await busy.limiter.gate()
+    gate = await busy.repository.gate()
     assert gate.reason is Wait.COOLDOWN
     assert gate.until is not None
     await busy.pass_time(8)
@@ -185,7 +185,7 @@ async def test_while_the_account_is_refused_nothing_is_claimed_and_one_asks_for_
     await fill(busy, 3)
     await busy.limiter.block("402: no credit")
     await busy.limiter.block("another word for it")
-    gate = await busy.limiter.gate()
+    gate = await busy.repository.gate()
     assert (gate.reason, gate.message) == (Wait.PROVIDER_ACCOUNT, "402: no credit")
     assert not (await busy.process.claims.submit(1, lease=LEASE)).probe
     await busy.pass_time(15)
@@ -198,7 +198,7 @@ async def test_an_account_that_answers_again_lets_one_probe_through_first(busy: 
     await fill(busy, 3)
     await busy.limiter.block("no credit")
     await busy.limiter.unblock()
-    assert (await busy.limiter.gate()).message == ""
+    assert (await busy.repository.gate()).message == ""
     answer = await busy.process.claims.submit(3, lease=LEASE)
     assert (len(answer.claims), answer.half) == (1, {"create"})
 

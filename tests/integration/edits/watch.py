@@ -6,8 +6,8 @@ from typing import Final
 
 from redis.asyncio import Redis
 
-from edits.lifecycle import may_follow
 from edits.models import EditStatus
+from tests.statuses import may_follow
 
 _STATE: Final = """
 local function each(kind, read)

@@ -218,7 +218,7 @@ async def test_a_refused_key_pauses_submitting_and_fails_no_edit(rounds: Rounds)
     rounds.sandbox.options(api_key="another-key")
     await polled(rounds, edit_id)
     assert (await rounds.edit(edit_id)).status is EditStatus.PROCESSING
-    assert (await rounds.clients.limiter.gate()).reason is Wait.PROVIDER_ACCOUNT
+    assert (await rounds.clients.repository.gate()).reason is Wait.PROVIDER_ACCOUNT
     rounds.sandbox.options(api_key="sandbox-key")
     assert (await rounds.finish(edit_id)).status is EditStatus.SUCCEEDED
 
@@ -239,7 +239,7 @@ async def test_a_task_that_failed_for_want_of_credit_pauses_submitting(open_roun
         assert edit.error.kind is ErrorKind.PROVIDER_FAILED
         await rounds.accept()
         assert await rounds.run(Step.SUBMIT) == []
-        assert (await rounds.clients.limiter.gate()).reason is Wait.PROVIDER_ACCOUNT
+        assert (await rounds.clients.repository.gate()).reason is Wait.PROVIDER_ACCOUNT
         assert len(provider.posts) == 1
 
 

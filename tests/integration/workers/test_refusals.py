@@ -122,7 +122,7 @@ async def test_recorded_refusals_mean(
         await rounds.run(Step.SUBMIT)
         edit = await rounds.edit(edit_id)
         assert (edit.status, edit.error and edit.error.kind) == (status, kind)
-        assert ((await rounds.clients.limiter.gate()).reason is Wait.PROVIDER_ACCOUNT) == paused
+        assert ((await rounds.clients.repository.gate()).reason is Wait.PROVIDER_ACCOUNT) == paused
         assert len(provider.posts) == 1
         if kind:
             assert edit.cost_state is CostState.RELEASED

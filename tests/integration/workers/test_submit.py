@@ -93,7 +93,7 @@ async def test_a_lost_answer_is_looked_for_and_never_sent_again(fault: str, roun
     place = await rounds.place(edit_id)
     assert place.name == "adopt"
     assert place.after == pytest.approx(2, abs=0.01)
-    assert (await rounds.clients.limiter.gate()).reason is None
+    assert (await rounds.clients.repository.gate()).reason is None
     assert await rounds.run(Step.SUBMIT) == []
     assert rounds.sandbox.stats()["creates"] == 1
 

@@ -62,11 +62,8 @@ def test_an_outage_never_gives_up(tried: int):
         assert backoff.delay(tried, lambda: 0) is not None
 
 
-def test_every_kind_of_error_says_whether_asking_again_may_help():
-    assert set(retry.RETRYABLE) == set(ErrorKind)
-    assert {kind for kind, again in retry.RETRYABLE.items() if not again} == {
-        ErrorKind.REJECTED, ErrorKind.MODERATED, ErrorKind.EXPIRED,
-    }  # fmt: skip
+def test_asking_again_may_help_but_for_what_would_be_refused_again():
+    assert {ErrorKind.REJECTED, ErrorKind.MODERATED, ErrorKind.EXPIRED} == retry.FINAL_FAILURES
 
 
 def test_files_are_fetched_for_as_long_as_the_provider_keeps_them():

@@ -1,30 +1,17 @@
-"""Which status may follow which: every pair, against a table written down a second time on purpose."""
+"""Which status may follow which: the table that the scripts are driven against, and the drawing of it in the docs."""
 
-import itertools
+import re
+from pathlib import Path
 
-import pytest
-
-from edits.lifecycle import FOLLOWERS, may_follow
 from edits.models import FINAL, EditStatus
+from tests.statuses import FOLLOWERS, may_follow
 
-ALLOWED = """
-queued      -> submitting processing canceled failed
-submitting  -> processing queued failed
-processing  -> storing queued failed
-storing     -> succeeded processing queued failed
-failed      -> queued submitting processing
-succeeded   ->
-canceled    ->
-"""
-TABLE = {
-    before.strip(): set(after.split())
-    for before, _, after in (line.partition("->") for line in ALLOWED.split("\n") if line)
-}
+PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(EditStatus, EditStatus)))
-def test_each_pair_of_statuses_is_allowed_or_not(before: EditStatus, after: EditStatus):
-    assert may_follow(before, after) == (before is after or after.value in TABLE[before.value])
+def test_the_drawing_shows_the_table():
+    drawn = re.findall(r"^    ([a-z]+) --> ([a-z]+)", PAGE.read_text(), re.MULTILINE)
+    assert set(drawn) == {(before, after) for before, following in FOLLOWERS.items() for after in following}
 
 
 def test_every_status_has_its_followers():
