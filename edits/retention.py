@@ -4,19 +4,18 @@ Nothing leaves Redis before its manifest is written, and no object is deleted of
 """
 
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypedDict
 from uuid import uuid4
 
 import structlog
 
 from edits.db.clock import ms
-from edits.db.scripts import Script, nothing
+from edits.db.scripts import Script, nothing, parsed
 from edits.db.sender import Scripts
 from edits.models import from_ms
 from edits.storage import layout
@@ -32,28 +31,20 @@ LONGEST_SLICE: Final = 10.0  # seconds, when the storage hangs
 NEXT_ROUND: Final = timedelta(minutes=30)
 AFTER_TROUBLE: Final = timedelta(minutes=1)
 ONE_DAY: Final = timedelta(days=1)
+DAY: Final = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")  # also the beginning of one
 
 
-class Turn(NamedTuple):
-    """This process deletes old objects now, from this day on ("": from the first)."""
+class Turn(TypedDict):
+    """This process deletes old objects now, from this day on ("": from the first). Empty: another one does."""
 
     now: int  # ms, by the clock of Redis
     day: str
 
 
-def _turn(reply: str) -> Turn | None:
-    found = json.loads(reply)
-    return Turn(**found) if found else None
-
-
 _EVICT: Final = Script("evict", int)
-_CLAIM: Final = Script("purge", _turn, op="claim")
+_CLAIM: Final[Script[Turn]] = Script("purge", parsed, op="claim")
 _KEPT: Final[Script[list[str]]] = Script("purge", list, op="kept")
 _LEAVE: Final = Script("purge", nothing, op="leave")
-
-
-def _local_time() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -63,7 +54,7 @@ class Retention:
     hot: timedelta
     retention: timedelta
     lease: timedelta
-    clock: Callable[[], datetime] = field(default=_local_time)
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     async def slice(self) -> bool:
         """Does a slice of both; returns whether more is due now."""
@@ -81,58 +72,52 @@ class Retention:
         """Deletes some objects after their retention, in one process at a time."""
         nonce = uuid4().hex
         turn = await self.scripts.run(_CLAIM, nonce=nonce, lease=ms(self.lease))
-        if turn is None:
+        if not turn:
             return False
         # Deletion is final, so both clocks must agree that the time is over.
-        now = min(from_ms(turn.now), self.clock())
-        last = (now - self.retention).date() - ONE_DAY
-        day: date | None = None
-        again = NEXT_ROUND
+        now = min(from_ms(turn["now"]), self.clock())
+        last = (now - self.retention - ONE_DAY).date()
+        day, again = None, NEXT_ROUND
         try:
             async with asyncio.timeout(LONGEST_SLICE):
-                day = await self._delete_days(turn.day, last)
+                day = await self._delete_days(turn["day"], last.isoformat())
         except (StorageError, TimeoutError) as exc:
             log.warning("retention.not_purged", cause=type(exc).__name__)
             again = AFTER_TROUBLE
-        leave = {"again": ms(again)} if day is None else {"day": day.isoformat()}
+        leave = {"again": ms(again)} if day is None else {"day": day}
         await self.scripts.run(_LEAVE, nonce=nonce, **leave)
         return day is not None
 
-    async def _delete_days(self, first: str, last: date) -> date | None:
+    async def _delete_days(self, first: str, last: str) -> str | None:
         """Deletes from the day `first` on, up to the day `last`; returns the day to go on with, None after the last."""
         began = time.monotonic()
-        async for day in self._days(date.fromisoformat(first) if first else date.min, last):
+        async for day in self._days(first, last):
             deleted = 0
             async for keys in self._old_keys(day):
                 await self.storage.delete(keys)
                 deleted += len(keys)
                 if time.monotonic() - began > SLICE:
-                    log.info("retention.purging", day=day.isoformat(), objects=deleted)
+                    log.info("retention.purging", day=day, objects=deleted)
                     return day
-            log.info("retention.purged", day=day.isoformat(), objects=deleted)
+            log.info("retention.purged", day=day, objects=deleted)
         return None
 
-    async def _days(self, first: date, last: date) -> AsyncIterator[date]:
-        """The days from `first` to `last` that have a folder, oldest first."""
-        begin, end = first.isoformat(), last.isoformat()
-        for year in await self._numbers("edits"):
-            if not begin[:4] <= year <= end[:4]:
+    async def _days(self, first: str, last: str, *above: str) -> AsyncIterator[str]:
+        """The days from `first` to `last` that have a folder, oldest first; `above`: the year and month looked in."""
+        for number in await self.storage.folders("/".join(("edits", *above))):
+            day = "-".join((*above, number))
+            if not DAY.fullmatch(day) or not first[: len(day)] <= day <= last[: len(day)]:
                 continue
-            for month in await self._numbers(f"edits/{year}"):
-                if not begin[:7] <= f"{year}-{month}" <= end[:7]:
-                    continue
-                for number in await self._numbers(f"edits/{year}/{month}"):
-                    day = _date(f"{year}-{month}-{number}")
-                    if day is not None and first <= day <= last:
-                        yield day
+            if len(above) == 2:
+                yield day
+            else:
+                async for below in self._days(first, last, *above, number):
+                    yield below
 
-    async def _numbers(self, prefix: str) -> list[str]:
-        return [name for name in await self.storage.folders(prefix) if re.fullmatch(r"[0-9]+", name)]
-
-    async def _old_keys(self, day: date) -> AsyncIterator[list[str]]:
+    async def _old_keys(self, day: str) -> AsyncIterator[list[str]]:
         """The keys of a day's objects, some at a time, without those of edits that have a record."""
         page: list[str] = []
-        async for info in self.storage.list(layout.day_folder(day)):
+        async for info in self.storage.list("edits/" + day.replace("-", "/")):
             page.append(info.key)
             if len(page) == DELETED_AT_ONCE:
                 if keys := await self._without_records(page):
@@ -148,10 +133,3 @@ class Retention:
             return []
         kept = await self.scripts.run(_KEPT, ids=sorted(set(owners.values())))
         return [key for key, edit_id in owners.items() if edit_id not in kept]
-
-
-def _date(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None

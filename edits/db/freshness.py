@@ -53,15 +53,9 @@ def _known(reply: str) -> Known:
     return Known(now=answer["now"], tasks=dict(answer["tasks"] or []))
 
 
-def _lags(reply: list[int]) -> tuple[int, int]:
-    """The least and the most, ms; -1: none."""
-    least, most = reply
-    return least, most
-
-
 _KNOWN: Final = Script("known", _known)
 _OWNERS: Final[Script[list[str]]] = Script("owners", list)
-_SCANNED: Final = Script("scanned", _lags)
+_SCANNED: Final[Script[tuple[int, int]]] = Script("scanned", tuple)  # the least and the most lag, ms; -1: none
 
 
 @dataclass(frozen=True, slots=True)

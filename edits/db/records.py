@@ -15,7 +15,6 @@ from edits.storage import layout
 
 _WRITTEN: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _TOOK: Final = re.compile(r"([0-9]+),([0-9]+),([0-9]+)")
-CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 
 
 def pairs(flat: Iterable[str]) -> dict[str, str]:
@@ -109,7 +108,7 @@ def _result(edit_id: str, e: dict[str, str]) -> EditResult | None:
         return None
     return EditResult(
         key=layout.result_key(edit_id, int(e[Field.RESULT_ATTEMPT]), e[Field.RESULT_EXTENSION]),
-        content_type=CONTENT_TYPES[e[Field.RESULT_EXTENSION]],
+        content_type=layout.CONTENT_TYPES[e[Field.RESULT_EXTENSION]],
         bytes=int(e[Field.RESULT_BYTES]),
         sha256=e[Field.RESULT_SHA],
         width=int(e[Field.RESULT_WIDTH]),

@@ -40,12 +40,8 @@ def _doubt(reply: str) -> Doubt | None:
     return Doubt(**found) if found else None
 
 
-def _is_new(reply: str) -> bool:
-    return reply == "new"
-
-
 _CLAIM: Final = Script("restored", _doubt, op="claim")
-_UNKNOWN: Final = Script("restored", _is_new, op="unknown")
+_UNKNOWN: Final = Script("restored", lambda reply: bool(reply == "new"), op="unknown")
 _GIVE_UP: Final = Script("restored", is_ok, op="give_up")
 _SETTLE: Final = Script("restored", is_ok, op="settle")
 _OPEN: Final = Script("restored", is_ok, op="open")

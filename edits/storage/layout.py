@@ -1,7 +1,6 @@
 """The keys of an edit's objects: each contains the day and the id of its edit."""
 
 import re
-from datetime import date
 from typing import Final
 
 from ulid import ULID
@@ -38,11 +37,6 @@ def input_key(edit_id: str, extension: str) -> str:
 
 def manifest_key(edit_id: str) -> str:
     return f"{edit_folder(edit_id)}/manifest.json"
-
-
-def day_folder(day: date) -> str:
-    """The folder of all edits of a day."""
-    return f"edits/{day:%Y/%m/%d}"
 
 
 def edit_of(key: str) -> str | None:

@@ -1,7 +1,5 @@
 """Where an edit's objects are: the day is in the id, each attempt has its place, and no key leads out of the store."""
 
-from datetime import date
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,10 +44,6 @@ def test_every_key_of_ours_is_accepted_and_tells_its_edit():
     for key in (layout.result_key(edit_id, 3, "png"), layout.input_key(edit_id, "jpg"), layout.manifest_key(edit_id)):
         assert layout.checked(key) == key
         assert layout.edit_of(key) == edit_id
-
-
-def test_all_of_a_day_is_in_its_folder():
-    assert layout.day_folder(date(2025, 11, 22)) == "edits/2025/11/22" == FOLDER.rpartition("/")[0]
 
 
 @pytest.mark.parametrize(
