@@ -23,7 +23,7 @@ from api.dependencies import Parts
 from api.live import Live
 from api.middleware import Envelope, Guard
 from api.openapi import document
-from api.routes import callbacks, docs, edits, operations, results
+from api.routes import callbacks, docs, edits, operations, pictures
 from api.schemas.views import Views
 from config import logging
 from config.errors import SettingsError
@@ -42,7 +42,7 @@ from edits.storage.store import open_storage
 from runtime import garbage, watchdog
 
 VERSION: Final = "0.1.0"
-ROUTERS: Final = (edits.router, results.edits, results.objects, callbacks.router, operations.router, docs.router)
+ROUTERS: Final = (edits.router, pictures.edits, pictures.objects, callbacks.router, operations.router, docs.router)
 REDIS_CONNECTIONS: Final = 64
 """Scripts share one connection; the others are for lists and for waiting calls."""
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -23,18 +23,14 @@ SHOWN = 100
 """Most faults listed in one answer."""
 
 
-class FieldProblem(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
+class FieldProblem(BaseModel, frozen=True):
     pointer: str = Field(description="JSON pointer into the body, or `query:name`, `header:name`.", examples=["/width"])
     code: str
     message: str
 
 
-class ProblemView(BaseModel):
+class ProblemView(BaseModel, frozen=True):
     """RFC 9457. Decide by `code`. `retryable`: the same request may succeed later."""
-
-    model_config = ConfigDict(frozen=True)
 
     type: str
     title: str

@@ -62,12 +62,6 @@ def edit_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def callback_body() -> dict[str, Any]:
-    """`openapi_extra` of the route that reads the provider's callback."""
-    task = {"type": "object", "description": "A task of the provider. Only its id and status are read."}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": task}}}}
-
-
 def pictures(description: str, *, or_address: bool = False) -> dict[str, Any]:
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
     response = {"description": description, "content": content}

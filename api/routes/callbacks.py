@@ -14,7 +14,7 @@ from starlette.responses import Response
 from api import body
 from api.dependencies import known_parameters, parts_of
 from api.errors import Problem
-from api.openapi.document import callback_body, described
+from api.openapi.document import described
 from qubico.errors import Unreadable
 from qubico.schemas import Task, TaskStatus, parse_task
 
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[Depends(known_parameters)])
 
 MAX_BYTES: Final = 1024 * 1024
+_BODY: Final = {"type": "object", "description": "A task of the provider. Only its id and status are read."}
+
 REPEATED_IN: Final = "x-webhook-secret"
 
 
@@ -34,7 +36,7 @@ REPEATED_IN: Final = "x-webhook-secret"
     ),
     response_class=Response,
     response_description="Received.",
-    openapi_extra=callback_body(),
+    openapi_extra={"requestBody": {"required": True, "content": {body.JSON: {"schema": _BODY}}}},
 )
 async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""

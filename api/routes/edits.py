@@ -17,8 +17,7 @@ from api.dependencies import as_json, known_parameters, parts_of
 from api.openapi.document import described, edit_body
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
-from api.schemas.headers import IDEMPOTENCY_KEY, PREFER, idempotency_key_of, wait_of
-from api.schemas.queries import CreateQuery, ListQuery
+from api.schemas.parameters import IDEMPOTENCY_KEY, PREFER, CreateQuery, ListQuery, idempotency_key_of, wait_of
 from api.schemas.requests import EditRequest
 from edits.intake import NewEdit
 from edits.listing import Filters

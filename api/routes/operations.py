@@ -11,7 +11,7 @@ from api import auth
 from api.dependencies import Parts, as_json, known_parameters, parts_of
 from api.openapi.document import Responses, described
 from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
-from api.schemas.queries import MetricsQuery, ReadyQuery
+from api.schemas.parameters import MetricsQuery, ReadyQuery
 from edits import stats
 from edits.db import checks
 from edits.db.circuits import Gate

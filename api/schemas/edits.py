@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from edits.models import CostState, EditStatus, ErrorKind, Priority, Wait
 
 
-class View(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+class View(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=True):
+    pass
 
 
 class DryInputView(View):
@@ -131,9 +131,7 @@ class PageView(View):
     window: WindowView
 
 
-class EventView(View):
-    model_config = ConfigDict(from_attributes=True)
-
+class EventView(View, from_attributes=True):
     seq: int
     at: datetime
     type: str

@@ -2,7 +2,7 @@ import pytest
 from fastapi import Request
 
 from api.errors import Problem
-from api.schemas import headers
+from api.schemas import parameters
 
 
 def request_with(name: str, *values: str) -> Request:
@@ -27,7 +27,7 @@ def request_with(name: str, *values: str) -> Request:
     ],
 )
 def test_prefer_says_how_long_to_wait(sent: list[str], seconds: int | None) -> None:
-    assert headers.wait_of(request_with("prefer", *sent)) == seconds
+    assert parameters.wait_of(request_with("prefer", *sent)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_prefer_says_how_long_to_wait(sent: list[str], seconds: int | None) -> N
     ],
 )
 def test_idempotency_key_is_read(sent: str, key: str) -> None:
-    assert headers.idempotency_key_of(request_with("idempotency-key", sent)) == key
+    assert parameters.idempotency_key_of(request_with("idempotency-key", sent)) == key
 
 
 def test_idempotency_key_may_be_missing() -> None:
-    assert headers.idempotency_key_of(request_with("accept", "*/*")) is None
+    assert parameters.idempotency_key_of(request_with("accept", "*/*")) is None
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_idempotency_key_may_be_missing() -> None:
 )
 def test_a_bad_idempotency_key_is_refused_by_name(sent: list[str]) -> None:
     with pytest.raises(Problem) as refused:
-        headers.idempotency_key_of(request_with("idempotency-key", *sent))
+        parameters.idempotency_key_of(request_with("idempotency-key", *sent))
     assert refused.value.code == "invalid"
     assert refused.value.faults[0].pointer == "header:Idempotency-Key"

@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from api import errors
-from api.schemas.queries import ListQuery
+from api.schemas.parameters import ListQuery
 from api.schemas.requests import EditRequest
 from edits.models import EditStatus
 

@@ -1,23 +1,26 @@
-"""Pictures: results and uploads by key, and any object by a signed link without one."""
+"""Pictures, whole or by range: results and uploads by key, and any object by a signed link without one."""
 
+import base64
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from api import auth
 from api.auth import Caller
 from api.dependencies import Parts, as_json, known_parameters, parts_of
+from api.errors import Problem
 from api.openapi.document import Responses, described, pictures
-from api.routes import downloads
-from api.routes.downloads import Picture
 from api.schemas.edits import AddressView
-from api.schemas.queries import ResultQuery
+from api.schemas.parameters import ResultQuery
 from edits.errors import Gone, NotFound
 from edits.storage.backends import ObjectMissing
 from edits.storage.links import LinkExpired, LinkInvalid
+from edits.storage.store import Storage
 
 _T = TypeVar("_T", bound=Callable[..., Any])
 
@@ -27,6 +30,7 @@ edits = APIRouter(
 objects = APIRouter(prefix="/v1/objects", tags=["pictures"])
 """Unknown parameters are ignored: mail programs add their own to a link, and the signature stands in the path."""
 
+_RANGE: Final = re.compile(r"bytes=(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))", re.IGNORECASE)
 _PRIVATE: Final = {"Cache-Control": "private, no-store"}
 _PARTIAL: Final[Responses] = {
     206: pictures("The requested range."),
@@ -38,6 +42,34 @@ _BYTES: Final[Responses] = _PARTIAL | {
 }
 _LINKED: Final[Responses] = _PARTIAL | {200: pictures("The picture.")}
 _HEADERS: Final[Responses] = _PARTIAL | {200: {"description": "As for GET."}}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A stored picture to serve. Without `sha256` its ETag is the storage's own `mark`, or missing."""
+
+    key: str
+    size: int
+    content_type: str
+    sha256: str | None = None
+    mark: str | None = None
+
+    @property
+    def etag(self) -> str | None:
+        name = self.sha256 or (self.mark or "").removeprefix("W/").strip('"')
+        return f'"{name}"' if name and name.isascii() and '"' not in name else None
+
+    def headers(self) -> dict[str, str]:
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Cache-Control": "private",
+            "Content-Disposition": f'inline; filename="{self.key.rpartition("/")[2]}"',
+        }
+        if self.etag:
+            headers["ETag"] = self.etag
+        if self.sha256:
+            headers["Repr-Digest"] = f"sha-256=:{base64.b64encode(bytes.fromhex(self.sha256)).decode()}:"
+        return headers
 
 
 def _served(router: APIRouter, path: str, name: str, what: str, answers: Responses, *codes: str) -> Callable[[_T], _T]:
@@ -89,7 +121,7 @@ async def linked(request: Request, token: str, filename: str) -> Response:
         raise NotFound("This link is not valid.") from exc
     if filename != key.rpartition("/")[2]:
         raise NotFound("This link is not valid.")
-    return await downloads.serve(request, parts.storage, await _stored(parts, key))
+    return await _serve(request, parts.storage, await _stored(parts, key))
 
 
 async def _picture(request: Request, parts: Parts, picture: Picture, *, query: ResultQuery) -> Response:
@@ -101,7 +133,7 @@ async def _picture(request: Request, parts: Parts, picture: Picture, *, query: R
     if elsewhere and request.method == "GET" and "x-api-key" not in request.headers:
         address = await parts.views.address(picture.key)
         return RedirectResponse(address.url, 307, _PRIVATE)
-    return await downloads.serve(request, parts.storage, picture)
+    return await _serve(request, parts.storage, picture)
 
 
 async def _stored(parts: Parts, key: str) -> Picture:
@@ -109,3 +141,48 @@ async def _stored(parts: Parts, key: str) -> Picture:
     if info is None:
         raise ObjectMissing(key)
     return Picture(key=key, size=info.size, content_type=info.content_type, mark=info.etag)
+
+
+async def _serve(request: Request, storage: Storage, picture: Picture) -> Response:
+    """200, 206 or 304. Raises Problem range_not_satisfiable, ObjectMissing or StorageError."""
+    headers = picture.headers()
+    if _has_it(request, picture):
+        return Response(status_code=304, headers=headers)
+    span = _range_of(request, picture)
+    start, end = span or (0, picture.size)
+    headers["Content-Length"] = str(end - start)
+    if span:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{picture.size}"
+    status = 206 if span else 200
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=picture.content_type)
+    first, last = span or (None, None)
+    opened = await storage.open(picture.key, start=first, end=last)
+    return StreamingResponse(opened.chunks, status, headers, picture.content_type)
+
+
+def _has_it(request: Request, picture: Picture) -> bool:
+    """If-None-Match is compared weakly: a proxy that compresses answers makes their ETags weak."""
+    asked = request.headers.get("if-none-match")
+    if asked is None:
+        return False
+    marks = {mark.strip().removeprefix("W/") for mark in asked.split(",")}
+    return "*" in marks or picture.etag in marks
+
+
+def _range_of(request: Request, picture: Picture) -> tuple[int, int] | None:
+    """One range, its end excluded. None (the whole picture) for several, another unit or an outdated If-Range."""
+    match = _RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
+    if match is None or request.headers.get("if-range", picture.etag) != picture.etag:
+        return None
+    first, last, length = match.groups()
+    if length is not None:
+        start, end = max(0, picture.size - int(length)), picture.size
+    else:
+        start, end = int(first), min(int(last) + 1 if last else picture.size, picture.size)
+        if last and int(last) < int(first):
+            return None
+    if start >= end:
+        detail = f"The picture has {picture.size} bytes."
+        raise Problem("range_not_satisfiable", detail, headers={"Content-Range": f"bytes */{picture.size}"})
+    return start, end

@@ -1,12 +1,37 @@
-"""Query parameters. Unknown ones and times without a zone are refused."""
+"""Query parameters, and the headers `Prefer: wait` and `Idempotency-Key`.
+
+Unknown parameters and times without a zone are refused.
+"""
 
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from fastapi import Request
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from api.errors import invalid
 from edits.models import EditStatus, read_id
+
+LONGEST_WAIT: Final = 55
+"""Seconds; below the 60 after which many proxies give up."""
+
+_WAIT: Final = re.compile(r"wait(?:\s*=\s*(?:\"(\d{1,9})\"|(\d{1,9})))?\s*(?:;.*)?", re.IGNORECASE)
+_KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")
+
+PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "schema": {"type": "string", "examples": ["wait=30"]},
+    "description": "`wait` or `wait=N`: answer when the edit has ended, after at most 55 s.",
+}
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "Printable ASCII, quoted or not: the same key with the same body gives the same edit for 24 hours.",
+}
+"""Both as in OpenAPI: routes read them themselves."""
 
 
 def _by_comma(value: Any) -> Any:
@@ -23,17 +48,13 @@ def _as_written(value: Any) -> Any:
     return _UNENCODED.sub(r"\1+\2", value) if isinstance(value, str) else value
 
 
-def _named_is_true(value: Any) -> Any:
-    return True if value == "" else value
-
-
 _UNENCODED: Final = re.compile(r"(:\d\d\S*) (\d\d:?\d\d)$")
 
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 
 
-class Query(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Query(BaseModel, extra="forbid", frozen=True):
+    pass
 
 
 class CreateQuery(Query):
@@ -59,7 +80,7 @@ class ResultQuery(Query):
 
 
 class ReadyQuery(Query):
-    verbose: Annotated[bool, BeforeValidator(_named_is_true)] = Field(
+    verbose: Annotated[bool, BeforeValidator(lambda sent: sent == "" or sent)] = Field(
         default=False, description="Every part; needs the operator's key."
     )
 
@@ -68,3 +89,26 @@ class MetricsQuery(Query):
     scope: Literal["process", "cluster"] | None = Field(
         default=None, description="`cluster` metrics are the same in every process: scrape one. Default: both."
     )
+
+
+def wait_of(request: Request) -> int | None:
+    """Seconds to wait for the end, or None. A preference that cannot be read is ignored (RFC 7240)."""
+    for sent in request.headers.getlist("prefer"):
+        for preference in sent.split(","):
+            match = _WAIT.fullmatch(preference.strip())
+            if match:
+                seconds = match[1] or match[2]
+                return LONGEST_WAIT if seconds is None else min(int(seconds), LONGEST_WAIT)
+    return None
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    sent = request.headers.getlist("idempotency-key")
+    if not sent:
+        return None
+    key = sent[0].strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
+    if len(sent) > 1 or not _KEY.fullmatch(key):
+        raise invalid(("header:Idempotency-Key", "invalid", "send one key of 1 to 255 printable ASCII characters"))
+    return key
