@@ -83,9 +83,7 @@ FAULTS: dict[str, str] = {
     "missing": "required",
     "extra_forbidden": "unknown_field",
     "too_long": "too_long",
-    "string_too_long": "too_long",
     "too_short": "too_short",
-    "string_too_short": "too_short",
     "greater_than_equal": "out_of_range",
     "less_than_equal": "out_of_range",
     "multiple_of": "not_a_multiple",
@@ -207,4 +205,6 @@ def _methods(request: Request) -> str:
 
 
 def _code(pydantic_type: str) -> str:
-    return FAULTS.get(pydantic_type, "wrong_type" if pydantic_type.endswith("_type") else "invalid")
+    return FAULTS.get(
+        pydantic_type.removeprefix("string_"), "wrong_type" if pydantic_type.endswith("_type") else "invalid"
+    )

@@ -23,6 +23,7 @@ from edits.storage.links import LinkExpired, LinkInvalid
 from edits.storage.store import Storage
 
 _T = TypeVar("_T", bound=Callable[..., Any])
+_Query = Annotated[ResultQuery, Query()]
 
 edits = APIRouter(
     prefix="/v1/edits/{edit_id}", tags=["pictures"], dependencies=[Depends(auth.principal), Depends(known_parameters)]
@@ -91,9 +92,7 @@ def _served(router: APIRouter, path: str, name: str, what: str, answers: Respons
     edits, "/result", "edit_result", "The result of an edit", _BYTES,
     "unauthorized", "invalid", "not_finished", "not_succeeded",
 )  # fmt: skip
-async def result(
-    request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
-) -> Response:
+async def result(request: Request, caller: Caller, edit_id: str, query: _Query = ResultQuery()) -> Response:
     parts = parts_of(request)
     found = await parts.service.result(caller, edit_id)
     picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
@@ -101,9 +100,7 @@ async def result(
 
 
 @_served(edits, "/input", "edit_input", "The uploaded picture", _BYTES, "unauthorized", "invalid")
-async def uploaded(
-    request: Request, caller: Caller, edit_id: str, query: Annotated[ResultQuery, Query()] = ResultQuery()
-) -> Response:
+async def uploaded(request: Request, caller: Caller, edit_id: str, query: _Query = ResultQuery()) -> Response:
     parts = parts_of(request)
     picture = await _stored(parts, await parts.service.input_key(caller, edit_id))
     return await _picture(request, parts, picture, query=query)
@@ -148,25 +145,21 @@ async def _serve(request: Request, storage: Storage, picture: Picture) -> Respon
     headers = picture.headers()
     if _has_it(request, picture):
         return Response(status_code=304, headers=headers)
-    span = _range_of(request, picture)
-    start, end = span or (0, picture.size)
-    headers["Content-Length"] = str(end - start)
-    if span:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{picture.size}"
-    status = 206 if span else 200
+    status, start, end = 200, None, None
+    headers["Content-Length"] = str(picture.size)
+    if span := _range_of(request, picture):
+        status, (start, end) = 206, span
+        headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{picture.size}"}
     if request.method == "HEAD":
-        return Response(status_code=status, headers=headers, media_type=picture.content_type)
-    first, last = span or (None, None)
-    opened = await storage.open(picture.key, start=first, end=last)
+        return Response(None, status, headers, picture.content_type)
+    opened = await storage.open(picture.key, start=start, end=end)
     return StreamingResponse(opened.chunks, status, headers, picture.content_type)
 
 
 def _has_it(request: Request, picture: Picture) -> bool:
     """If-None-Match is compared weakly: a proxy that compresses answers makes their ETags weak."""
-    asked = request.headers.get("if-none-match")
-    if asked is None:
-        return False
-    marks = {mark.strip().removeprefix("W/") for mark in asked.split(",")}
+    sent = request.headers.get("if-none-match", "")
+    marks = {mark.strip().removeprefix("W/") for mark in sent.split(",")}
     return "*" in marks or picture.etag in marks
 
 

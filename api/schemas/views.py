@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from api.schemas import edits as shown
-from edits.models import UNITS_PER_USD, Edit, EditInput, EditResult
+from edits.models import UNITS_PER_USD, Edit
 from edits.service import Checked
 from edits.storage.store import Address, Storage
 
@@ -42,12 +42,23 @@ class Views:
 
 def edit_view(edit: Edit, link: str, address: Address | None = None) -> shown.EditView:
     """`link` is the edit's own; `address`: where its result can be fetched without a key."""
+    provider = result = None
+    if edit.task_id is not None:
+        bought, others = edit.tasks_bought, list(edit.other_task_ids)
+        provider = shown.ProviderView(
+            task_id=edit.task_id, status=edit.task_status, tasks_bought=bought, other_task_ids=others
+        )
+    if edit.result is not None:
+        url, expires_at = address or (None, None)
+        file = edit.result.model_dump(exclude={"key"})
+        result = shown.ResultView(url=f"{link}/result", download_url=url, download_expires_at=expires_at, **file)
+    given = {name: getattr(edit.input, name) for name in _SAME_INPUT}
     return shown.EditView(
         **{name: getattr(edit, name) for name in _SAME},
-        input=_input(edit.input, link),
+        input=shown.InputView(image=edit.input.image or f"{link}/input", **given),
         waiting=shown.WaitingView(for_=edit.waiting_for, since=edit.waiting_since) if edit.waiting_for else None,
-        provider=_provider(edit, edit.task_id) if edit.task_id is not None else None,
-        result=_result(edit.result, link, address) if edit.result else None,
+        provider=provider,
+        result=result,
         error=shown.ErrorView(**edit.error.model_dump()) if edit.error else None,
         cost=_cost(edit),
         links=shown.LinksView(self_=link, **{name: f"{link}/{name}" for name in ("result", "timeline", "cancel")}),
@@ -78,22 +89,3 @@ def dollars(units: int) -> str:
 
 def _cost(edit: Edit) -> shown.CostView:
     return shown.CostView(units=edit.cost_units, usd=dollars(edit.cost_units), state=edit.cost_state)
-
-
-def _input(given: EditInput, link: str) -> shown.InputView:
-    image = given.image or f"{link}/input"
-    return shown.InputView(image=image, **{name: getattr(given, name) for name in _SAME_INPUT})
-
-
-def _provider(edit: Edit, task_id: str) -> shown.ProviderView:
-    bought, others = edit.tasks_bought, list(edit.other_task_ids)
-    return shown.ProviderView(task_id=task_id, status=edit.task_status, tasks_bought=bought, other_task_ids=others)
-
-
-def _result(result: EditResult, link: str, address: Address | None) -> shown.ResultView:
-    return shown.ResultView(
-        url=f"{link}/result",
-        download_url=address.url if address else None,
-        download_expires_at=address.expires_at if address else None,
-        **result.model_dump(exclude={"key"}),
-    )
