@@ -24,6 +24,7 @@ SERVERS: Final = 16
 _SHARED: Final[dict[str, int | Collection[int | str]]] = {
     "FORMAT": FORMAT, "HORIZON": HORIZON, "UNSEEN": UNSEEN, "WAIT_BUCKETS": WAIT_BUCKETS, "SERVERS": SERVERS,
     "NUMBERS": fields.NUMBERS, "ALWAYS": fields.ALWAYS, "FINAL": sorted(FINAL),
+    "POLLED": fields.POLLED,
 }  # fmt: skip
 
 

@@ -76,3 +76,10 @@ ALWAYS: Final = (
     Field.LAST_EVENT, Field.ARRIVAL, Field.TASKS_BOUGHT, Field.COST, Field.COST_STATE,
 )  # fmt: skip
 """Those that every record has."""
+
+POLLED: Final = (
+    Field.FORMAT, Field.STATUS, Field.PLACE, Field.PRIORITY, Field.ATTEMPT, Field.FENCE, Field.NUDGES, Field.LAST_EVENT,
+    Field.TASK, Field.TASK_ACCEPTED, Field.NEXT_LOOK, Field.OVERDUE, Field.FAILURES, Field.AUTOMATIC, Field.STEPS,
+    Field.MAY_REPURCHASE,
+)  # fmt: skip
+"""Those that a read of the task needs."""

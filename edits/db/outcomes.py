@@ -19,6 +19,7 @@ MESSAGE_LENGTH: Final = 500
 
 _BOUGHT: Final = Script("bought", str)
 _RECORDED: Final = Script("recorded", nothing)
+_SNOOZE: Final = Script("snooze", is_ok, many=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ class Outcomes:
 
         `looked`: the task was read, so that its wait counts up to now.
         """
-        return await self._decide(
-            "snooze",
-            claim,
+        return await self.scripts.run(
+            _SNOOZE,
+            id=claim.id,
+            fence=claim.fence,
             due=round(delay * 1000),
             nudge=claim.moment(Field.NUDGES),
             tries=tries,

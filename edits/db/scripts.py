@@ -23,6 +23,9 @@ class Script(Generic[T]):
     op: str | None = None
     """Which of its operations, for a script that has several."""
 
+    many: bool = False
+    """It takes a list of arguments and returns a list of replies: calls that wait together are one call of Redis."""
+
 
 def is_ok(reply: Any) -> bool:
     """Whether the script did what was asked; False: another process has decided in the meantime."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -79,6 +79,7 @@ SCRIPTS: Final = {path.stem: compose(FOLDER, path.stem) for path in FOLDER.glob(
 @dataclass(slots=True)
 class _Call:
     script: Composed
+    many: bool
     argument: bytes
     answer: "asyncio.Future[Any]"
     tries: int = 0
@@ -108,7 +109,7 @@ class Scripts:
             given["op"] = script.op
         # Texts of the outside world may hold lone surrogates, which no decoder of JSON takes.
         argument = _WRITTEN(given).encode("utf-8", "replace")
-        call = _Call(SCRIPTS[script.name], argument, asyncio.get_running_loop().create_future())
+        call = _Call(SCRIPTS[script.name], script.many, argument, asyncio.get_running_loop().create_future())
         self._waiting.append(call)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all())
@@ -161,28 +162,29 @@ class Scripts:
                 await pool.release(connection)
 
     async def _exchange(self, connection: AbstractConnection, batch: list[_Call]) -> list[_Call]:
-        """Sends one EVALSHA a call; returns the calls whose script the server does not have (they did nothing)."""
-        commands = [
-            b"%b$%d\r\n%b\r\n" % (_head(call.script.sha, self._namespace), len(call.argument), call.argument)
-            for call in batch
-        ]
+        """Sends the batch; returns the calls whose script the server does not have (they did nothing)."""
+        groups = list(_grouped(batch))
+        commands = [_command(group, self._namespace) for group in groups]
         await connection.send_packed_command(b"".join(commands), check_health=False)
-        unknown, held = [], []
-        for call in batch:
+        unknown, held = list[_Call](), list[tuple[_Call, Any]]()
+        for group in groups:
             try:
                 answer = await connection.read_response(timeout=math.inf)  # the whole batch has a limit
             except NoScriptError:
-                unknown.append(call)
+                unknown += group
+                continue
             except (ResponseError, BusyLoadingError) as exc:
-                log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
-                _fail([call], _refused(call.script, exc))
+                _refuse(group, exc)
                 if isinstance(exc, BusyLoadingError):  # for which redis-py has closed the connection
                     raise
-            else:
-                if self._replicas and call.script.name in REPLICATED:
-                    held.append((call, answer))
+                continue
+            for call, one in zip(group, answer if group[0].many else [answer], strict=True):
+                if isinstance(one, ResponseError):
+                    _refuse([call], one)
+                elif self._replicas and call.script.name in REPLICATED:
+                    held.append((call, one))
                 else:
-                    _succeed(call, answer)
+                    _succeed(call, one)
         if held:
             await self._replicate(connection)
         for call, answer in held:
@@ -243,6 +245,23 @@ class Scripts:
                 _fail([call], error)
 
 
+def _grouped(batch: Iterable[_Call]) -> Iterator[list[_Call]]:
+    """The calls of one command each: one call, or all of a script that takes many."""
+    many: dict[str, list[_Call]] = {}
+    for call in batch:
+        if call.many:
+            many.setdefault(call.script.name, []).append(call)
+        else:
+            yield [call]
+    yield from many.values()
+
+
+def _command(group: list[_Call], namespace: str) -> bytes:
+    arguments = [call.argument for call in group]
+    argument = b"[%b]" % b",".join(arguments) if group[0].many else arguments[0]
+    return b"%b$%d\r\n%b\r\n" % (_head(group[0].script.sha, namespace), len(argument), argument)
+
+
 @cache
 def _head(sha: str, namespace: str) -> bytes:
     """An EVALSHA without its last word. Its one key is our prefix: a user of `~{namespace}:*` may name it.
@@ -251,6 +270,12 @@ def _head(sha: str, namespace: str) -> bytes:
     """
     words = [word.encode() for word in ("EVALSHA", sha, "1", f"{namespace}:")]
     return b"*5\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+
+
+def _refuse(calls: Iterable[_Call], exc: RedisError) -> None:
+    for call in calls:
+        log.warning("script.refused", script=call.script.name, error=str(exc)[:300])
+        _fail([call], _refused(call.script, exc))
 
 
 def _refused(script: Composed, exc: RedisError) -> ScriptError:

@@ -7,6 +7,7 @@ local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written 
 -- The caller writes `la` to the record, as `advance` does.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
+  e.told = e.told or redis.call('GET', key('t', e.id)) or ''
   if #e.told < TIMELINE_BYTES or FINAL[name] then
     if e.wt then observe('wait:' .. e.wt, at - e.la) end
     e.told = e.told .. cjson.encode({name, at, e.wt or '', data or {}}) .. '\n'

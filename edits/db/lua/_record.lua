@@ -6,33 +6,39 @@ local FORMAT = $FORMAT -- of the records written here
 local LEFT = 5000 -- ms until a record that cannot be read is looked at again: newer processes may be here that can
 local FINAL = {}
 for _, status in ipairs($FINAL) do FINAL[status] = true end
-local NUMBERS = $NUMBERS
-local ALWAYS = $ALWAYS
+local NUMBERS, ALWAYS = {}, {}
+for _, field in ipairs($NUMBERS) do NUMBERS[field] = true end
+for _, field in ipairs($ALWAYS) do ALWAYS[field] = true end
 
-local function record(id)
-  local flat = redis.call('HGETALL', key('e', id))
+-- The fields of an edit as read, a flat list; of `names` those that it has.
+local function fields_of(id, names)
+  if not names then return redis.call('HGETALL', key('e', id)) end
+  local flat, n = {}, 0
+  for i, value in ipairs(redis.call('HMGET', key('e', id), unpack(names))) do
+    if value then flat[n + 1], flat[n + 2], n = names[i], value, n + 2 end
+  end
+  return flat
+end
+
+-- `names`: the fields that the caller needs, where it does not need all; `fm` is one of them.
+local function record(id, names)
+  local flat = fields_of(id, names)
   if #flat == 0 then return nil end
   local e = {id = id, read = flat} -- `read`: the fields as read, for its claim
-  for i = 1, #flat, 2 do e[flat[i]] = flat[i + 1] end
-  for i = 1, #NUMBERS do
-    local field = NUMBERS[i]
-    local text = e[field]
-    if text then
-      e[field] = tonumber(text) or error('the record of ' .. id .. ' holds no number in ' .. field, 0)
-    end
+  for i = 1, #flat, 2 do
+    local field, text = flat[i], flat[i + 1]
+    e[field] = NUMBERS[field] and (tonumber(text) or error('the record of ' .. id .. ' holds no number in ' .. field, 0)) or text
   end
   if (e.fm or 1) > FORMAT then error('NEWER ' .. id .. ' has a record of format ' .. e.fm .. ', and this release knows ' .. FORMAT, 0) end
-  for i = 1, #ALWAYS do
-    if not e[ALWAYS[i]] then error('the record of ' .. id .. ' lacks ' .. ALWAYS[i], 0) end
+  for _, field in ipairs(names or $ALWAYS) do
+    if ALWAYS[field] and not e[field] then error('the record of ' .. id .. ' lacks ' .. field, 0) end
   end
-  e.told = redis.call('GET', key('t', id)) or '' -- its timeline so far
-  e.long = redis.call('HLEN', key('x', id)) -- how many long texts
   return e
 end
 
 -- For claims of many: an unreadable record stops no other. Returns whether it is readable, and the record.
-local function readable(id)
-  return pcall(record, id)
+local function readable(id, names)
+  return pcall(record, id, names)
 end
 
 -- The record for its claim: the fields as read, then the fields written, which count.
@@ -46,6 +52,6 @@ local function with(e, written)
 end
 
 -- The fence guards decisions: one with an old fence changes nothing.
-local function fenced(e)
-  return e and e.fe == A.fence and not FINAL[e.st]
+local function fenced(e, fence)
+  return e and e.fe == (fence or A.fence) and not FINAL[e.st]
 end

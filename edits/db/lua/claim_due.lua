@@ -30,17 +30,24 @@ for n, want in ipairs(A.needs) do
   wanted = math.min(wanted, offers[n].n)
 end
 local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
-local claims, ids = {}, wanted > 0 and due_in(due, wanted) or {}
+
+local function long_texts(id)
+  local texts = redis.call('HGETALL', key('x', id))
+  return #texts > 0 and texts or nil
+end
+
+local needed = A.step == 'poll' and $POLLED or nil
+local claims, leased, ids = {}, {}, wanted > 0 and due_in(due, wanted) or {}
 -- This chain works on for now, and others need not look.
 if #ids > 0 then redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) end
 for _, id in ipairs(ids) do
-  local can, e = readable(id)
+  local can, e = readable(id, needed)
   if not can then
-    redis.call('ZADD', due, NOW + LEFT, id)
+    leased[#leased + 1], leased[#leased + 2] = NOW + LEFT, id
   elseif not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
     redis.call('ZREM', due, id)
   else
-    redis.call('ZADD', due, NOW + A.lease, id)
+    leased[#leased + 1], leased[#leased + 2] = NOW + A.lease, id
     for _, offer in ipairs(A.step == 'store' and offers or {}) do
       local before = e.wt
       if tell_pauses(e, offer.c) == 'lasts' then event(e, 'probe', {operation = offer.c.name}) end
@@ -51,10 +58,11 @@ for _, id in ipairs(ids) do
     redis.call('HSET', key('e', id), unpack(written))
     claims[#claims + 1] = {
       id = id, slot = paced and (paced.first - NOW + #claims * paced.gap) or 0, e = with(e, written),
-      input = A.with_input and redis.call('GET', key('i', id)) or '', x = e.long > 0 and redis.call('HGETALL', key('x', id)) or nil,
+      input = A.with_input and redis.call('GET', key('i', id)) or '', x = not needed and long_texts(id) or nil,
     }
   end
 end
+if #leased > 0 then redis.call('ZADD', due, unpack(leased)) end
 local half = {}
 for n, offer in ipairs(offers) do
   spend(A.needs[n].name, offer, #claims)

@@ -58,9 +58,9 @@ async def connected(port: int, *, socket_timeout: float = LONG) -> AsyncIterator
         await redis.aclose(close_connection_pool=True)
 
 
-def raw(name: str) -> Script[Any]:
+def raw(name: str, *, many: bool = False) -> Script[Any]:
     """A script whose reply stays as it comes, for what no method of the product asks."""
-    return Script(name, lambda reply: reply)
+    return Script(name, lambda reply: reply, many=many)
 
 
 class WatchedScripts(Scripts):

@@ -12,7 +12,7 @@ from edits.db.acceptance import Idempotency
 from edits.db.admission import Caps
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.sender import BATCH, SCRIPTS, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
+from edits.db.sender import BATCH, SCRIPTS, NewerRecord, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core, Worker, connected, raw
 from tests.parts.patience import LONG
@@ -59,6 +59,28 @@ async def test_calls_made_within_the_gap_share_a_batch(core: Core, proxy: Proxy)
         await asyncio.sleep(0.01)
         await asyncio.gather(early, scripts.run(raw("read"), ids=["edit_2"]))
         assert sent == [2]
+
+
+async def test_snoozes_that_wait_together_are_one_call_and_each_has_its_own_answer(core: Core, proxy: Proxy):
+    core.scripts.watching, core.damaged = False, True
+    good, old, newer = [await core.processing() for _ in range(3)]
+    gone = replace(good, id="edit_gone")
+    old = replace(old, fields=old.fields | {"fe": str(old.fence - 1)})
+    await core.redis.hset(core.key("e", newer.id), "fm", "2")
+    before = dict(await core.redis.zrange(core.key("due", "poll"), 0, -1, withscores=True))
+    async with connected(proxy.port) as redis:
+        scripts = Scripts(redis, core.namespace, gap=0.5)
+        await scripts.run(raw("read"), ids=["edit_none"])
+        sent: list[int] = []
+        proxy.before_forwarding = lambda data: sent.append(data.count(b"EVALSHA"))
+        calls = [Outcomes(scripts).snooze(claim, delay=30) for claim in (old, good, newer, gone)]
+        answers = await asyncio.gather(*calls, scripts.run(raw("read"), ids=["edit_1"]), return_exceptions=True)
+    assert sent == [2]
+    assert [answers[0], answers[1], answers[3]] == [False, True, False]
+    assert isinstance(answers[2], NewerRecord)
+    assert answers[4] == [None]
+    after = dict(await core.redis.zrange(core.key("due", "poll"), 0, -1, withscores=True))
+    assert [name for name, due in after.items() if due != before[name]] == [good.id]
 
 
 async def test_a_sender_that_is_canceled_in_the_gap_fails_the_calls_that_wait(core: Core):

@@ -35,7 +35,10 @@ OF_AN_EDIT: dict[str, dict[str, Any]] = FENCED | {
     "retry": {"shifts": {"standard": 0, "interactive": 0, "bulk": 1}},
 }
 STEPS = ("submit", "poll", "store", "adopt", "manifest")
-BROKEN = {"no number": ("tb", "many"), "no status": ("st", None), "of a later format": ("fm", "2")}
+MANY = {"snooze"}
+"""They take a list, and answer with a list in which an error is one of the replies."""
+
+BROKEN = {"no number": ("fe", "many"), "no status": ("st", None), "of a later format": ("fm", "2")}
 Kept = dict[bytes, tuple[bytes, int]]
 DIGEST = """
 local all = redis.call('KEYS', ARGV[1])
@@ -60,8 +63,11 @@ class World:
 
     async def call(self, script: str, arguments: dict[str, Any]) -> bool:
         """Whether the script raised. If it did, every byte is as before; if not, it is put back so."""
+        words = json.dumps([arguments] if script in MANY else arguments)
         try:
-            await self.raw.evalsha(SCRIPTS[script].sha, 1, self.core.key(""), json.dumps(arguments))
+            reply = await self.raw.evalsha(SCRIPTS[script].sha, 1, self.core.key(""), words)
+            if script in MANY and isinstance(reply[0], ResponseError):
+                raise reply[0]
         except ResponseError as exc:
             raised = str(exc)
         else:
