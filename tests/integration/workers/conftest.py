@@ -58,7 +58,9 @@ def open_rounds(settings_with: Callable[..., Settings], sandbox: Sandbox) -> Ope
     @contextlib.asynccontextmanager
     async def opened(leases: Mapping[str, float] | None = None, **changes: str) -> AsyncIterator[Rounds]:
         async with open_clients(with_leases(settings_with(**changes), **(leases or {}))) as clients:
-            yield Rounds(clients, sandbox)
+            rounds = Rounds(clients, sandbox)
+            yield rounds
+            await rounds.hold()
 
     return opened
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from edits.db.admission import Caps
 from edits.db.claims import Claim, Claims
+from edits.invariants import check
 from edits.models import Edit, EditInput, EditStatus, Priority, Step, new_id
 from edits.storage import layout
 from tests.parts.sandbox import Sandbox
@@ -25,8 +26,6 @@ from workers.lease import Lease
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
 """Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
-
-
 def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
     written = io.BytesIO()
     Image.new("RGB", size, "#3a7ad0").save(written, kind)
@@ -60,6 +59,8 @@ class Rounds:
     clients: Clients
     sandbox: Sandbox
     work: dict[Step, StepWork] = field(init=False)
+    not_held: set[str] = field(default_factory=lambda: {"horizon", "overdue", "in_flight"})
+    """Rules: tests move the clock, and leave edits where they stand. A test adds what it breaks."""
 
     def __post_init__(self) -> None:
         # The middle: every delay as its table says. And no slot is missed, however long a busy machine holds a test up.
@@ -72,6 +73,11 @@ class Rounds:
 
     def key(self, *parts: str) -> str:
         return ":".join([self.clients.settings.namespace, *parts])
+
+    async def hold(self) -> None:
+        """The product's own check of everything that is here: above all, that what was bought was to be bought."""
+        report = await check(self.redis, self.clients.settings, patience=0)
+        assert {result.rule for result in report.broken} <= self.not_held, str(report)
 
     async def accept(
         self,

@@ -26,6 +26,7 @@ async def test_a_retry_of_an_unknown_submission_buys_if_nothing_turns_up(rounds:
 
 
 async def test_two_tasks_of_one_attempt_are_one_edit_and_one_extra(rounds: Rounds) -> None:
+    rounds.not_held.add("bought_once")
     edit_id = await lost(rounds)
     (row,) = rounds.sandbox.ledger()["tasks"]
     await rounds.clients.outcomes.bought(
@@ -59,6 +60,7 @@ async def with_two_tasks(rounds: Rounds, first: str, second: str) -> tuple[str, 
 
 
 async def test_both_tasks_with_a_token_are_found_and_one_is_the_edits(rounds: Rounds) -> None:
+    rounds.not_held.add("bought_once")
     edit_id = await lost(rounds)
     token = rounds.clients.tokens.sign(Attempt(edit_id, 1))
     await somebody_else_buys(rounds, webhook_secret=token)
@@ -77,6 +79,7 @@ async def test_both_tasks_with_a_token_are_found_and_one_is_the_edits(rounds: Ro
 
 
 async def test_an_edit_whose_own_task_hangs_goes_on_with_the_other(rounds: Rounds) -> None:
+    rounds.not_held.add("bought_once")
     edit_id, own, extra = await with_two_tasks(rounds, "[fault:stuck]", "")
     await rounds.wait(10)
     await swept(rounds)
@@ -87,6 +90,7 @@ async def test_an_edit_whose_own_task_hangs_goes_on_with_the_other(rounds: Round
 
 
 async def test_an_edit_whose_own_task_fails_goes_on_with_the_other(rounds: Rounds) -> None:
+    rounds.not_held.add("bought_once")
     edit_id, own, extra = await with_two_tasks(rounds, "[fault:failed]", "[fault:slow=5]")
     edit = await rounds.finish(edit_id)
     assert (edit.status, edit.task_id, edit.other_task_ids) == (EditStatus.SUCCEEDED, extra, (own,))
@@ -95,6 +99,7 @@ async def test_an_edit_whose_own_task_fails_goes_on_with_the_other(rounds: Round
 
 
 async def test_an_edit_ends_when_all_its_tasks_have_failed(rounds: Rounds) -> None:
+    rounds.not_held.add("bought_once")
     edit_id, _, _ = await with_two_tasks(rounds, "[fault:failed]", "[fault:failed]")
     edit = await rounds.finish(edit_id)
     assert edit.error is not None
