@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from config import values
 from config.settings import Settings
@@ -74,12 +74,6 @@ class NewEdit:
         return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-class Prepared(NamedTuple):
-    edit: Edit
-    upload: Upload | None
-    """To be stored before the edit is accepted."""
-
-
 class Intake:
     def __init__(self, uploads: Uploads, settings: Settings, *, clock: Callable[[], datetime]) -> None:
         self._uploads = uploads
@@ -89,14 +83,14 @@ class Intake:
         provider = settings.qubico.base_url
         self._provider_is_public = provider is not None and not addresses.is_private(provider)
 
-    async def prepare(self, edit_id: str, new: NewEdit, *, tenant: str) -> Prepared:
-        """Raises InputRefused, or Unavailable."""
+    async def prepare(self, edit_id: str, new: NewEdit, *, tenant: str) -> tuple[Edit, Upload | None]:
+        """The edit, and what is to be stored before it is accepted. Raises InputRefused, or Unavailable."""
         ends = signatures.expires_at(new.address) if new.address is not None else None
         if ends is not None and ends <= self._clock():
             reason = f"this signed address expired at {ends:%Y-%m-%dT%H:%M:%SZ}: sign a new one"
             raise InputRefused(reason, code="invalid", pointer=_POINTER)
         upload = await self._upload(edit_id, new)
-        return Prepared(self._queued(edit_id, tenant, new, upload, None if upload else ends), upload)
+        return self._queued(edit_id, tenant, new, upload, None if upload else ends), upload
 
     async def _upload(self, edit_id: str, new: NewEdit) -> Upload | None:
         if new.address is not None and new.is_passed_on:

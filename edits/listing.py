@@ -72,7 +72,7 @@ async def _candidates(
     listed = sorted(filters.ids, reverse=True) if filters.ids else None
     if listed is None and filters.external_id is not None:
         listed = await repository.by_external_id(tenant, filters.external_id)
-    mark = _earlier(before, _bound(filters.created_before, sooner=False))
+    mark = min(filter(None, (before, _bound(filters.created_before, sooner=False))), default=None)
     oldest = _bound(filters.created_after, sooner=True)
     while True:
         if listed is None:
@@ -94,7 +94,3 @@ def _bound(moment: datetime | None, *, sooner: bool) -> str | None:
     ms = max(0, min(ms, 2**48 - 1))
     randomness = b"\0" * 10 if sooner else b"\xff" * 10
     return f"edit_{ULID(ms.to_bytes(6, 'big') + randomness)}"
-
-
-def _earlier(one: str | None, other: str | None) -> str | None:
-    return min(one, other) if one and other else one or other

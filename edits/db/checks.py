@@ -3,21 +3,18 @@
 All that is needed comes from INFO, which managed services leave open where CONFIG is closed.
 """
 
-import asyncio
 import time
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from edits.db import access, clock
-from edits.db.connection import CALL_TIMEOUT, LOST, connect
+from edits.db.connection import answering, connect
 from edits.db.keys import Key
-from edits.db.trouble import explain
-from edits.db.workers import Workers, ask, workers_of
+from edits.db.workers import Workers, workers_of
 from edits.errors import RedisUnfit, Unavailable
 
 log = structlog.get_logger()
@@ -26,8 +23,6 @@ LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our sc
 POLICY: Final = "noeviction"
 REDIS: Final = "RETOUCH_REDIS_URL"
 BROKER: Final = "RETOUCH_BROKER_URL"
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +58,44 @@ class RedisState:
 
 async def look(redis: Redis) -> RedisState:
     """Raises Unavailable."""
-    return await _bounded(_look(redis))
+    async with answering():
+        info: dict[str, Any] = await redis.info()
+        try:
+            asked = await redis.config_get("appendfsync")
+        except ResponseError:
+            asked = {}
+        began = time.time()
+        seconds, microseconds = await redis.time()
+    half_way = (began + time.time()) / 2
+    valkey = info.get("valkey_version")
+    major, minor = str(info.get("redis_version", "0.0")).split(".")[:2]
+    return RedisState(
+        name=f"Valkey {valkey}" if valkey else f"Redis {info.get('redis_version', 'of unknown version')}",
+        version=(int(major), int(minor)),
+        cluster=bool(info.get("cluster_enabled", 0)),
+        policy=str(info.get("maxmemory_policy", "unknown")),
+        replica=info.get("role") == "slave",
+        replicas=int(info.get("connected_slaves", 0)),
+        appendonly=bool(info.get("aof_enabled", 0)),
+        appendfsync=asked.get("appendfsync"),
+        used_bytes=int(info.get("used_memory", 0)),
+        max_bytes=int(info.get("maxmemory", 0)),
+        host_bytes=int(info.get("total_system_memory", 0)),
+        ahead=seconds + microseconds / 1_000_000 - half_way,
+    )
 
 
 async def workers(redis: Redis, namespace: str) -> Workers:
     """Raises Unavailable."""
-    return await _bounded(_workers(redis, namespace))
+    pipe = redis.pipeline(transaction=False)
+    pipe.time()
+    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
+    pipe.zrange(Key.LIVE.of(namespace), 0, -1, withscores=True)
+    pipe.hgetall(Key.WORKERS.of(namespace))
+    async with answering():
+        server, kept, live, registered = await pipe.execute()
+    now = clock.reckon(server, *kept)
+    return workers_of([registered.get(process, "").split() for process, until in live if until > now])
 
 
 async def require_fit(redis: Redis) -> None:
@@ -90,7 +117,8 @@ async def require_usable(redis: Redis, namespace: str) -> None:
 
 async def require_access(redis: Redis, namespace: str, *, setting: str = REDIS, broker: bool = False) -> None:
     """Raises RedisUnfit for a user that lacks a right or a namespace of another program, Unavailable as `look`."""
-    await _bounded(access.require(redis, namespace, setting=setting, broker=broker))
+    async with answering():
+        await access.require(redis, namespace, setting=setting, broker=broker)
 
 
 async def refuse_unfit(redis_url: str, namespace: str, *, broker_url: str | None = None) -> None:
@@ -115,46 +143,3 @@ async def _refuse(url: str, namespace: str, setting: str) -> None:
         log.warning("redis.not_checked", setting=setting, reason=str(exc))
     finally:
         await redis.aclose(close_connection_pool=True)
-
-
-async def _bounded(asking: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        return await asyncio.wait_for(asking, CALL_TIMEOUT)
-    except LOST as exc:
-        raise Unavailable(explain(exc)) from exc
-
-
-async def _look(redis: Redis) -> RedisState:
-    info: dict[str, Any] = await redis.info()
-    try:
-        asked = await redis.config_get("appendfsync")
-    except ResponseError:
-        asked = {}
-    began = time.time()
-    seconds, microseconds = await redis.time()
-    half_way = (began + time.time()) / 2
-    valkey = info.get("valkey_version")
-    major, minor = str(info.get("redis_version", "0.0")).split(".")[:2]
-    return RedisState(
-        name=f"Valkey {valkey}" if valkey else f"Redis {info.get('redis_version', 'of unknown version')}",
-        version=(int(major), int(minor)),
-        cluster=bool(info.get("cluster_enabled", 0)),
-        policy=str(info.get("maxmemory_policy", "unknown")),
-        replica=info.get("role") == "slave",
-        replicas=int(info.get("connected_slaves", 0)),
-        appendonly=bool(info.get("aof_enabled", 0)),
-        appendfsync=asked.get("appendfsync"),
-        used_bytes=int(info.get("used_memory", 0)),
-        max_bytes=int(info.get("maxmemory", 0)),
-        host_bytes=int(info.get("total_system_memory", 0)),
-        ahead=seconds + microseconds / 1_000_000 - half_way,
-    )
-
-
-async def _workers(redis: Redis, namespace: str) -> Workers:
-    pipe = redis.pipeline(transaction=False)
-    pipe.time()
-    pipe.mget(Key.CLOCK.of(namespace), Key.TICK.of(namespace))
-    ask(pipe, namespace)
-    server, kept, *told = await pipe.execute()
-    return workers_of(told, now=clock.reckon(server, *kept))

@@ -25,9 +25,7 @@ SURE_WITHIN: Final = 1.0
 SLACK: Final = 2.0, 0.001
 """Seconds, and share of the time between two looks, by which honest clocks may differ."""
 
-_CLOCK: Final = getattr(
-    time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC
-)  # goes on while the machine sleeps, where there is one
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first goes on while the machine sleeps
 
 
 def boot_time() -> float:

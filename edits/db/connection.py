@@ -39,9 +39,7 @@ async def answering() -> AsyncIterator[None]:
 def connect(url: str, *, socket_timeout: float | None = None, max_connections: int = 16) -> Redis:
     """A client for `redis://`, `rediss://`, `unix://` or `sentinel://host1,host2/master/db`. Nothing is sent yet."""
     socket_timeout = SOCKET_TIMEOUT if socket_timeout is None else socket_timeout
-    if urlsplit(url).scheme == "sentinel":
-        return _behind_sentinels(url, socket_timeout=socket_timeout, max_connections=max_connections)
-    options: dict[str, object] = {
+    options: dict[str, Any] = {
         "timeout": socket_timeout,  # seconds to wait for a free connection: a burst waits its turn instead of failing
         "socket_timeout": socket_timeout,
         "retry": Retry(NoBackoff(), 0),
@@ -51,8 +49,9 @@ def connect(url: str, *, socket_timeout: float | None = None, max_connections: i
     }
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
-    pool = BlockingConnectionPool.from_url(url, **options)
-    return Redis(connection_pool=_noticing_closed(pool))
+    if urlsplit(url).scheme == "sentinel":
+        return _behind_sentinels(url, options)
+    return Redis(connection_pool=_noticing_closed(BlockingConnectionPool.from_url(url, **options)))
 
 
 def _noticing_closed(pool: ConnectionPool) -> ConnectionPool:
@@ -78,21 +77,16 @@ class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
             await sentinel.aclose()
 
 
-def _behind_sentinels(url: str, *, socket_timeout: float, max_connections: int) -> Redis:
+def _behind_sentinels(url: str, options: dict[str, Any]) -> Redis:
     address = parse_redis(url)
-    timeouts: dict[str, Any] = {"socket_timeout": socket_timeout, "socket_connect_timeout": CONNECT_TIMEOUT}
+    timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
     client: Redis = Sentinel(address.hosts, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
         address.master,
         connection_pool_class=_BlockingSentinelPool,
-        timeout=socket_timeout,
-        max_connections=max_connections,
         db=address.database,
         username=address.username,
         password=address.password,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        driver_info=None,
-        **timeouts,
+        **options,
     )
     _noticing_closed(client.connection_pool)
     return client

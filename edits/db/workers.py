@@ -10,12 +10,9 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-from redis.asyncio.client import Pipeline
-
 from edits.ceilings import Ceilings
 from edits.db.clock import ms
 from edits.db.constants import SERVERS
-from edits.db.keys import Key
 from edits.db.scripts import Script, parsed
 from edits.db.sender import Scripts
 from edits.models import Step
@@ -23,9 +20,6 @@ from edits.models import Step
 HEARTBEAT: Final = timedelta(seconds=2)
 LIVES: Final = timedelta(seconds=7)
 """A process without a heartbeat for so long is dead: three heartbeats and a margin."""
-
-ASKED: Final = 2
-"""Answers that `ask` brings."""
 
 _HEARTBEAT: Final[Script[dict[str, Any]]] = Script("heartbeat", parsed)
 
@@ -39,15 +33,8 @@ class Workers:
     ceilings: dict[str, tuple[float, ...]]  # each value once, lowest first
 
 
-def ask(pipe: Pipeline, namespace: str) -> None:
-    pipe.zrange(Key.LIVE.of(namespace), 0, -1, withscores=True)
-    pipe.hgetall(Key.WORKERS.of(namespace))
-
-
-def workers_of(answers: Sequence[Any], *, now: int) -> Workers:
-    """From the answers to `ask`, at `now` (ms, by the clock of the scripts)."""
-    live, registered = answers
-    alive = [registered.get(process, "").split() for process, until in live if until > now]
+def workers_of(alive: Sequence[Sequence[str]]) -> Workers:
+    """From the words that each living process registered (heartbeat.lua)."""
     values: dict[str, set[float]] = {}
     for name, _, value in (word.partition("=") for words in alive for word in words if "=" in word):
         values.setdefault(name, set()).add(float(value))

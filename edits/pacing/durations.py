@@ -95,10 +95,6 @@ class Times:
         """The last bound by which no more than this share has ended."""
         return max(0, bisect_right(self.ended, share) - 1)
 
-    def left(self, age: float) -> float:
-        """Share that has not ended at this age."""
-        return 1 - self.ended[bucket(age)]
-
     def after(self, age: float) -> "Times":
         """Of tasks unfinished at this age; after the longest sample, twice the age is the guess."""
         first = min(bucket(age), BUCKETS - 2)

@@ -26,6 +26,8 @@ from workers.lease import Lease
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
 """Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
+
+
 def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
     written = io.BytesIO()
     Image.new("RGB", size, "#3a7ad0").save(written, kind)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edits.pacing.durations import Times, begin
+from edits.pacing.durations import Times, begin, bucket
 from edits.pacing.poll_times import OUTLIVED, PollTimes
 
 WORTH = 8.0
@@ -72,7 +72,7 @@ def test_the_less_a_lag_is_worth_the_fewer_and_the_later_looks_are():
     rows = [ages_of(PollTimes.best(of, worth=WORTH / throttle**3)) for throttle in (0.5, 1, 2, 4, 20)]
     assert [len(ages) for ages in rows] == sorted((len(ages) for ages in rows), reverse=True)
     assert [ages[0] for ages in rows] == sorted(ages[0] for ages in rows)
-    assert of.left(rows[-1][0]) < 0.1  # hardly worth any: one look when nearly all have ended
+    assert 1 - of.ended[bucket(rows[-1][0])] < 0.1  # hardly worth any: one look when nearly all have ended
 
 
 def test_a_task_that_outlived_nearly_all_has_no_best_look():
