@@ -1,29 +1,27 @@
 --- @include _record _counters _queue
--- `advance`: makes every change of an edit.
 
-local TIMELINE_BYTES = 16384 -- beyond, only what ends an edit is still written down
+local TIMELINE_BYTES = 16384 -- beyond that only final events are written
 
--- Appends an event at `at` (kept in order, never after now); the time since the last one goes to the wait that ends with it.
--- The caller writes `la` to the record, as `advance` does.
+-- Appends an event at `at` (in order, never after now); ends the current wait. The caller writes `la` to the record.
 local function event(e, name, data, at)
   at = math.floor(math.max(e.la, math.min(at or NOW, NOW)))
   e.told = e.told or redis.call('GET', key('t', e.id)) or ''
   if #e.told < TIMELINE_BYTES or FINAL[name] then
     if e.wt then observe('wait:' .. e.wt, at - e.la) end
     e.told = e.told .. cjson.encode({name, at, e.wt or '', data or {}}) .. '\n'
-    redis.call('SET', key('t', e.id), e.told) -- APPEND would keep as much room again for more
+    redis.call('SET', key('t', e.id), e.told) -- APPEND would allocate twice the memory
     e.la = at
   end
 end
 
 local IN_FLIGHT = {submit = true, adopt = true, poll = true}
 
--- A place at the provider is free again: who waits for one need not sleep on.
+-- A place at the provider is free: wakes chains that wait for one.
 local function room_freed()
   if redis.call('HGET', key('gate'), 'why') == 'in_flight_cap' then wake('submit', NOW) end
 end
 
--- Takes an edit out of the one place where it is and puts it into another: 'queue', a due-set with its time, or 'final'.
+-- Moves an edit to another place: 'queue', a due-set with its time, or 'final'.
 local function move(e, place, due)
   if IN_FLIGHT[e.pl] and not IN_FLIGHT[place] then room_freed() end
   if place == 'queue' then
@@ -40,8 +38,8 @@ local function move(e, place, due)
   e.pl = place
 end
 
--- change: status, place, due, wait (the name of what comes now), event, data, at, set {field = value}, drop {field, …}.
--- Returns what was written of the record, as a flat list.
+-- Makes a change of an edit: status, place, due, wait (from now on), event, data, at, set {field = value}, drop {field, …}.
+-- Returns the written fields of the record as a flat list.
 local function advance(e, change)
   local fields = change.set or {}
   for name, value in pairs(fields) do e[name] = value end

@@ -1,7 +1,6 @@
 --- @include _time
--- What claims share.
 
--- Members of a set that are due, at most `limit`; the clock may have been set back since their time was written.
+-- At most `limit` due members of a set. Scores beyond the horizon are due too: the clock was set back.
 local function due_in(set, limit)
   local found = redis.call('ZRANGEBYSCORE', set, '-inf', NOW, 'LIMIT', 0, limit)
   if #found < limit then
@@ -12,7 +11,7 @@ local function due_in(set, limit)
   return found
 end
 
--- An answer of a claim, kept for a while: the client library repeats a call whose reply was lost, and must get the same one.
+-- Stores the answer of a claim for a call that the client library repeats after a lost reply.
 local function remember(answer)
   local text = cjson.encode(answer)
   if #answer.claims > 0 then redis.call('SET', key('claim', A.nonce), text, 'PX', 30000) end

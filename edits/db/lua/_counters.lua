@@ -1,5 +1,4 @@
 --- @include _keys
--- Counters and histograms in `stats`.
 
 local WAIT_BUCKETS = $WAIT_BUCKETS -- ms
 

@@ -1,6 +1,5 @@
--- The head of every script: the prefix of our keys, and the named arguments.
--- KEYS[1] is the prefix (`retouch:`), so that no key lies outside it; ARGV[1] is a JSON object, `A`. The typed methods of Python
--- give each argument its type. The map of keys is edits/db/keys.py.
+-- The head of every script. KEYS[1] is the prefix of all keys (`retouch:`); ARGV[1] is a JSON object of named arguments.
+-- The keys are listed in edits/db/keys.py.
 
 local NS, A = KEYS[1], cjson.decode(ARGV[1])
 

@@ -1,16 +1,16 @@
 --- @include _counters _circuits
--- What a limit grants: GCRA in time slots (k tokens at a time).
+-- GCRA in time slots, k tokens at a time.
 
-local MANY = 1000000 -- of an operation without a rate
+local MANY = 1000000 -- tokens of an operation without a rate
 
--- While processes disagree on a ceiling the lowest holds; the heartbeat keeps the lowest of all that live.
+-- The lowest value that a live process has for a ceiling (heartbeat.lua).
 local function ceiling(name, own)
   local shared = tonumber(redis.call('HGET', key('ceilings'), name) or own)
   return math.min(own, shared)
 end
 
--- What a limit would grant now: at most how many, the first slot, ms between slots, and else why not and when to ask again.
--- `own`: the circuit of the limit; `other`: the one that decides, where that is not it. `free`: it has no rate but while it climbs.
+-- An offer: n tokens, their first slot, ms between slots; without tokens the reason and when to try again.
+-- `own`: circuit of the limit; `other`: the circuit that decides, if another; `free`: unlimited except while it climbs.
 local function quote(own, rate, lookahead, other, free)
   local c = other or own
   if c.shut then return {n = 0, reason = 'cooldown', at = c.shut, c = c} end

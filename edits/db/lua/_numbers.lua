@@ -1,5 +1,5 @@
 --- @include _time
--- Numbers that each server of the data gave out: `served`, a zset of run ids. They only rise, from server to server, and are ms.
+-- Epochs (ms) of the servers of these data: `served`, a zset by run id. They only rise, from server to server.
 
 local function running()
   return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -10,13 +10,13 @@ local function gave(s, run, n)
   redis.call('ZADD', key('served'), string.format('%.0f', n), run)
 end
 
--- Something is given out that must not be missing.
+-- The next epoch: later data without it are known to lack writes.
 local function give_number(s, run)
   gave(s, run, math.max(s.n + 1, NOW))
   s.run = run
 end
 
--- The first edit of all: from now on the data have a server.
+-- After the first edit the data have a server.
 local function serve_first()
   if redis.call('EXISTS', key('served')) == 0 then give_number({n = 0, gave = {}}, running()) end
 end

@@ -1,8 +1,7 @@
 --- @include _advance _circuits
--- Outages in the timelines of edits.
 
--- Outages since the last event of an edit become spans of their own; what it waited for otherwise goes on after each. While one
--- still lasts, that is what it waits for until its next event. Returns told | lasts | nil.
+-- Writes the outages since the edit's last event into its timeline. During an outage the edit waits for its end, after it
+-- again for what it waited for before. Returns told | lasts | nil.
 local function tell_pauses(e, c)
   if c.since <= e.la and not c.down then return nil end
   local before, told = e.wt, nil

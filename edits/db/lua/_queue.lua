@@ -1,19 +1,19 @@
 --- @include _wake
--- The fair queue: one line a tenant, and the tenants in their order.
+-- The fair queue: a zset of tenants by virtual time, and a zset of edits for each tenant.
 
--- How many edits wait in all queues: a number beside them, as counting them takes a step a tenant.
+-- Number of queued edits, stored: counting them costs a step for each tenant.
 local function queued()
   return tonumber(redis.call('GET', key('queued')) or 0)
 end
 
-local IN_LINE, NEWEST = {}, nil -- what this script has looked up: tenants in line, and of the doubt (_served.lua)
+local IN_LINE, NEWEST = {}, nil -- cached by this script: tenants in line; `newest` of the data-loss check
 
 local function line_up(tenant, edits)
   if not IN_LINE[tenant] and not redis.call('ZSCORE', key('tenants'), tenant) then
     redis.call('ZADD', key('tenants'), tonumber(redis.call('GET', key('vtime')) or 0), tenant)
   end
   IN_LINE[tenant] = true
-  -- Data that may lack something: only what is surely new may be bought.
+  -- During a data-loss check only edits that are surely new may be bought.
   if NEWEST == nil then NEWEST = redis.call('HGET', key('doubt'), 'newest') end
   local line = {}
   for n, e in ipairs(edits) do
@@ -30,7 +30,7 @@ local function enqueue(e)
   line_up(e.tn, {e})
 end
 
--- Its tenant stays in line even without another edit, until its next turn: a tenant that leaves keeps its virtual time.
+-- The tenant stays in line until its next turn, even without edits, so that it keeps its virtual time.
 local function dequeue(e)
   redis.call('DECR', key('queued'))
   if e.ex then redis.call('ZREM', key('expiring'), e.id) end

@@ -1,9 +1,8 @@
 --- @include _queue
--- Whether there is room for one more edit.
 
--- Why no edit of `tenant` may be taken in now: no_memory | full | tenant_full, and what tells when it may be; nil where there is
--- room. A: max_queued, max_of_tenant?, no_memory? (1: Redis uses as much memory as it may for edits).
-local WAITING, OF_TENANT = nil, {} -- counted once a script
+-- nil if an edit of `tenant` may be accepted, else no_memory | full | tenant_full with what clients are told.
+-- A: max_queued, max_of_tenant?, no_memory? (1: Redis uses its share of memory).
+local WAITING, OF_TENANT = nil, {} -- counted once for each script
 local function crowded(tenant)
   WAITING = WAITING or queued()
   local waiting = WAITING
@@ -19,7 +18,7 @@ local function crowded(tenant)
   }
 end
 
--- There is room for it, and it takes that.
+-- Counts an edit that will be accepted.
 local function one_more(tenant)
   WAITING = WAITING + 1
   if OF_TENANT[tenant] then OF_TENANT[tenant] = OF_TENANT[tenant] + 1 end

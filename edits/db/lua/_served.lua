@@ -1,18 +1,16 @@
 --- @include _counters _wake _numbers
--- The data-loss check: a server that was restored, rolled back or failed over to may lack the last writes.
--- `served`, a zset: the servers of these data, each with its last epoch. Every claim to submit and every heartbeat
--- gets the next epoch and sends its earlier ones: an epoch beyond those stored here shows a loss.
--- Epochs only rise, from server to server, and are ms: nothing before the last one is missing.
--- `doubt`, a hash, exists from a change of server to the end of the check: shut (ms, when it was noticed), mark (ms: nothing
--- before it is missing), lost (1: writes are missing), expected (workers that must call), newest (the latest stored edit id), settled
--- (ms: purchases before it are found), holder, held (the process that searches, until when). `awaited`: live workers that have not
--- called since. `fresh:{tenant}`: its queued edits that may be bought meanwhile.
+-- The data-loss check: a server that was restored, rolled back or failed over to may lack the last writes. Claims to
+-- submit and heartbeats get the next epoch and send earlier ones; an epoch beyond those stored here shows a loss.
+-- `doubt`, a hash, exists from a change of server to the end of the check: shut (ms, noticed at), mark (ms: nothing before
+-- it is missing), lost (1: writes are missing), expected (workers that must call), newest (latest stored edit id), settled
+-- (ms: purchases before it are found), holder, held (the searching process, until when). `awaited`: live workers that have
+-- not called since. `fresh:{tenant}`: queued edits that may be bought meanwhile.
 
-local SETTLES = 3000 -- ms: accepts that are repeated by their id are over, and every worker that lives has spoken once
-local SERVERS = $SERVERS -- of so many a number is kept
+local SETTLES = 3000 -- ms until repeated accepts are over and every live worker has called
+local SERVERS = $SERVERS -- servers whose epochs are stored
 local DOUBT = {'shut', 'mark', 'lost', 'expected', 'newest', 'settled', 'holder', 'held'}
 
--- run, n: the last server and its number; gave: the number of each; and the doubt, if there is one.
+-- run, n: the last server and its epoch; gave: the epoch of each server; the fields of `doubt`, if it exists.
 local function served()
   local s, rows = {gave = {}}, redis.call('ZREVRANGE', key('served'), 0, -1, 'WITHSCORES')
   for i = 1, #rows, 2 do s.gave[rows[i]] = tonumber(rows[i + 1]) end
@@ -32,13 +30,11 @@ local function doubted(s, fields)
   redis.call('HSET', key('doubt'), unpack(flat))
 end
 
--- The latest id of all edits that may be bought, or bought again.
+-- The latest id of all edits that may be bought or bought again.
 local function newest()
   local last = ''
   local function look(ids)
-    for _, id in ipairs(ids) do
-      if id > last then last = id end
-    end
+    for _, id in ipairs(ids) do last = id > last and id or last end
   end
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do
     look(redis.call('ZREVRANGE', key('index', tenant), 0, 0))
@@ -47,7 +43,7 @@ local function newest()
   return last
 end
 
--- Before the first heartbeat on data of an older version, any queued edit may have been bought.
+-- Before the first heartbeat on data of an older version any queued edit may have been bought.
 local function oldest()
   local first = NOW
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do
@@ -60,12 +56,12 @@ local function nothing_is_fresh()
   for _, tenant in ipairs(redis.call('ZRANGE', key('tenants'), 0, -1)) do redis.call('DEL', key('fresh', tenant)) end
 end
 
--- No queued edit is bought until the lost writes, if any, are known.
+-- Starts a check: stored edits are not bought until lost writes, if any, are known.
 local function shut(s, run, last, lost)
   for _, process in ipairs(redis.call('ZRANGE', key('live'), 0, -1)) do redis.call('ZADD', key('awaited'), NOW, process) end
   local mark = s.mark or (s.run and math.min(last, NOW)) or oldest()
   doubted(s, {
-    shut = NOW + math.max(0, RAW - SEEN - UNSEEN), -- the clock may be unread yet, and the copy may be old
+    shut = NOW + math.max(0, RAW - SEEN - UNSEEN), -- the clock may not be read yet, and the copy may be old
     mark = mark, settled = s.settled or mark, lost = (lost or s.lost == '1') and '1' or '0', expected = redis.call('ZCARD', key('awaited')),
   })
   redis.call('HDEL', key('doubt'), 'newest', 'holder', 'held')
@@ -84,20 +80,19 @@ local function reopen(s)
   wake('submit', NOW)
 end
 
--- Called by whoever may buy, and by every heartbeat, before all else. `told` is what this process was given since it was last told
--- that the data are whole, by which server, the last first: [[run, n], …]. Returns the state; `shut` in it: only what is surely
--- new may be bought.
+-- Called before all else by claims to submit and by heartbeats. `told`: epochs that the process got since the data were
+-- last known to be whole, latest first: [[run, n], …]. Returns the state; with `shut` only surely new edits may be bought.
 local function serve(told)
   local run, s, missing = running(), served(), false
   local last = s.n
   for _, pair in ipairs(told) do
     if pair.n > (s.gave[pair.run] or -1) then
       missing = true
-      gave(s, pair.run, pair.n) -- that is known now, and not to be noticed again
+      gave(s, pair.run, pair.n) -- noticed only once
     end
   end
   if not s.run and not s.shut and redis.call('HGET', key('stats'), 'accepted') == false then
-    for _, pair in ipairs(told) do give_number(s, pair.run) end -- it was emptied, and nothing of that is missed
+    for _, pair in ipairs(told) do give_number(s, pair.run) end -- emptied on purpose: nothing is missing
     give_number(s, run)
   elseif s.run ~= run or (missing and not s.shut) then
     shut(s, run, last, missing or not s.run)

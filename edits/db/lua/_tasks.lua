@@ -1,8 +1,7 @@
 --- @include _advance
--- The paid tasks of an edit beside its own: named as long as the edit is kept, and taken where its own brings nothing.
 
--- A paid task by which the edit does not go (any more): it is named as long as the edit is kept, with the units that were counted
--- for it and its fate: running, completed (never used), or any other word for a task that brings nothing (more).
+-- Stores a paid task that the edit does not use, for as long as the edit is stored: its counted units and its fate:
+-- running, completed (never used), or another word for a task without a result.
 local function set_aside(id, task, units, fate)
   local x = key('x', id)
   local named = redis.call('HGET', x, 'extra') or ''
@@ -15,7 +14,7 @@ local function aside(id, task)
   return tonumber(units or 0), fate
 end
 
--- The paid task that the edit could go on with instead of its own, if there is one: a completed one, else one that still runs.
+-- Another paid task that the edit can use: a completed one, else one that still runs.
 local function other_task(e)
   local running
   for task in string.gmatch(redis.call('HGET', key('x', e.id), 'extra') or '', '%S+') do
@@ -26,7 +25,7 @@ local function other_task(e)
   return running, running and 'running'
 end
 
--- Makes another paid task the edit's own; `fate` is what became of the one it had. Returns the fields that change.
+-- Makes another paid task the edit's own; `fate`: of its task so far. Returns the changed fields.
 local function go_by(e, task, fate)
   local units, found = aside(e.id, task)
   local rest = {}
@@ -43,11 +42,11 @@ local function go_by(e, task, fate)
   return {ti = task, tu = units, ts = found == 'completed' and found or 'pending', ta = NOW, nl = NOW, ou = 0, rt = 0, fe = e.fe + 1}
 end
 
--- The edit goes on with another of its paid tasks, which is read next.
+-- Continues the edit with another of its paid tasks, which is read next.
 local function take_other(e, task, fate)
   local data = {task_id = task, instead_of = e.ti}
   local fields = go_by(e, task, fate)
-  if e.pl == 'queue' then fields.hv = 1 end -- it was about to buy one, and still may
+  if e.pl == 'queue' then fields.hv = 1 end -- it may still buy one
   advance(e, {
     status = 'processing', place = 'poll', due = NOW, wait = 'notice', event = 'other_task_taken', data = data, set = fields,
     drop = {'li', 'tr'},

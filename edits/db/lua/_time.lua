@@ -1,10 +1,10 @@
 --- @include _keys
--- The time of all edits, in ms.
--- It goes on with the server's clock as far as a process looked at it (tick.lua); what the clock did since counts for UNSEEN at most.
+-- The time of all edits, in ms. It follows the server's clock up to the last judged tick (tick.lua); beyond that it
+-- advances by at most UNSEEN.
 
-local HORIZON = $HORIZON -- ms; a score further away than any snooze means that the clock was set back: look now
-local UNSEEN = $UNSEEN -- ms; the margin that is in every lease
-local NOW, RAW, SEEN, STEPPED -- ms: the time of all edits; the server's clock, when it was looked at, what its jumps came to
+local HORIZON = $HORIZON -- ms; a later score means that the clock was set back: it is due
+local UNSEEN = $UNSEEN -- ms; the margin in every lease
+local NOW, RAW, SEEN, STEPPED -- ms: time of all edits; server's clock, its last tick, the sum of its jumps
 do
   local server = redis.call('TIME')
   local kept = redis.call('MGET', key('clock'), key('tick'))
@@ -13,3 +13,5 @@ do
   SEEN, STEPPED = tonumber(seen or RAW), tonumber(stepped or 0)
   NOW = math.min(math.max(RAW, SEEN), SEEN + UNSEEN) + STEPPED + tonumber(kept[1] or 0)
 end
+
+local function ahead(at) return at > NOW and at < NOW + HORIZON end -- later: the clock was set back

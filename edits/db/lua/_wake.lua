@@ -1,14 +1,12 @@
 --- @include _time
--- Which sleeping chain looks at a step next, and waking one up earlier.
 
--- When chains of `step` look at it next, the first of them: [chain, ms, …]. `idle` says so of each, of one that works on, too.
+-- Next wake-ups of chains on `step`, earliest first: [chain, ms, …]. Working chains have one, too.
 local function looks(step, most)
   return redis.call('ZRANGEBYSCORE', key('idle', step), string.format('(%.0f', NOW), '+inf', 'WITHSCORES', 'LIMIT', 0, most)
 end
 
--- Two chains look at a step in time: one by the due time, or a moment after it, and another soon after, should the first have
--- died. Where they do not, two who sleep are woken, each by the channel of its process; where nobody hears that, all are. A script
--- that changes many edits looks once: nobody lies down while it runs.
+-- Wakes up to two sleeping chains for an edit that is due earlier, unless one chain wakes in time (MOMENT) and another
+-- SOON after it, in case the first has died. If no process hears it, all chains are woken.
 local MOMENT, SOON = 25, 500
 local LOOKED_AT = {}
 local function wake(step, due)
@@ -33,8 +31,8 @@ local function wake(step, due)
   LOOKED_AT[step] = 0
 end
 
--- Until when `chain` sleeps, which found nothing and sees nothing due before `next_at`. While another one works it comes soon after
--- it; and of those who sleep until the same time one comes then, the others one after the other.
+-- How long `chain` sleeps, which found nothing due before `next_at`: it follows SOON after a chain that works, and chains
+-- that would wake at the same time are staggered.
 local function in_turn(step, chain, next_at)
   local rows, until_then, soon = looks(step, 16), next_at, nil
   for n = 1, #rows, 2 do

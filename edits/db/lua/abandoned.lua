@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --- @include _claims _ends _tasks
--- Tasks that we bought and no longer wait for: read slowly until they end. A: op = claim {k, lease, nonce} | later {task, due} |
--- settle {task, status, units? (what it says that it cost)}. Claim returns {claims: [{task, id}]}, the others ok.
+-- Tasks that were bought and are no longer awaited: read slowly until they end. A: op = claim {k, lease, nonce} |
+-- later {task, due} | settle {task, status, units? (as charged)}. Claim returns {claims: [{task, id}]}, the others ok.
 if A.op == 'claim' then
   local kept = redis.call('GET', key('claim', A.nonce))
   if kept then return kept end
@@ -27,12 +27,12 @@ else
         if own then facts.tu = A.units end
         counted = A.units
       elseif A.status == 'failed' and own and e.tb == 1 then
-        facts.cs = 'unknown' -- nobody knows whether the provider charges it, whatever the task says
+        facts.cs = 'unknown' -- whether the provider charges it is unknown, even if the task says so
       end
       if not own then set_aside(e.id, A.task, counted, A.status) end
       ended_otherwise(e, facts)
       advance(e, {event = 'task_ended', data = {task_id = A.task, status = A.status}, set = facts})
-      -- The first one to be completed counts, unless the edit has its own result in hand or buys at this moment.
+      -- The first completed task counts, unless the edit has a result or is being submitted.
       if A.status == 'completed' and not own and (e.pl == 'poll' or e.pl == 'queue' or e.pl == 'adopt') then
         take_other(e, A.task, 'running')
       end

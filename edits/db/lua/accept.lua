@@ -1,17 +1,16 @@
 #!lua
 --- @include _record _room _numbers
--- Takes edits in, all of them in one step. A: alike [{tenant, livemode (0|1), priority, shift (ms by which the priority moves the
--- arrival), task_steps, units, expires_in? (ms)}]: what edits share, edits [{id, like (its place in `alike`, from 1), input (JSON
--- text), external_id?, idem? {key, fingerprint}}], and what `crowded` asks for. Returns {now, edits: for each {outcome: new}, or
--- {outcome: same|replayed|reused, id}, or what `crowded` says}. Those for which there is room are taken, in their order.
--- Repeatable by the ids, which the caller makes.
+-- Accepts edits. A: alike [{tenant, livemode (0|1), priority, shift (ms from arrival to queue time), task_steps, units,
+-- expires_in? (ms)}]: what edits share; edits [{id, like (index in `alike`), input (JSON), external_id?,
+-- idem? {key, fingerprint}}]; and the arguments of `crowded`. Returns {now, edits: for each {outcome: new},
+-- {outcome: same|replayed|reused, id} or the answer of `crowded`}. In their order, while there is room. Repeatable by id.
 local names = {}
 for n, asked in ipairs(A.edits) do
   asked.shared = A.alike[asked.like]
   names[n] = key('e', asked.id)
 end
 
--- First everything is looked up; what stands further ahead in the list counts as taken.
+-- Reads before it writes; edits earlier in the list count as accepted.
 local NEW = {outcome = 'new'}
 local some_are_here = names[1] and redis.call('EXISTS', unpack(names)) > 0
 local taken, here, meant = {}, {}, {}
@@ -35,7 +34,6 @@ end
 local outcomes = {}
 for n, asked in ipairs(A.edits) do outcomes[n] = outcome_of(asked, names[n]) end
 
--- Then what the edits of one tenant share.
 local lines = {}
 for _, asked in ipairs(taken) do
   local tenant = asked.shared.tenant
@@ -60,7 +58,7 @@ for tenant, line in pairs(lines) do
 end
 if n > 0 then redis.call('MSET', unpack(texts)) end
 
--- A record begins as `advance` would leave it, and those of edits that are alike are copies of the first.
+-- A record as `advance` would leave it; those of similar edits are copies of the first.
 local function write_first(name, asked)
   local shared = asked.shared
   local fields = {
@@ -78,7 +76,7 @@ for _, asked in ipairs(taken) do
   if idem then
     local idempotency = key('idem', shared.tenant, idem.key)
     redis.call('SET', idempotency, meant[idempotency])
-    redis.call('HSET', key('x', asked.id), 'idem', idem.key) -- it expires only once the edit has ended
+    redis.call('HSET', key('x', asked.id), 'idem', idem.key) -- without expiry until the edit ends
   end
 end
 if #taken > 0 and redis.call('HINCRBY', key('stats'), 'accepted', #taken) == #taken then serve_first() end

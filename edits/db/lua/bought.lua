@@ -1,26 +1,25 @@
 #!lua flags=allow-oom
 --- @include _ends _tasks
--- A fact: the provider has task `task` for attempt `attempt` of an edit, whatever the fence or status says. A: id, attempt, task,
--- units, status (the provider's), due (ms until the first read), how (answer|callback|history|input).
--- An edit that looks for its task takes any of its own, also that of the attempt before a person's `retry`. A later attempt than
--- the record knows of was bought before Redis was set back: the edit goes on with it, whatever the record says of earlier ones.
--- Returns taken_over (the edit goes on with it), same, late (the edit had ended), extra (it has another task), other (the task
--- serves another edit), missing. Repeatable by the task's id.
+-- Records a fact: the provider has `task` for `attempt` of an edit, whatever its fence or status. A: id, attempt, task,
+-- units, status (provider's), due (ms until the first read), how (answer|callback|history|input). Edits without a task take
+-- any of theirs, also of an earlier attempt. A later attempt than the recorded one was bought before Redis lost writes: the
+-- edit continues with it. Returns taken_over (continues with it), same, late (edit had ended), extra (it has another task),
+-- other (task of another edit), missing. Repeatable by task.
 local e = record(A.id)
 if not e then return 'missing' end
 local owner = redis.call('GET', key('task', A.task))
 if owner then return owner == A.id and 'same' or 'other' end
 
 local ahead = A.attempt > e.at and e.st ~= 'succeeded' and e.st ~= 'canceled'
-if ahead then keep_idempotency(e) end
--- Last of all: else a repeat would find the task known, and the edit without it.
+if ahead then revive(e) end
+-- Last, or a repeated call would find the task known and the edit without it.
 local function taken_in(answer)
   redis.call('SET', key('task', A.task), A.id)
   count('bought')
   count('spent', A.units)
   return answer
 end
-local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- before, `cu` is an estimate
+local facts = {tb = e.tb + 1, cs = 'charged', cu = A.units + (e.tb > 0 and e.cu or 0)} -- until the first purchase `cu` is an estimate
 if ahead then
   if e.ti then
     set_aside(A.id, e.ti, e.tu or e.cu, 'running')
@@ -40,7 +39,7 @@ elseif e.ti or FINAL[e.st] or (A.attempt ~= e.at and e.pl ~= 'adopt') then
   return taken_in(e.ti == A.task and 'late' or 'extra')
 end
 local candidate = redis.call('HGET', key('x', A.id), 'cand')
-local called_back = candidate == A.task -- before the answer of its create was here
+local called_back = candidate == A.task -- before the answer to its create
 facts.ti, facts.tu, facts.ts, facts.ta, facts.fe, facts.rt = A.task, A.units, A.status, NOW, e.fe + 1, 0
 facts.nl = NOW + A.due
 advance(e, {
@@ -48,9 +47,5 @@ advance(e, {
   data = {task_id = A.task, how = A.how}, set = facts,
   drop = ahead and {'li', 'tr', 'hv', 'en', 'ek', 'er', 'ec', 'ex', 'ou'} or {'li'},
 })
-if ahead then
-  redis.call('ZREM', key('retention'), A.id)
-  redis.call('ZREM', key('due', 'manifest'), A.id)
-end
 if candidate then redis.call('HDEL', key('x', A.id), 'cand') end
 return taken_in('taken_over')

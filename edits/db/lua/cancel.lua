@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --- @include _ends
--- Cancels an edit that is still queued; later the provider has no cancel. A: id. Returns ok|missing|too_late.
+-- Cancels a queued edit; the provider has no cancel. A: id. Returns ok|missing|too_late.
 local e = record(A.id)
 if not e then return 'missing' end
 if e.st == 'canceled' then return 'ok' end

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 --- @include _claims _ends _limits _pauses _served
--- Claims edits to submit, in fair order: no token, no claim. A: nonce, k (free permits), lease, lookahead (ms), rate
+-- Claims edits to submit, in fair order, each with a token. A: nonce, k (free permits), lease, lookahead (ms), rate
 -- (creates a second), max_in_flight, chain, idle (ms the chain may sleep), told? (see serve).
--- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now), reason, probe (1: this caller asks
--- the account whether it works again), run, n, now (ms)}. After a claim `next` is 0 if more may follow at once.
+-- Returns {claims: [{id, slot (ms from now), e (flat hash), input}], next (ms from now; after a claim 0 if more may follow),
+-- reason, probe (1: this caller checks whether the account works again), run, n, now (ms)}.
 local kept = redis.call('GET', key('claim', A.nonce))
 if kept then return kept end
 local create = circuit('create')
 local state = serve(A.told or {})
 
--- The first of a tenant's queue that may be bought now. What has left the queue leaves `fresh` here.
+-- The first of a tenant's edits that may be bought now. Ids that have left the queue leave `fresh` here.
 local function first_of(tenant)
   if not state.shut then return redis.call('ZRANGE', key('q', tenant), 0, 0)[1] end
   for _ = 1, 200 do
@@ -19,8 +19,8 @@ local function first_of(tenant)
   end
 end
 
--- Stride scheduling: the tenant with the lowest virtual time is served and pays 1/weight. One that has no edit left is only taken
--- out of the line here, where it owes nothing any more; one whose edits may not be bought yet keeps its place.
+-- Stride scheduling: serves the tenant with the lowest virtual time, which pays 1/weight. Tenants without edits leave the
+-- line here; tenants whose edits may not be bought yet keep their place.
 local vtime
 local weights = {}
 local function next_in_line()
@@ -52,7 +52,7 @@ end
 local OUTAGE = {cooldown = true, provider_account = true}
 local blocked = redis.call('HMGET', key('gate'), 'blocked', 'ask')
 
--- What held the queue back holds for its waiting edits: outages from when to when they were, the rest as it was at last.
+-- Names what the edit waited for: outages with their times, else the last reason.
 local function name_wait(e, why, c)
   if blocked[1] then c.down, c.wait = tonumber(blocked[1]), 'provider_account' end
   local told = tell_pauses(e, c)
@@ -61,8 +61,7 @@ local function name_wait(e, why, c)
 end
 
 local why = redis.call('HGET', key('gate'), 'why')
--- Also those far behind in the queue, and while nothing may be submitted; but nobody is told that nothing was bought before
--- that is known again.
+-- Expires edits at any place in the queue; not during a data-loss check, because they may have been bought.
 for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
   local can, e = readable(id)
   if can and e and e.st == 'queued' then
@@ -83,14 +82,11 @@ local function claim(e, slot)
   return {id = e.id, slot = slot, e = with(e, written), input = redis.call('GET', key('i', e.id)) or ''}
 end
 
--- In flight is derived from the edits' places, never from a counter.
-local function in_flight()
-  return redis.call('ZCARD', key('due', 'submit')) + redis.call('ZCARD', key('due', 'adopt'))
-    + redis.call('ZCARD', key('due', 'poll')) + redis.call('ZCARD', key('abandoned'))
-end
-
+-- Derived from the edits' places, never from a counter.
+local in_flight = redis.call('ZCARD', key('abandoned'))
+for _, step in ipairs({'submit', 'adopt', 'poll'}) do in_flight = in_flight + redis.call('ZCARD', key('due', step)) end
 local claims, offer, probe = {}, {n = 0, reason = 'provider_account', at = tonumber(blocked[2] or 0)}, 0
-local room = ceiling('max_in_flight', A.max_in_flight) - in_flight()
+local room = ceiling('max_in_flight', A.max_in_flight) - in_flight
 if blocked[1] then
   if offer.at <= NOW or offer.at > NOW + 15000 then
     probe = 1
@@ -110,7 +106,7 @@ while #claims < wanted and looked < wanted + 200 do
   local can, e = readable(id)
   if not can then
     broken[id] = true
-    for _, line in ipairs({'q', 'fresh'}) do redis.call('ZADD', key(line, tenant), 'XX', NOW + HORIZON, id) end -- behind all others, until it can be read
+    for _, line in ipairs({'q', 'fresh'}) do redis.call('ZADD', key(line, tenant), 'XX', NOW + HORIZON, id) end -- last, until it is readable
   elseif not e or e.st ~= 'queued' then
     redis.call('ZREM', key('q', tenant), id)
     redis.call('DECR', key('queued'))
@@ -123,18 +119,15 @@ if vtime then redis.call('SET', key('vtime'), vtime) end
 spend('create', offer, #claims)
 if #claims > 0 then give_number(state, state.run) end
 
--- While the rate holds a chain back it comes again for several slots at once, long before those it was given are used up.
-local function when_granted()
-  return offer.reason == 'rate_limit' and math.max(offer.at, NOW + A.lookahead / 4) or offer.at
-end
-
+-- A chain held back by the rate comes back for several slots at once, long before its slots are used up.
+local granted_at = offer.reason == 'rate_limit' and math.max(offer.at, NOW + A.lookahead / 4) or offer.at
 local reason, next_at = '', NOW + A.idle
 if queued() > 0 then
   if state.shut and #claims == 0 and not blocked[1] then reason, next_at = 'restored', NOW + 1000
-  elseif offer.n == 0 then reason, next_at = offer.reason, when_granted()
+  elseif offer.n == 0 then reason, next_at = offer.reason, granted_at
   elseif room <= #claims then reason, next_at = 'in_flight_cap', NOW + 1000
   elseif A.k <= #claims then reason, next_at = 'fair_share', NOW
-  else reason, next_at = offer.reason, when_granted() end
+  else reason, next_at = offer.reason, granted_at end
 elseif blocked[1] then
   next_at = offer.at
 end

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 --- @include _pauses
--- The provider is done: the result's address is recorded before the copy. A: id, fence, address, started? ended? (ms), units?,
--- took? {wait, run} (ms): what the task took, from which the pace of reads is learned. Returns ok|stale.
-local LATE = 1000 -- ms; a look that comes so much later than it was due was held up by an outage, or by ourselves
+-- The provider has finished: stores the address of the result before the copy. A: id, fence, address, started?, ended?
+-- (ms), units?, took? {wait, run} (ms of the task, from which the pace of reads is learned). Returns ok|stale.
+local LATE = 1000 -- ms; a read later than that was delayed by an outage or by this system
 local TOOK_KEPT = 512
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'poll' then return 'stale' end

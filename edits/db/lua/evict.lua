@@ -1,9 +1,7 @@
 #!lua flags=allow-oom
 --- @include _time _record
--- Ended edits leave Redis with all that is kept of them; their manifest tells the rest. One whose manifest is not written, or whose
--- paid tasks are still followed, stays and is looked at again later. A: k (at most so many), hot (ms since the end), later (ms).
--- Returns how many were looked at. Repeatable: what has left is not found again.
-
+-- Deletes ended edits from Redis; their manifests stay. Edits without a written manifest, or with followed tasks, are tried
+-- again later. A: k (limit), hot (ms since the end), later (ms). Returns the number of edits looked at. Repeatable.
 local function tasks_of(e)
   local tasks = {e.ti}
   for task in string.gmatch(redis.call('HGET', key('x', e.id), 'extra') or '', '%S+') do tasks[#tasks + 1] = task end
@@ -23,13 +21,11 @@ local leaving, gone = {}, {}
 for _, id in ipairs(found) do
   local can, e = readable(id)
   local tasks = can and e and tasks_of(e)
-  if not can then
-    gone[id] = nil -- stays, and is looked at again
-  elseif not e then
+  if can and not e then
     gone[id] = true
-  elseif FINAL[e.st] and not is_needed(e, tasks) then
-    local readable, asked = pcall(cjson.decode, redis.call('GET', key('i', id)) or '')
-    leaving[#leaving + 1] = {e = e, tasks = tasks, external_id = readable and asked.external_id or nil}
+  elseif can and FINAL[e.st] and not is_needed(e, tasks) then
+    local decoded, asked = pcall(cjson.decode, redis.call('GET', key('i', id)) or '')
+    leaving[#leaving + 1] = {e = e, tasks = tasks, external_id = decoded and asked.external_id or nil}
   end
 end
 

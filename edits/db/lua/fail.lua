@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --- @include _ends _tasks
--- Ends an edit as failed. A: id, fence, kind, message, retryable (0|1), code?, cost (state), task_status?, abandon (1: its task
--- is still followed to its end). Returns ok|stale.
+-- Ends an edit as failed. A: id, fence, kind, message, retryable (0|1), code?, cost (state), task_status?, abandon (1:
+-- its task is followed to its end). Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or e.st == 'queued' then return 'stale' end
 local other = A.abandon ~= 1 and other_task(e)
-if other then -- what was paid for is not given up because another task of the edit brought nothing
+if other then -- the edit has another paid task
   take_other(e, other, A.task_status or 'useless')
   return 'ok'
 end

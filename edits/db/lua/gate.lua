@@ -1,13 +1,12 @@
 #!lua flags=allow-oom
 --- @include _wake _circuits
--- Opens and closes what all workers share. A: op and, by op:
---   close: name (of an operation), after? (ms, as the provider says), first, most (ms of back-off), age? (ms since the request that
---     failed began), probe? (1: it was the probe), ago? (ms since the first failure in a row), cause? - refused or out of reach
---   open: name - a probe got through
---   again: name - the probe met other trouble first and told nothing
+-- Opens and closes circuits and the submission pause for all workers. Returns ok. A: op and, by op:
+--   close: name (operation), after? (ms, from the provider), first, most (ms of back-off), age? (ms since the failed request
+--     began), probe? (1: it was the probe), ago? (ms since the first failure in a row), cause?
+--   open: name - a probe succeeded
+--   again: name - the probe failed for another reason and showed nothing
 --   block: message - the account was refused; unblock
--- Returns ok.
-local KEPT = 50 -- outages of an operation that timelines can still tell of
+local KEPT = 50 -- outages stored for each operation
 local STEP = {create = 'submit', read = 'poll', download = 'store', storage = 'store', history = 'adopt'}
 
 local function ended(name, from, wait)
@@ -19,19 +18,19 @@ if A.op == 'close' then
   local limit = key('limit', A.name)
   local state = redis.call('HMGET', limit, 'until', 'back', 'at', 'half', 'down')
   local closed = tonumber(state[1] or 0)
-  local after = A.after and math.min(A.after, HORIZON - 1) -- beyond, the time would count as one of a clock set back
-  -- Who asked before it was closed says nothing new, however late the answer.
+  local after = A.after and math.min(A.after, HORIZON - 1) -- later times mean a clock set back
+  -- A request from before the last closing shows nothing new.
   local at = before_now(state[3])
   local stale = A.age and A.probe ~= 1 and NOW - A.age < at
   -- Only the first refusal of a burst makes the back-off grow.
-  if closed <= NOW or closed >= NOW + HORIZON then
+  if not ahead(closed) then
     if stale then return 'ok' end
     local back = after or math.min(A.most, tonumber(state[2] or 0) * 2)
     back = math.max(back, A.first)
     local down = state[4] == '1' and before_now(state[5]) or 0
     down = string.format('%.0f', down > 0 and down or NOW - (A.ago or 0))
     redis.call('HSET', limit, 'until', NOW + back, 'back', back, 'half', 1, 'probe', 0, 'at', NOW, 'down', down, 'cause', A.cause or '')
-    if A.name == 'create' then redis.call('PUBLISH', key('wake'), 'shut') end -- slots that were given out are not used
+    if A.name == 'create' then redis.call('PUBLISH', key('wake'), 'shut') end -- granted slots are not used
   elseif after then
     redis.call('HSET', limit, 'until', math.max(closed, NOW + after))
   end

@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 --- @include _served
--- A worker process lives. A: process, steps, ttl (ms), ceilings {name = value}, beat (1, 2, … of this process), counts {counter = n
--- since the last beat}, leave (1: it goes), told? (see serve). Returns {run, n, shut (1: the data may lack what was written last)}.
--- `live`, a zset, has each process by the time (ms) at which it counts as dead; `workers`, a hash, its steps and ceilings as words;
--- `ceilings` the lowest of all that live. Nothing is written again that has not changed.
-local COUNTED = 24 * 3600 * 1000 -- ms; Redis is not out of reach of a living process for longer
+-- The heartbeat of a worker process. A: process, steps, ttl (ms), ceilings {name = value}, beat (1, 2, … of this process),
+-- counts {counter = n since the last beat}, leave (1), told? (see serve). Returns {run, n, shut (1: data may be missing)}.
+-- `live`, a zset: processes by the time (ms) at which they count as dead; `workers`, a hash: their steps and ceilings as
+-- words; `ceilings`: the lowest of all live processes. Unchanged values are not written.
+local COUNTED = 24 * 3600 * 1000 -- ms; longer than any outage of Redis that a process survives
 local counted = tonumber(redis.call('GET', key('beat', A.process)) or 0)
 local live, workers = redis.call('ZRANGE', key('live'), 0, -1, 'WITHSCORES'), redis.call('HGETALL', key('workers'))
 local held = redis.call('HGETALL', key('ceilings'))
 local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
 
--- Counts are added once, also when a beat whose reply was lost is repeated, however much later.
-local behind = NOW < state.n -- the clock was set back: numbers go on one by one, and a beat that is repeated is given no other
+-- Counts are added once, also if a beat is repeated after a lost reply.
+local behind = NOW < state.n -- the clock was set back: epochs rise by one, and a repeated beat gets no other
 if A.beat > counted and (behind or next(A.counts)) then
   for name, n in pairs(A.counts) do count(name, n) end
   redis.call('SET', key('beat', A.process), A.beat, 'PX', COUNTED)
@@ -25,11 +25,9 @@ table.sort(words)
 local alive, said = {[A.process] = A.leave ~= 1 and table.concat(words, ' ') or nil}, {}
 for i = 1, #workers, 2 do said[workers[i]] = workers[i + 1] end
 for i = 1, #live, 2 do
-  if live[i] == A.process then
-    -- as it says now
-  elseif tonumber(live[i + 1]) > NOW then
+  if live[i] ~= A.process and tonumber(live[i + 1]) > NOW then
     alive[live[i]] = said[live[i]] or ''
-  else
+  elseif live[i] ~= A.process then
     redis.call('ZREM', key('live'), live[i])
   end
 end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --- @include _advance
--- The answer of a create was lost: from now on its task is looked for. A: id, fence, cause, due (ms). Returns ok|stale.
+-- The answer to a create was lost: searches for its task. A: id, fence, cause, due (ms). Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'submit' then return 'stale' end
 advance(e, {

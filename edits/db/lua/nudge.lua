@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 --- @include _advance
--- A callback came: look now. It is only a hint, so it changes no status and touches no lease. A: id, attempt, task, ended? (0: the
--- task goes on, it says; then there is nothing to look at unless the task is new to us). Returns ok|missing.
+-- A callback came: read the task now. Only a hint: changes no status and no lease. A: id, attempt, task, ended? (0: the
+-- task continues, so only an unknown task matters). Returns ok|missing.
 local e = record(A.id)
 if not e then return 'missing' end
 if FINAL[e.st] or (e.ti and A.ended == 0) then return 'ok' end

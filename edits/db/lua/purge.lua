@@ -1,18 +1,14 @@
 #!lua flags=allow-oom
 --- @include _time
--- Who deletes the objects whose retention is over, and at which day he is: one process at a time. A: op and, by op:
---   claim: nonce, lease (ms) - returns {now, day ('' where a round begins)} as JSON, or {} if nothing is to be done now
+-- Lets one process at a time delete objects after their retention, day by day. A: op and, by op:
+--   claim: nonce, lease (ms) - returns {now, day ('' at the start of a round)} as JSON, or {} if there is nothing to do
 --   kept: ids - returns those that have a record
---   leave: nonce, day? (a round goes on there), again? (ms until the next round) - returns ok|stale
--- The nonce is the fence: whoever leaves late moves nothing.
+--   leave: nonce (the fence), day? (where a round continues), again? (ms until the next round) - returns ok|stale
 local purge = key('purge')
 if A.op == 'claim' then
   local s = redis.call('HMGET', purge, 'holder', 'until', 'day', 'again')
   local held, again = tonumber(s[2] or 0), tonumber(s[4] or 0)
-  if s[1] ~= A.nonce then
-    if held > NOW and held < NOW + HORIZON then return '{}' end
-    if again > NOW and again < NOW + HORIZON then return '{}' end
-  end
+  if s[1] ~= A.nonce and (ahead(held) or ahead(again)) then return '{}' end
   redis.call('HSET', purge, 'holder', A.nonce, 'until', NOW + A.lease)
   return cjson.encode({now = NOW, day = s[3] or ''})
 elseif A.op == 'kept' then

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
 --- @include _circuits
--- Reads edits. A: ids, timeline (true: with it).
--- Returns [JSON: {hash as a flat list, input, long texts as a flat list, timeline, now (ms), what holds the edit where it is |
--- false, since when (ms) if that is an outage} | false]: one text an edit, as a client takes many small ones apart slowly.
+-- Reads edits. A: ids, timeline (true: with it). Returns one JSON text for each edit, because clients decode many small
+-- replies slowly: {hash as a flat list, input, long texts as a flat list, timeline, now (ms), what holds the edit | false,
+-- since when (ms) if that is an outage}, or false.
 local NEEDED = {poll = {'read'}, store = {'storage', 'download'}}
 local known = {}
 

@@ -1,12 +1,11 @@
 #!lua flags=allow-oom
 --- @include _tasks
--- Buys a failed task again, because a person asked (`retry`) or a setting allows it. A: id, fence, kind (what failed), automatic
--- (1: by setting: spends one of its re-buys and raises the attempt), shift (ms, of its
--- priority). Returns ok|stale.
+-- Repurchases a failed task after `retry` or by a setting. A: id, fence, kind (what failed), automatic (1: by setting:
+-- spends one repurchase and raises the attempt), shift (ms, of its priority). Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or not e.ti then return 'stale' end
 local other = other_task(e)
-if other then -- it is paid for already
+if other then -- already paid
   take_other(e, other, 'useless')
   return 'ok'
 end

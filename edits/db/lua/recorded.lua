@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 --- @include _time _record
--- The manifest of an ended edit is written. A: id, fence (of the record that was written). If the edit has changed since and is
--- final, it is written again. Returns ok.
+-- The manifest of an ended edit is written; again if the edit changed since. A: id, fence (in it). Returns ok.
 local e = record(A.id)
 if e and FINAL[e.st] and e.fe ~= A.fence then
   redis.call('ZADD', key('due', 'manifest'), NOW, A.id)

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 --- @include _advance
--- Puts an edit that provably was not bought back into the queue, at its old place; its attempt is not spent. A: id, fence, event,
--- wait, data?. Returns ok|stale.
+-- Requeues an edit that was not bought, at its old place. A: id, fence, event, wait, data?. Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or e.st ~= 'submitting' then return 'stale' end
 advance(e, {

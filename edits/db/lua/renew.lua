@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 --- @include _time _record
--- Keeps a claim for another lease: what it was made for takes longer. A: id, fence, step, lease (ms). Returns ok|stale.
+-- Extends a claim by another lease. A: id, fence, step, lease (ms). Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or e.pl ~= A.step then return 'stale' end
 redis.call('ZADD', key('due', A.step), NOW + A.lease, A.id)

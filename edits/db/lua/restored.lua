@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
 --- @include _ends _served
--- What was bought since the mark is looked for, by one process at a time. A: op and, by op:
---   claim: process, lease (ms) - returns JSON {} (nothing to do, or somebody else does it) | {shut, mark, settled, now, newest}
---   unknown: task, id - a paid task of an edit that is not here; returns new|ok
---   give_up: id, message - a task without a token asks for what this queued edit asks for: it is not bought; returns ok|stale
---   settle: process, shut, upto (ms) - all that was bought before is found and taken; returns ok|stale
---   open: process, shut, idle? (1: only if nothing that was here may be bought, or bought again); returns ok|stale
+-- The search for purchases since the mark of a data-loss check, by one process at a time. A: op and, by op:
+--   claim: process, lease (ms) - returns JSON {} (nothing to do) | {shut, mark, settled, now, newest}
+--   unknown: task, id - a paid task of an edit that is not stored; returns new|ok
+--   give_up: id, message - a task without a token may belong to this queued edit: it is not bought; returns ok|stale
+--   settle: process, shut, upto (ms) - all earlier purchases are found and taken; returns ok|stale
+--   open: process, shut, idle? (1: only if no stored edit may be bought or bought again); returns ok|stale
 local s = served()
 
 local function may_be_bought()
@@ -20,7 +20,7 @@ local function may_be_bought()
 end
 
 if A.op == 'claim' then
-  local taken = s.holder and s.holder ~= A.process and s.held and s.held > NOW and s.held < NOW + HORIZON
+  local taken = s.holder and s.holder ~= A.process and s.held and ahead(s.held)
   if not s.shut or not s.newest or taken then return '{}' end
   doubted(s, {holder = A.process, held = NOW + A.lease})
   return cjson.encode({shut = s.shut, mark = s.mark, settled = s.settled, now = NOW, newest = s.newest})

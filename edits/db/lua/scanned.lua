@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 --- @include _time
--- What a complete reading of the provider's history said about how late it is, kept for `life` ms in the zset `lags`. A: began
--- (ms), shown? (ms: age of the youngest task of ours that it showed), missing? (ms: age of the oldest that it did not), life.
--- Returns [shown, missing]: the least and the most of all readings of that time, -1 for none. Repeatable: same reading, same member.
+-- Stores how late the provider's history was in a complete reading, for `life` ms in the zset `lags`. A: began (ms), shown?
+-- (ms, age of the youngest listed task of ours), missing? (ms, age of the oldest unlisted one), life. Returns [least shown,
+-- most missing] of all stored readings, -1 for none. Repeatable.
 local lags = key('lags')
 redis.call('ZREMRANGEBYSCORE', lags, '-inf', NOW - A.life)
 redis.call('ZREMRANGEBYSCORE', lags, NOW + HORIZON, '+inf')

@@ -1,7 +1,6 @@
 #!lua flags=allow-oom
 --- @include _ends
--- The manifest is written: the edit has succeeded. A: id, fence, at (ms, as the manifest says), result {ext, bytes, sha, w, h}.
--- Returns ok|stale.
+-- The manifest is written: success. A: id, fence, at (ms), result {ext, bytes, sha, w, h}. Returns ok|stale.
 local e = record(A.id)
 if not fenced(e) or e.pl ~= 'store' then return 'stale' end
 local r = A.result

@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 --- @include _keys
--- Edits whose create has no answer yet, be it on its way or lost: any of them may own a task that does not say whose it is.
--- A: most. Returns {more (1: there are more than that), edits: [{id, sa (ms), input, sent}]}.
+-- Edits whose create has no answer yet: each may own a task without a token.
+-- A: most. Returns {more (1: there are more), edits: [{id, sa (ms), input, sent}]}.
 local edits, more = {}, 0
 for _, step in ipairs({'adopt', 'submit'}) do
   local ids = redis.call('ZRANGE', key('due', step), 0, A.most)
