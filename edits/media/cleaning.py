@@ -66,9 +66,9 @@ def _depth(picture: Image.Image, bare: Bare) -> int:
 
 
 def _is_plain(picture: Image.Image, bare: Bare) -> bool:
-    several = getattr(picture, "is_animated", False)
-    changed = several or bare.clear or bare.profile or picture.has_transparency_data or _depth(picture, bare) == 16
-    return picture.mode in _KEPT_MODES and not changed
+    is_cut = bare.is_open and picture.format == "PNG"  # its packed pixels may lack their end
+    changed = is_cut or bare.clear or bare.profile or picture.has_transparency_data or _depth(picture, bare) == 16
+    return picture.mode in _KEPT_MODES and not changed and not getattr(picture, "is_animated", False)
 
 
 def _plain(picture: Image.Image, bare: Bare) -> Image.Image:

@@ -35,11 +35,12 @@ def opened(bare: Bare, info: PictureInfo) -> Iterator[Image.Image]:
     """The decoded picture. Raises PictureInvalid, for any error inside the context too."""
     try:
         with _loaded(bare.data, info) as picture:
-            if bare.is_open:
+            if bare.is_open and info.extension == "jpg":
                 _check_whole(picture, bare.data, info)
             yield picture
     except _DECODER_FAULTS:
-        raise PictureInvalid("the picture cannot be opened: its pixels are damaged") from None
+        cut, damaged = "the picture is cut short", "the picture cannot be opened: its pixels are damaged"
+        raise PictureInvalid(cut if bare.is_open else damaged) from None
 
 
 def low_bytes(bare: Bare) -> Image.Image:

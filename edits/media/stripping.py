@@ -44,7 +44,7 @@ class Bare:
     clear: tuple[int, ...] = ()
     """The samples that a PNG without a palette calls transparent, at the depth of the file."""
     is_open: bool = False
-    """A JPEG without its end mark: the decoder must check that its pixels are whole."""
+    """The file lacks its end mark: the decoder must check that its pixels are whole."""
 
 
 def stripped(data: bytes, extension: str) -> Bare:
@@ -74,28 +74,35 @@ def _png(data: bytes) -> Bare:
             else:
                 bare.clear = struct.unpack(f">{len(body) // 2}H", body)
         seen.add(kind)
+    bare.is_open = b"IEND" not in seen
     if b"IDAT" not in seen or (colour == 3 and b"PLTE" not in seen):
-        raise PictureInvalid("the PNG lacks its pixels or its palette")
+        raise PictureInvalid("the picture is cut short" if bare.is_open else "the PNG lacks its pixels or its palette")
     bare.data = b"".join([*parts, PNG_END])
     return bare
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
-    """Kind, body and the whole of each chunk before the end whose checksum is right."""
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview | bytes, memoryview | bytes]]:
+    """Kind, body and the whole of each chunk whose checksum is right, to IEND or the end of the file.
+
+    Pixels that a cut file ends with get a checksum.
+    """
     view, at = memoryview(data), len(PNG_MAGIC)
     for _ in range(MOST_PARTS):
-        if at + 12 > len(data):
-            raise PictureInvalid("the picture is cut short")
+        if at + 8 > len(data):
+            return
         length, kind = struct.unpack_from(">I4s", data, at)
         if length >= 2**31 or not kind.isalpha() or (kind == b"IEND" and length):
             raise PictureInvalid("the PNG is damaged: a chunk of it has no proper name or length")
         chunk, at = view[at : at + 12 + length], at + 12 + length
         if at > len(data):
-            raise PictureInvalid("the picture is cut short")
+            if kind == b"IDAT":
+                body = bytes(chunk[8 : 8 + length])
+                yield kind, body, struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+            return
         if zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big"):
+            yield kind, chunk[8:-4], chunk
             if kind == b"IEND":
                 return
-            yield kind, chunk[8:-4], chunk
         elif kind[:1].isupper():
             raise PictureInvalid("the PNG is damaged: the checksum of a chunk is wrong")
     raise PictureInvalid(f"the picture has more than {MOST_PARTS} parts")

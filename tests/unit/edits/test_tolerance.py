@@ -7,7 +7,7 @@ import zlib
 import pytest
 from PIL import ExifTags, Image, ImageCms
 
-from edits.media import cleaning
+from edits.media import cleaning, sniff
 from edits.media.kinds import PictureInvalid
 from tests.unit.edits.samples import END, EXPECTED, SAMPLES, expected, header, picture, png, saved, turned
 from tests.unit.edits.test_cleaning import near, opened
@@ -73,6 +73,43 @@ def test_a_colour_profile_of_more_than_a_mebibyte_is_applied() -> None:
 @pytest.mark.parametrize("name", ["png", "webp", "lossless webp", "jpeg", "progressive jpeg", "png in grey"])
 def test_bytes_behind_the_end_are_dropped(name: str, rest: bytes) -> None:
     assert cleaning.clean(SAMPLES[name] + rest, max_bytes=CAP) == (expected(name), SAMPLES[name])
+
+
+def shows_the_same(kept: bytes, whole: bytes) -> bool:
+    return opened(kept).convert("RGB").tobytes() == opened(whole).convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 11, 12, 13, 16])
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("png")])
+def test_a_png_without_its_end_is_written_anew(name: str, missing: int) -> None:
+    """Up to the checksum of its last pixels."""
+    info, kept = cleaning.clean(SAMPLES[name][:-missing], max_bytes=CAP)
+    whole_info, whole = cleaning.clean(SAMPLES[name], max_bytes=CAP)
+    assert (info, sniff.inspect(kept)) == (whole_info, whole_info)
+    assert shows_the_same(kept, whole)
+
+
+def test_a_png_cut_in_a_note_behind_its_pixels_is_written_anew() -> None:
+    whole = png(HEADER, ROWS, (b"tEXt", b"Comment\0a note"), END)
+    for size in range(len(PLAIN) - 4, len(whole)):
+        info, kept = cleaning.clean(whole[:size], max_bytes=CAP)
+        assert (info, b"a note" in kept) == (EXPECTED["png"], False)
+        assert shows_the_same(kept, PLAIN)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.startswith("png")])
+def test_a_png_that_lacks_pixels_is_refused(name: str) -> None:
+    whole = SAMPLES[name]
+    for size in range(len(whole) - 30, 20, -7):
+        with pytest.raises(PictureInvalid, match="cut short"):
+            cleaning.clean(whole[:size], max_bytes=CAP)
+
+
+def test_a_png_that_lacks_a_whole_chunk_of_its_pixels_is_refused() -> None:
+    first_half = zlib.compress(NOISE[: 24 * (1 + 40 * 3)])[:1000]
+    for chunks in ([HEADER], [HEADER, (b"IDAT", first_half)]):
+        with pytest.raises(PictureInvalid, match="cut short"):
+            cleaning.clean(png(*chunks), max_bytes=CAP)
 
 
 @pytest.mark.parametrize("missing", [1, 2])
