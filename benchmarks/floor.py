@@ -32,9 +32,9 @@ class Floor:
         while task.status is not TaskStatus.COMPLETED:
             await asyncio.sleep(self.order["gap"])
             task = await self.client.get(task.task_id)
-        async with self.client.download(task.image_url or "", max_bytes=MOST) as file:
+        async with self.client.download(task.image_url or "", max_bytes=MOST) as chunks:
             stored = await self.storage.put_stream(
-                result_key(edit_id, 1, "png"), file.chunks, content_type="image/png", max_bytes=MOST
+                result_key(edit_id, 1, "png"), chunks, content_type="image/png", max_bytes=MOST
             )
         manifest = json.dumps({"id": edit_id, "task": task.task_id, "sha256": stored.sha256, "bytes": stored.bytes})
         await self.storage.put(manifest_key(edit_id), manifest.encode(), content_type="application/json")

@@ -1,23 +1,22 @@
-"""The provider's API as six calls, each ending with a value or one error of `errors`. A create is sent at most once."""
+"""The provider's API as five calls, each with a value or one error of `errors`. A create is sent at most once."""
 
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from qubico import account, answers, downloads, schemas
+from qubico.account import LARGEST_PAGE
 from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
-from qubico.transport import Whole, Wire, closed, gated, over_aiohttp, request_to
+from qubico.transport import OverAiohttp, Whole, closed, gated, headers_for, request_to
 
-USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
-LARGEST_PAGE = 100
 _LARGEST_ANSWER = 48 * 1024 * 1024  # a picture of 32 MiB in base64, and then some
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "Content-Type": "application/json"}
@@ -27,16 +26,8 @@ Value = TypeVar("Value")
 Params = dict[str, str | int]
 
 
-def _always() -> bool:
-    return True
-
-
 async def _at_once() -> None:
     """Nothing to wait for."""
-
-
-def _nobody(_operation: str, _outcome: str) -> None:
-    """Counts nothing."""
 
 
 class QubicoClient:
@@ -53,7 +44,7 @@ class QubicoClient:
         read_timeout: float = 10.0,
         download_timeout: float = 60.0,
         max_connections: int = 100,
-        observe: Callable[[str, str], None] = _nobody,
+        observe: Callable[[str, str], None] = lambda _operation, _outcome: None,
     ) -> None:
         """`observe` gets each request's operation and outcome: ok, or the error's name in snake case."""
         _check_account(base_url=base_url, api_key=api_key)
@@ -64,10 +55,11 @@ class QubicoClient:
         self._read_timeout = read_timeout
         self._download_timeout = download_timeout
         self._observe = observe
-        self._wire = Wire(transport or over_aiohttp(max_connections=max_connections), user_agent=USER_AGENT)
+        self._is_closed = False
+        self._transport = transport or OverAiohttp(max_connections=max_connections)
         # A task is read some six times, and building the request costs as much as reading its answer.
-        self._request_for_task = lru_cache(maxsize=2048)(self._reading_task)
-        self._headers = self._wire.headers(httpx.URL(self._base_url), {"X-API-Key": api_key, **_HEADERS})
+        self._reading_task = lru_cache(maxsize=2048)(self._reading)
+        self._headers = headers_for(httpx.URL(self._base_url), {"X-API-Key": api_key, **_HEADERS})
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,13 +68,14 @@ class QubicoClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._wire.aclose()
+        self._is_closed = True
+        await self._transport.aclose()
 
     async def create(
         self,
         request: schemas.KontextRequest,
         *,
-        may_send: Callable[[], bool] = _always,
+        may_send: Callable[[], bool] = lambda: True,
         connected: Callable[[], Awaitable[None]] = _at_once,
     ) -> schemas.Task:
         """Buy a task. `may_send` is asked first and again right before the first byte; if it says no, NotSent.
@@ -99,58 +92,43 @@ class QubicoClient:
             return task
 
     async def get(self, task_id: str) -> schemas.Task:
+        request = self._reading_task(f"/api/v1/task/{quote(task_id, safe='')}")
         with self._observed("get"):
-            return await self._get(task_id)
-
-    async def _get(self, task_id: str) -> schemas.Task:
-        answer = await self._ask(self._request_for_task(task_id), within=self._read_timeout)
-        task = answer.task()
-        if task is not None and task.task_id.casefold() == task_id.casefold():
-            return task
-        if task is not None:
-            raise Unavailable(f"requested task {task_id}, received {task.task_id}")
-        if answer.code in {404, 410} and answer.payload is not None:
-            raise TaskGone(f"the provider does not know task {task_id}")
-        raise answers.refusal(answer, creating=False)
+            answer = await self._ask(request, within=self._read_timeout)
+            task = answer.task()
+            if task is not None and task.task_id.casefold() == task_id.casefold():
+                return task
+            if task is not None:
+                raise Unavailable(f"requested task {task_id}, received {task.task_id}")
+            if answer.code in {404, 410} and answer.payload is not None:
+                raise TaskGone(f"the provider does not know task {task_id}")
+            raise answers.refusal(answer, creating=False)
 
     async def account(self) -> schemas.Account:
         """Free of charge, and refused for a bad key: the way to see whether an account is well again."""
         with self._observed("account"):
-            return _parsed(await self._read("/account/info"), account.parse_account)
+            return await self._read("/account/info", account.parse_account)
 
-    async def active_tasks(self) -> dict[str, dict[str, int]]:
-        """Counters by provider family, such as {"flux": {"pending_count": 1, "processing_count": 2}}."""
-        with self._observed("active_tasks"):
-            return _parsed(await self._read("/account/active_tasks"), account.parse_active_tasks)
-
-    async def history(
-        self,
-        *,
-        start: datetime,
-        end: datetime | None = None,
-        page: int = 1,
-        page_size: int = LARGEST_PAGE,
-        model: str = "flux",
-    ) -> schemas.HistoryPage:
+    async def history(self, *, start: datetime, end: datetime | None = None, page: int = 1) -> schemas.HistoryPage:
         """One page of the tasks created between two moments (rounded outwards to seconds), in no promised order."""
         if start.tzinfo is None or (end is not None and end.tzinfo is None):
             raise ValueError("history: start and end need a time zone")
         params: Params = {
             "page": page,
-            "page_size": page_size,
-            "model": model,
+            "page_size": LARGEST_PAGE,
+            "model": "flux",
             "start_time": math.floor(start.timestamp()),
         }
         if end is not None:
             params["end_time"] = math.ceil(end.timestamp())
         with self._observed("history"):
-            answer = await self._read("/api/open/tasks/histories", params=params)
-            return _parsed(answer, lambda payload: account.parse_history(payload, page=page, page_size=page_size))
+            parse = partial(account.parse_history, page=page)
+            return await self._read("/api/open/tasks/histories", parse, params=params)
 
-    def download(self, address: str, *, max_bytes: int) -> AbstractAsyncContextManager[downloads.Download]:
+    def download(self, address: str, *, max_bytes: int) -> AbstractAsyncContextManager[AsyncGenerator[bytes]]:
         """The result at this address, as a stream of at most `max_bytes`."""
         return downloads.opened(
-            self._wire, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
+            self._transport, address, hosts=self._hosts, max_bytes=max_bytes, within=self._download_timeout
         )
 
     @contextmanager
@@ -162,24 +140,27 @@ class QubicoClient:
             raise
         self._observe(operation, "ok")
 
-    async def _read(self, path: str, *, params: Params | None = None) -> answers.Answer:
-        return await self._ask(self._reading(path, params), within=self._read_timeout)
+    async def _read(self, path: str, parse: Callable[[object], Value], *, params: Params | None = None) -> Value:
+        answer = await self._ask(self._reading(path, params), within=self._read_timeout)
+        if answer.payload is None or answer.code >= 300:
+            raise answers.refusal(answer, creating=False)
+        try:
+            return parse(answer.payload)
+        except Unreadable as exc:
+            raise Unavailable(f"HTTP {answer.status}: {exc}") from None
 
     def _reading(self, path: str, params: Params | None = None) -> httpx.Request:
         address = httpx.URL(self._base_url + path, params=params)
         return request_to(address, headers=self._headers, within=self._read_timeout)
 
-    def _reading_task(self, task_id: str) -> httpx.Request:
-        return self._reading(f"/api/v1/task/{quote(task_id, safe='')}")
-
     async def _ask(self, request: httpx.Request, *, within: float) -> answers.Answer:
         """Errors of a POST are NotSent or AnswerLost, those of a GET Unavailable."""
         lost, unsent = (Unavailable, Unavailable) if request.method == "GET" else (AnswerLost, NotSent)
-        if self._wire.is_closed:
+        if self._is_closed:
             raise unsent("the client is closed")
         with transport_trouble(lost):
             async with asyncio.timeout(within):
-                response = await self._wire.send(request)
+                response = await self._transport.handle_async_request(request)
                 content = await _content(response, lost)
         return answers.Answer.read(response.status_code, response.headers, content, api_key=self._api_key)
 
@@ -207,12 +188,3 @@ async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unava
     finally:
         await closed(response)
     return bytes(content)
-
-
-def _parsed(answer: answers.Answer, parse: Callable[[object], Value]) -> Value:
-    if answer.payload is None or answer.code >= 300:
-        raise answers.refusal(answer, creating=False)
-    try:
-        return parse(answer.payload)
-    except Unreadable as exc:
-        raise Unavailable(f"HTTP {answer.status}: {exc}") from None

@@ -1,34 +1,22 @@
 """Fetches a result: only from listed hosts at every hop, without the API key, streamed, never more than the cap."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from typing import cast
 
 import httpx
 
-from qubico.encodings import declared, decoded
+from qubico.encodings import Unpacker
 from qubico.errors import ResultGone, ResultHostRefused, ResultTooLarge, Unavailable, transport_trouble
-from qubico.transport import Wire, closed, request_to
+from qubico.transport import HeadTooLong, closed, headers_for, request_to
 
 MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _PORTS = {"https": 443, "http": 80}
 _HEADERS = {"Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
-_NO_ADDRESS = "the address of the result, or one it redirects to, is not an address"
-_MOST_HEADER_BYTES = 64 * 1024
 _HTML = (b"<!doctype", b"<html", b"<head", b"<body")
-
-
-@dataclass(frozen=True)
-class Download:
-    """A file being read. `chunks` can be read once, inside the `async with`."""
-
-    content_type: str | None
-    length: int | None
-    chunks: AsyncIterator[bytes]
 
 
 class ResultHosts:
@@ -63,33 +51,36 @@ def _host_and_port(entry: str) -> tuple[str, int | None]:
 
 @asynccontextmanager
 async def opened(
-    wire: Wire, address: str, *, hosts: ResultHosts, max_bytes: int, within: float
-) -> AsyncGenerator[Download]:
-    """The file at `address`, which must be read whole within `within` seconds.
+    transport: httpx.AsyncBaseTransport, address: str, *, hosts: ResultHosts, max_bytes: int, within: float
+) -> AsyncGenerator[AsyncGenerator[bytes]]:
+    """The chunks of the file at `address`, to be read once and within `within` seconds.
 
-    Raises ResultGone, ResultHostRefused, ResultTooLarge or Unavailable.
+    Raises ResultGone, ResultHostRefused, ResultTooLarge or Unavailable; so does reading.
     """
     deadline = asyncio.get_running_loop().time() + within
-    response = await _followed(wire, address, hosts=hosts, deadline=deadline, within=within)
+    response = await _followed(transport, address, hosts=hosts, deadline=deadline, within=within)
     try:
         length = _length(response)
         _check_head(response, length=length, max_bytes=max_bytes)
         async with aclosing(_chunks(response, length=length, max_bytes=max_bytes, deadline=deadline)) as chunks:
-            first = await anext(chunks, b"")
-            _check_start(first)
-            async with aclosing(_with_first(first, chunks)) as whole:
-                yield Download(content_type=response.headers.get("content-type"), length=length, chunks=whole)
+            yield chunks
     finally:
         await closed(response)
 
 
-async def _followed(wire: Wire, address: str, *, hosts: ResultHosts, deadline: float, within: float) -> httpx.Response:
+async def _followed(
+    transport: httpx.AsyncBaseTransport, address: str, *, hosts: ResultHosts, deadline: float, within: float
+) -> httpx.Response:
     target = _parsed(address)
     for _ in range(1 + MOST_REDIRECTS):
         hosts.check(target)
+        request = request_to(target, headers=headers_for(target, _HEADERS), within=within)
         with transport_trouble(Unavailable):
-            async with asyncio.timeout_at(deadline):
-                response = await wire.send(request_to(target, headers=wire.headers(target, _HEADERS), within=within))
+            try:
+                async with asyncio.timeout_at(deadline):
+                    response = await transport.handle_async_request(request)
+            except HeadTooLong:
+                raise ResultTooLarge("the file host answered with too many or too long headers") from None
         if response.status_code not in _REDIRECTS or "location" not in response.headers:
             return response
         await closed(response)
@@ -101,22 +92,15 @@ def _parsed(address: str, *, base: httpx.URL | None = None) -> httpx.URL:
     try:
         return base.join(address) if base else httpx.URL(address.strip())
     except (httpx.InvalidURL, ValueError):
-        raise ResultHostRefused(_NO_ADDRESS) from None
+        raise ResultHostRefused("the address of the result, or one it redirects to, is not an address") from None
 
 
 def _length(response: httpx.Response) -> int | None:
     value = response.headers.get("content-length", "")
-    return int(value) if value.isascii() and value.isdigit() and not _encodings(response) else None
-
-
-def _encodings(response: httpx.Response) -> list[str]:
-    with transport_trouble(Unavailable):
-        return declared(response.headers.get("content-encoding", ""))
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _check_head(response: httpx.Response, *, length: int | None, max_bytes: int) -> None:
-    if sum(len(name) + len(value) + 4 for name, value in response.headers.raw) > _MOST_HEADER_BYTES:
-        raise Unavailable(f"the file host answered with more than {_MOST_HEADER_BYTES // 1024} KiB of headers")
     status, kind = response.status_code, response.headers.get("content-type", "").casefold()
     if status == 204 or (400 <= status < 500 and status not in _PASSING):
         raise ResultGone(f"the file host answered {status}")
@@ -128,45 +112,26 @@ def _check_head(response: httpx.Response, *, length: int | None, max_bytes: int)
         raise ResultTooLarge(f"the file has {length} bytes, {max_bytes} are allowed")
 
 
-def _check_start(first: bytes) -> None:
-    if not first:
-        raise ResultGone("the file is empty")
-    if first.lstrip()[:9].lower().startswith(_HTML):
-        raise ResultGone("the file is a page of HTML")
-
-
 async def _chunks(
     response: httpx.Response, *, length: int | None, max_bytes: int, deadline: float
 ) -> AsyncGenerator[bytes]:
-    read, source = 0, cast("AsyncGenerator[bytes]", response.aiter_raw())  # typed as an iterator only
-    if encodings := _encodings(response):
-        source = decoded(_capped(source, max_bytes), encodings)
-    async with aclosing(source):
-        while True:
-            with transport_trouble(Unavailable):
-                async with asyncio.timeout_at(deadline):
-                    chunk = await anext(source, b"")
-            if not chunk:
-                break
-            read += len(chunk)
-            if read > max_bytes:
-                raise ResultTooLarge(f"the file has more than the {max_bytes} bytes that are allowed")
-            yield chunk
-    if length is not None and read != length:
-        raise Unavailable(f"the file broke off after {read} of {length} bytes")
+    """Unpacked pieces; the first one is checked."""
+    source = cast("AsyncGenerator[bytes]", response.aiter_raw())  # typed as an iterator only
+    with transport_trouble(Unavailable):
+        unpacker = Unpacker(response.headers.get("content-encoding", ""), max_bytes=max_bytes)
+        async with aclosing(source):
+            while chunk := await _next(source, deadline=deadline):
+                for piece in unpacker.feed(chunk):
+                    if unpacker.unpacked == len(piece) and piece.lstrip()[:9].lower().startswith(_HTML):
+                        raise ResultGone("the file is a page of HTML")
+                    yield piece
+        unpacker.finish()
+    if length is not None and unpacker.received != length:
+        raise Unavailable(f"the file broke off after {unpacker.received} of {length} bytes")
+    if not unpacker.unpacked:
+        raise ResultGone("the file is empty")
 
 
-async def _capped(chunks: AsyncGenerator[bytes], max_bytes: int) -> AsyncGenerator[bytes]:
-    read = 0
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            read += len(chunk)
-            if read > max_bytes:
-                raise ResultTooLarge(f"the file has more than the {max_bytes} bytes that are allowed")
-            yield chunk
-
-
-async def _with_first(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+async def _next(source: AsyncGenerator[bytes], *, deadline: float) -> bytes:
+    async with asyncio.timeout_at(deadline):
+        return await anext(source, b"")

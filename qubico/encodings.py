@@ -1,14 +1,15 @@
-"""Undoes the `Content-Encoding` of a file as it streams by, in bounded pieces: a small file may unpack to gigabytes."""
+"""Undoes the `Content-Encoding` of a body, in bounded pieces: a small body may unpack to gigabytes."""
 
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from qubico.errors import ResultTooLarge
 
 UNPACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
-NOT_UNPACKED: Final = frozenset({"br", "zstd", "compress", "x-compress"})
-"""Real encodings that this program does not read. All other values (`aws-chunked`, `base64`, `utf-8`) are labels that
-S3 and its kin keep beside plain bytes."""
+NOT_UNPACKED: Final = frozenset({"br", "zstd", "compress", "x-compress", "dcb", "dcz"})
+"""Real encodings that this program does not read. All other values (`identity`, `aws-chunked`, `base64`, `utf-8`) are
+labels that S3 and its kin keep beside plain bytes; browsers ignore them."""
 
 PIECE_BYTES: Final = 64 * 1024
 
@@ -19,53 +20,73 @@ class EncodingInvalid(ValueError):
     """The bytes are not of the encoding that their sender declares, or are of one that is not read."""
 
 
-def declared(content_encoding: str) -> list[str]:
-    """The encodings to undo, outermost first. Raises EncodingInvalid for one that is not read."""
-    names = [name.strip().lower() for name in content_encoding.split(",")]
-    if unknown := NOT_UNPACKED.intersection(names):
-        raise EncodingInvalid(f"the content encoding {min(unknown)} is not supported")
-    return [name for name in reversed(names) if name in UNPACKED]
+class Unpacker:
+    """Feed it each chunk of a body, then `finish`.
+
+    Raises EncodingInvalid, or ResultTooLarge for more than `max_bytes`, packed or unpacked.
+    """
+
+    def __init__(self, content_encoding: str, *, max_bytes: int) -> None:
+        names = [name.strip().lower() for name in content_encoding.split(",")]
+        if unknown := NOT_UNPACKED.intersection(names):
+            raise EncodingInvalid(f"the content encoding {min(unknown)} is not supported")
+        self._layers = [_Layer(name) for name in reversed(names) if name in UNPACKED]
+        self._max_bytes = max_bytes
+        self.received = 0
+        self.unpacked = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Unpacked pieces of at most 64 KiB, or the chunk itself if nothing is packed."""
+        self.received += len(chunk)
+        self._check(self.received)
+        for piece in _unpacked(chunk, self._layers):
+            self.unpacked += len(piece)
+            self._check(self.unpacked)
+            yield piece
+
+    def _check(self, size: int) -> None:
+        if size > self._max_bytes:
+            raise ResultTooLarge(f"the file has more than the {self._max_bytes} bytes that are allowed")
+
+    def finish(self) -> None:
+        for layer in self._layers:
+            layer.finish()
 
 
-async def decoded(chunks: AsyncIterator[bytes], encodings: list[str]) -> AsyncGenerator[bytes]:
-    """`chunks` with all `encodings` undone, in pieces of at most 64 KiB. Raises EncodingInvalid."""
-    for name in encodings:
-        chunks = _unpacked(chunks, name)
-    async for chunk in chunks:
-        yield chunk
+class _Layer:
+    """One encoding; a gzip body may have several members, with zeros between them."""
 
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inflater: Any = None
 
-async def _unpacked(chunks: AsyncIterator[bytes], name: str) -> AsyncGenerator[bytes]:
-    """One encoding undone; a gzip file may have several members, with zeros between them."""
-    inflater = None
-    async for chunk in chunks:
-        left = chunk
-        while left:
-            if inflater is None:
-                inflater = zlib.decompressobj(_window(left, name))
-            with _named(name):
-                piece = inflater.decompress(left, PIECE_BYTES)
-            left = inflater.unconsumed_tail
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        is_full = False
+        while chunk or is_full:
+            inflater = self._inflater = self._inflater or zlib.decompressobj(_window(chunk, self._name))
+            try:
+                piece = inflater.decompress(chunk, PIECE_BYTES)
+            except zlib.error:
+                raise EncodingInvalid(f"the file is not {self._name}, though its sender says so") from None
+            chunk, is_full = inflater.unconsumed_tail, len(piece) == PIECE_BYTES
             if inflater.eof:
-                left, inflater = inflater.unused_data.lstrip(b"\0"), None
+                chunk, is_full, self._inflater = inflater.unused_data.lstrip(b"\0"), False, None
             if piece:
                 yield piece
-    if inflater is not None:  # the last member has not ended: what zlib still holds may end it
-        with _named(name):
-            piece = inflater.flush()
-        if not inflater.eof:
-            raise EncodingInvalid(f"the {name} file breaks off")
-        yield piece
+
+    def finish(self) -> None:
+        if self._inflater is not None:
+            raise EncodingInvalid(f"the {self._name} file breaks off")
+
+
+def _unpacked(chunk: bytes, layers: Sequence[_Layer]) -> Iterator[bytes]:
+    if not layers:
+        yield chunk
+        return
+    for piece in layers[0].feed(chunk):
+        yield from _unpacked(piece, layers[1:])
 
 
 def _window(start: bytes, name: str) -> int:
     """Many servers send deflate without zlib's frame, whose first byte ends with an 8."""
     return -zlib.MAX_WBITS if name == "deflate" and start[0] & 15 != 8 else _ANY_ZLIB
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except zlib.error:
-        raise EncodingInvalid(f"the file is not {name}, though its sender says so") from None

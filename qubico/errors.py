@@ -1,18 +1,5 @@
 """What a call to the provider can end with, one class for each decision the caller has to take.
 
-* QubicoError
-  x NotSent            create: nothing left this machine; send it again, no attempt was spent
-  x AnswerLost         create: it may have been bought; never send it again, look for the task
-  x Throttled          come back after `retry_after` seconds (None: the provider did not say)
-  x Rejected           the provider read the request and refused it; `moderated` if for its content
-  x AccountBlocked     no request of this account will do: key, credit, suspension; pause and ask the account
-  x Unavailable        a read brought nothing readable; read again later
-  x Unreadable         a parser's input (a callback's body) lacks the documented shape; ignore it
-  x TaskGone           the provider does not know this task (any more)
-  x ResultGone         the file is not there; read the task again for a fresh address, then give up
-  x ResultHostRefused  the address or a redirect leads to a host that is not allowed; nothing was asked of it
-  x ResultTooLarge     the file is over the byte cap
-
 Messages may be logged and shown: they never hold the API key, nor more of an address than its host.
 """
 
@@ -40,15 +27,15 @@ class QubicoError(Exception):
 
 
 class NotSent(QubicoError):
-    """The create provably never left."""
+    """Create: nothing left this machine; send it again, no attempt was spent."""
 
 
 class AnswerLost(QubicoError):
-    """The create may have reached the provider, and no answer says what became of it."""
+    """Create: it may have been bought; never send it again, look for the task."""
 
 
 class Throttled(QubicoError):
-    """Too many requests, or too many tasks at once."""
+    """Come back after `retry_after` seconds (None: the provider did not say)."""
 
     def __init__(self, retry_after: float | None = None, message: str = "the provider asks us to slow down") -> None:
         super().__init__(message)
@@ -56,7 +43,7 @@ class Throttled(QubicoError):
 
 
 class Rejected(QubicoError):
-    """This request never succeeds, with any key."""
+    """The provider read the request and refused it; `moderated` if for its content."""
 
     def __init__(self, message: str, provider_code: int | None = None, *, moderated: bool = False) -> None:
         super().__init__(message)
@@ -65,35 +52,31 @@ class Rejected(QubicoError):
 
 
 class AccountBlocked(QubicoError):
-    """The key is refused, the credit is used up or the account is closed."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """No request of this account will do: key, credit, suspension; pause and ask the account."""
 
 
 class Unavailable(QubicoError):
-    """A read that can simply be repeated."""
+    """A read brought nothing readable; read again later."""
 
 
 class Unreadable(QubicoError):
-    """A payload that is not of the documented shape."""
+    """A parser's input (a callback's body) lacks the documented shape; ignore it."""
 
 
 class TaskGone(QubicoError):
-    """Unknown or expired at the provider."""
+    """The provider does not know this task (any more)."""
 
 
 class ResultGone(QubicoError):
-    """404, 410, a page of HTML or an empty body where the picture was."""
+    """The file is not there; read the task again for a fresh address, then give up."""
 
 
 class ResultHostRefused(QubicoError):
-    """Not one of the hosts results may be fetched from."""
+    """The address or a redirect leads to a host that is not allowed; nothing was asked of it."""
 
 
 class ResultTooLarge(QubicoError):
-    """More bytes than are allowed for a result."""
+    """The file or its headers are over the cap."""
 
 
 @contextmanager

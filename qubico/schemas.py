@@ -33,7 +33,6 @@ class KontextRequest(BaseModel):
     seed: int = Field(ge=-1)
     webhook_endpoint: str = Field(default="", repr=False)
     webhook_secret: str = Field(default="", repr=False)
-    service_mode: str = Field(default="", pattern="^(|public|private)$")  # empty: as the account's workspace is set
 
     @field_validator("prompt", "image", "webhook_endpoint", "webhook_secret")
     @classmethod
@@ -43,9 +42,6 @@ class KontextRequest(BaseModel):
 
     def wire(self) -> dict[str, Any]:
         size = {"width": self.width, "height": self.height}
-        config: dict[str, Any] = {"webhook_config": {"endpoint": self.webhook_endpoint, "secret": self.webhook_secret}}
-        if self.service_mode:
-            config["service_mode"] = self.service_mode
         return {
             "model": MODEL,
             "task_type": TASK_TYPE,
@@ -56,7 +52,7 @@ class KontextRequest(BaseModel):
                 "steps": self.steps,
                 "seed": self.seed,
             },
-            "config": config,
+            "config": {"webhook_config": {"endpoint": self.webhook_endpoint, "secret": self.webhook_secret}},
         }
 
     def body(self) -> bytes:
@@ -71,7 +67,6 @@ class Task(BaseModel):
     task_id: str
     status: TaskStatus
     raw_status: str = ""
-    task_type: str = ""
     input: dict[str, Any] = Field(default_factory=dict, repr=False)
     image_url: str | None = Field(default=None, repr=False)
     image_base64: str | None = Field(default=None, repr=False)
@@ -147,7 +142,6 @@ def parse_task(payload: object) -> Task:
         task_id=task_id,
         status=status,
         raw_status=raw_status,
-        task_type=reading.text(data.get("task_type")),
         input=reading.mapping(data.get("input")),
         created_at=reading.moment(meta.get("created_at")),
         started_at=reading.moment(meta.get("started_at")),

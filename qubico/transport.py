@@ -5,12 +5,13 @@ used here, at the CPU cost of all the rest (docs/performance.md).
 """
 
 import logging
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,10 +33,12 @@ _DROP_UNSENT = struct.pack("ii", 1, 0)  # SO_LINGER: closing drops unsent bytes
 _CHUNK_BYTES = 256 * 1024  # read at once, of files too: each chunk passes through half a dozen generators
 _LONGEST_CONNECT = 5.0
 
-# aiohttp's defaults, 8 kB and 128 headers, refuse answers that browsers accept.
-_MOST_HEADERS = 256
-_LONGEST_HEADER = 64 * 1024
+# Far over what servers send; aiohttp's defaults, 8 kB and 128 headers, refuse answers that browsers accept.
+_MOST_HEADERS = 2048
+_LONGEST_HEADER = 128 * 1024
+_TOO_LONG = re.compile("Too many headers|Got more than|Receive buffer too long")  # as aiohttp and h11 say it
 
+USER_AGENT = "retouch/0.1"  # the front of the provider answers 403 "error code: 1010" to Python's default one
 _NOTHING = httpx.ByteStream(b"")
 
 _Gate = tuple[Callable[[], bool], Callable[[], Awaitable[None]]]
@@ -45,25 +48,13 @@ _gate: ContextVar[_Gate | None] = ContextVar("gate", default=None)
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
-class Wire:
-    """Sends requests unchanged: follows no redirect, keeps no cookies, reads no environment."""
+class HeadTooLong(httpx.RemoteProtocolError):
+    """An answer's headers are over the limits."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, *, user_agent: str) -> None:
-        self._transport = transport
-        self._user_agent = user_agent
-        self.is_closed = False
 
-    async def aclose(self) -> None:
-        self.is_closed = True
-        await self._transport.aclose()
-
-    def headers(self, address: httpx.URL, given: Mapping[str, str]) -> httpx.Headers:
-        """For all requests to this address's host."""
-        return httpx.Headers({"Host": address.netloc.decode("ascii"), "User-Agent": self._user_agent, **given})
-
-    async def send(self, request: httpx.Request) -> httpx.Response:
-        """The response's head; the caller closes it."""
-        return await self._transport.handle_async_request(request)
+def headers_for(address: httpx.URL, given: Mapping[str, str]) -> httpx.Headers:
+    """For all requests to this address's host."""
+    return httpx.Headers({"Host": address.netloc.decode("ascii"), "User-Agent": USER_AGENT, **given})
 
 
 def request_to(
@@ -96,38 +87,39 @@ def _timeout(seconds: float) -> Mapping[str, float]:
     return {"connect": connecting, "pool": connecting}
 
 
-def over_aiohttp(*, max_connections: int, resolver: AbstractResolver | None = None) -> httpx.AsyncBaseTransport:
-    """A transport that opens its connections at the first request, inside the running loop.
+class OverAiohttp(httpx.AsyncBaseTransport):
+    """Like `httpx_aiohttp`, with its errors, and without its most expensive steps.
 
-    The limit is per host, so that slow files never hold up creates. aiohttp repeats a GET once when a kept-alive
-    connection turns out to be closed, and never a POST.
+    Opens its connections at the first request, inside the running loop. The limit is per host, so that slow files never
+    hold up creates. aiohttp repeats a GET once when a kept-alive connection turns out to be closed, and never a POST.
+    Sends requests unchanged: follows no redirect, keeps no cookies, reads no environment.
     """
-    return _OverAiohttp(max_connections=max_connections, resolver=resolver)
 
-
-class _OverAiohttp(httpx.AsyncBaseTransport):
-    """Like `httpx_aiohttp`, with its errors, and without its most expensive steps."""
-
-    def __init__(self, *, max_connections: int, resolver: AbstractResolver | None) -> None:
+    def __init__(self, *, max_connections: int, resolver: AbstractResolver | None = None) -> None:
         self._max_connections = max_connections
         self._resolver = resolver
         self._ssl = httpx.create_ssl_context()
-        self._plain: aiohttp.ClientSession | None = None
-        self._gated: aiohttp.ClientSession | None = None
-        self._tolerant: httpx.AsyncHTTPTransport | None = None
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._tolerant = httpx.AsyncHTTPTransport(verify=self._ssl, trust_env=False, limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Repeats a GET that aiohttp's parser refused with h11, which accepts the same `Content-Length` twice."""
         body = await request.aread()
         try:
             with map_aiohttp_exceptions():
                 return await self._answer(request, body)
-        except aiohttp.ClientResponseError:  # its parser refuses the head
+        except aiohttp.ClientResponseError as exc:
             if body:
                 raise
-        return await self._read_again(request)
+            _check_length(exc)
+        try:
+            return await self._tolerant.handle_async_request(request)
+        except httpx.RemoteProtocolError as exc:
+            _check_length(exc)
+            raise
 
     async def _answer(self, request: httpx.Request, body: bytes) -> httpx.Response:
-        answer = await self._session(gated=bool(body)).request(
+        answer = await self._sessions[bool(body)].request(
             request.method, data=body or None, allow_redirects=False, **_prepared(request)
         )
         stream: httpx.AsyncByteStream
@@ -138,52 +130,42 @@ class _OverAiohttp(httpx.AsyncBaseTransport):
             stream.CHUNK_SIZE = _CHUNK_BYTES
         return httpx.Response(answer.status, headers=answer.raw_headers, stream=stream, request=request)
 
-    async def _read_again(self, request: httpx.Request) -> httpx.Response:
-        """Repeats a GET that aiohttp's parser refused with h11, which accepts the same `Content-Length` twice."""
-        if self._tolerant is None:
-            none_kept = httpx.Limits(max_keepalive_connections=0)
-            self._tolerant = httpx.AsyncHTTPTransport(verify=self._ssl, trust_env=False, limits=none_kept)
-        return await self._tolerant.handle_async_request(request)
-
     async def aclose(self) -> None:
-        for session in (self._gated, self._plain):
-            if session is not None:
-                await session.close()
-        if self._tolerant is not None:
-            await self._tolerant.aclose()
+        for session in vars(self).get("_sessions", ()):
+            await session.close()
+        await self._tolerant.aclose()
 
-    def _session(self, *, gated: bool) -> aiohttp.ClientSession:
-        """Both sessions share their connections. Only a request with a body is gated, because the trace costs CPU."""
-        if self._plain is None or self._gated is None:
-            connector = aiohttp.TCPConnector(
-                ssl=self._ssl,
-                resolver=self._resolver,
-                limit=0,
-                limit_per_host=self._max_connections,
-                keepalive_timeout=_KEEPALIVE_SECONDS,
-                ttl_dns_cache=_DNS_SECONDS,
-                socket_factory=_socket,
+    @cached_property
+    def _sessions(self) -> list[aiohttp.ClientSession]:
+        """Two that share their connections. Only the second, for a request with a body, is gated: a trace costs CPU."""
+        connector = aiohttp.TCPConnector(
+            ssl=self._ssl,
+            resolver=self._resolver,
+            limit=0,
+            limit_per_host=self._max_connections,
+            keepalive_timeout=_KEEPALIVE_SECONDS,
+            ttl_dns_cache=_DNS_SECONDS,
+            socket_factory=_socket,
+        )
+        trace = aiohttp.TraceConfig()
+        # Called, despite its name, before the first chunk and the headers are written. The signal for headers comes
+        # too early: a task of its own then writes the body, and other tasks run before it.
+        trace.on_request_chunk_sent.append(_check_gate)
+        return [
+            aiohttp.ClientSession(
+                connector=connector,
+                connector_owner=not traces,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+                read_bufsize=_CHUNK_BYTES,
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
+                max_headers=_MOST_HEADERS,
+                response_class=_Response,
+                trace_configs=traces,
             )
-            trace = aiohttp.TraceConfig()
-            # Called, despite its name, before the first chunk and the headers are written. The signal for headers comes
-            # too early: a task of its own then writes the body, and other tasks run before it.
-            trace.on_request_chunk_sent.append(_check_gate)
-            self._plain, self._gated = (
-                aiohttp.ClientSession(
-                    connector=connector,
-                    connector_owner=not traces,
-                    cookie_jar=aiohttp.DummyCookieJar(),
-                    auto_decompress=False,
-                    read_bufsize=_CHUNK_BYTES,
-                    max_line_size=_LONGEST_HEADER,
-                    max_field_size=_LONGEST_HEADER,
-                    max_headers=_MOST_HEADERS,
-                    response_class=_Response,
-                    trace_configs=traces,
-                )
-                for traces in ([], [trace])
-            )
-        return self._gated if gated else self._plain
+            for traces in ([], [trace])
+        ]
 
 
 def _is_short(answer: aiohttp.ClientResponse) -> bool:
@@ -195,10 +177,13 @@ def _prepared(request: httpx.Request) -> dict[str, Any]:
     """The request in aiohttp's terms. It stays with the request, because one for a task is sent some six times."""
     prepared: dict[str, Any] | None = request.extensions.get("aiohttp")
     if prepared is None:
+        limits = request.extensions.get("timeout", {})
         prepared = request.extensions["aiohttp"] = {
             "url": URL(str(request.url), encoded=True),
             "headers": _headers(tuple(request.headers.raw)),
-            "timeout": _limits(**request.extensions.get("timeout", {})),
+            "timeout": aiohttp.ClientTimeout(
+                connect=limits.get("pool"), sock_connect=limits.get("connect"), sock_read=limits.get("read")
+            ),
         }
     return prepared
 
@@ -209,11 +194,9 @@ def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> "CIMultiDictProxy[str]":
     return CIMultiDictProxy(CIMultiDict(named))
 
 
-@lru_cache(maxsize=64)
-def _limits(
-    connect: float | None = None, read: float | None = None, pool: float | None = None, **_: object
-) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(sock_connect=connect, sock_read=read, connect=pool)
+def _check_length(exc: Exception) -> None:
+    if _TOO_LONG.search(str(exc)):
+        raise HeadTooLong(f"more than {_MOST_HEADERS} headers, or one of more than {_LONGEST_HEADER} bytes") from None
 
 
 def _socket(address: aiohttp.AddrInfoType) -> socket.socket:

@@ -12,7 +12,7 @@ from config.settings import Settings
 from edits.db import checks
 from edits.errors import Unavailable
 from edits.network.addresses import is_private
-from qubico.client import USER_AGENT
+from qubico.transport import USER_AGENT
 
 CLOCK_TOLERANCE = 2.0  # seconds: the provider's Date counts whole ones
 CLOCK_REFUSED = 60.0  # seconds from which signatures begin to be refused

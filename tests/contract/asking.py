@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from qubico.client import USER_AGENT
+from qubico.transport import USER_AGENT
 from tests.contract.learned import Learned
 from tests.contract.live import Live, Paid, Purse
 

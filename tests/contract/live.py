@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from qubico.transport import over_aiohttp
+from qubico.transport import OverAiohttp
 
 ROOT = Path(__file__).parents[2]
 PREFIX = "RETOUCH_TEST_LIVE_"
@@ -68,7 +68,7 @@ class Paid(httpx.AsyncBaseTransport):
 
     def __init__(self, purse: Purse) -> None:
         self._purse = purse
-        self._inner = over_aiohttp(max_connections=30)
+        self._inner = OverAiohttp(max_connections=30)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method != "GET":

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from qubico.client import QubicoClient
 from qubico.errors import AnswerLost, NotSent, QubicoError, Unavailable
 from qubico.schemas import KontextRequest, Task, TaskStatus
-from qubico.transport import over_aiohttp
+from qubico.transport import OverAiohttp
 from tests.contract.conftest import API_KEY
 from tests.contract.wire import (
     answer,
@@ -132,7 +132,7 @@ class SilentNameServer(AbstractResolver):
 
 @pytest.mark.parametrize("resolver", [NoSuchName, SilentNameServer], ids=["unknown name", "silent name server"])
 async def test_a_name_that_cannot_be_resolved_is_not_sent(resolver, client_of, request_to_buy):
-    transport = over_aiohttp(max_connections=5, resolver=resolver())
+    transport = OverAiohttp(max_connections=5, resolver=resolver())
     async with client_of("http://qubico.invalid", transport=transport, create_timeout=0.4) as client:
         with pytest.raises(NotSent):
             await client.create(request_to_buy)
@@ -238,7 +238,7 @@ async def test_an_earlier_connection_error_does_not_make_a_lost_answer_not_sent(
 
 async def test_httpx_calls_a_create_that_arrived_a_connect_timeout(request_to_buy):
     """Why its class decides nothing. When this fails, the transport got better, and nothing of ours got worse."""
-    async with provider(then_closes()) as qubico, httpx.AsyncClient(transport=over_aiohttp(max_connections=1)) as http:
+    async with provider(then_closes()) as qubico, httpx.AsyncClient(transport=OverAiohttp(max_connections=1)) as http:
         with pytest.raises(httpx.ConnectTimeout):
             await http.post(f"{qubico.base_url}/api/v1/task", content=request_to_buy.body())
         assert len(qubico.posts) == 1

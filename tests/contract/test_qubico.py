@@ -85,9 +85,8 @@ async def test_a_task_is_bought_followed_and_its_picture_fetched(subject):
         assert done.started_at is not None
         assert done.ended_at is not None
         assert done.created_at <= done.started_at <= done.ended_at
-        async with client.download(done.image_url, max_bytes=5_000_000) as file:
-            result = b"".join([chunk async for chunk in file.chunks])
-    assert file.content_type == "image/png"
+        async with client.download(done.image_url, max_bytes=5_000_000) as chunks:
+            result = b"".join([chunk async for chunk in chunks])
     with Image.open(io.BytesIO(result)) as opened:
         opened.load()
         assert opened.format == "PNG"
@@ -114,18 +113,16 @@ async def test_history_lists_what_was_bought(subject):
             await asyncio.sleep(subject.pause)
             page = await client.history(start=start)
     assert bought.task_id in {row.task_id for row in page.rows}
-    assert (page.unreadable, page.is_last) == (0, True)
+    assert page.unreadable == 0
     assert all(row.created_at is not None for row in page.rows)
 
 
-async def test_the_account_and_its_counters_are_read(subject):
+async def test_the_account_is_read(subject):
     async with subject.client() as client:
         account = await client.account()
-        counters = await client.active_tasks()
     assert account.balance_usd > 0
     assert account.max_concurrent > 0
     assert account.account_id
-    assert counters["flux"].keys() >= {"staged_count", "pending_count", "processing_count"}
 
 
 async def test_an_unknown_task_is_gone(subject):
@@ -236,5 +233,5 @@ async def test_a_file_with_a_fault_is_the_right_decision(staged, fault, error):
         bought = await client.create(staged.request(f"sepia [fault:{fault}]"))
         done = await staged.ended(client, bought.task_id)
         with pytest.raises(error):
-            async with client.download(done.image_url, max_bytes=5_000_000) as file:
-                assert [chunk async for chunk in file.chunks]
+            async with client.download(done.image_url, max_bytes=5_000_000) as chunks:
+                assert [chunk async for chunk in chunks]

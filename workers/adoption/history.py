@@ -11,8 +11,7 @@ from edits.db.freshness import Completeness, Freshness, Known
 from edits.db.sender import ScriptError
 from edits.models import from_ms, to_ms
 from qubico import errors, schemas
-from qubico.account import HistoryPage
-from qubico.client import LARGEST_PAGE
+from qubico.account import LARGEST_PAGE, HistoryPage
 from workers.adoption.matching import Asked, Silent
 from workers.circuits import reading
 from workers.clients import Clients

@@ -142,8 +142,8 @@ class Store:
         """Reports whether the file host answers, with any answer."""
         circuit, began = self.clients.circuits.download, boot_time()
         try:
-            async with self.clients.qubico.download(address, max_bytes=cap) as download:
-                yield download.chunks
+            async with self.clients.qubico.download(address, max_bytes=cap) as chunks:
+                yield chunks
         except errors.Unavailable as exc:
             await circuit.failed(claim.id, exc, age=boot_time() - began)
             raise

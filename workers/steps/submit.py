@@ -89,7 +89,6 @@ class Submit:
             seed=edit.input.seed,
             webhook_endpoint=f"{self.clients.settings.public_url}{CALLBACKS}{token}" if callbacks else "",
             webhook_secret=token,
-            service_mode="",
         )
 
     async def _address_of_upload(self, edit: Edit) -> str:

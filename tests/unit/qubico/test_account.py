@@ -1,39 +1,15 @@
-"""Pages of history: when the last one is reached, and what makes a page no proof of anything."""
+"""Pages of history: what makes a page no proof of anything."""
 
 import pytest
 
-from qubico.account import HistoryPage, parse_account, parse_active_tasks, parse_history
+from qubico.account import parse_account, parse_history
 from qubico.errors import Unreadable
 
 ROW = {"task_id": "t", "status": "completed", "created_at": "2026-01-15T09:20:11Z"}
 
 
 def page_of(rows, **numbers):
-    return parse_history({"code": 200, "data": {"data": rows, **numbers}}, page=1, page_size=2)
-
-
-@pytest.mark.parametrize(
-    ("rows", "numbers", "is_last"),
-    [
-        ([], {"total": 0}, True),
-        ([], {}, True),
-        ([ROW], {}, True),
-        ([ROW, ROW], {}, False),
-        ([ROW, ROW], {"total": 2}, True),
-        ([ROW, ROW], {"total": 3}, False),
-        ([ROW], {"total": 3}, False),
-        ([ROW, ROW], {"total": 0}, False),
-        ([ROW], {"size": 1}, False),
-    ],
-)
-def test_the_last_page_is_known_by_a_total_that_adds_up_or_by_being_short(rows, numbers, is_last):
-    assert page_of(rows, **numbers).is_last is is_last
-
-
-def test_a_later_page_counts_those_before_it():
-    page = parse_history({"data": {"data": [ROW], "total": 3, "size": 2}}, page=2, page_size=2)
-    assert isinstance(page, HistoryPage)
-    assert page.is_last
+    return parse_history({"code": 200, "data": {"data": rows, **numbers}}, page=1)
 
 
 def test_rows_without_an_id_are_counted():
@@ -42,13 +18,17 @@ def test_rows_without_an_id_are_counted():
 
 
 def test_a_list_without_paging_is_a_page():
-    assert len(parse_history({"data": [ROW]}, page=1, page_size=100).rows) == 1
+    assert len(parse_history({"data": [ROW]}, page=1).rows) == 1
 
 
 @pytest.mark.parametrize("payload", [None, [], {}, {"data": None}, {"data": {}}, {"data": {"data": {}}}, {"data": "x"}])
 def test_no_list_is_no_page(payload):
     with pytest.raises(Unreadable):
-        parse_history(payload, page=1, page_size=100)
+        parse_history(payload, page=1)
+
+
+def test_an_empty_page_behind_the_last_is_one():
+    assert parse_history({"data": {"data": [], "total": 3, "size": 2}}, page=3).rows == ()
 
 
 def test_an_empty_page_that_contradicts_its_total_is_no_page():
@@ -60,9 +40,3 @@ def test_an_account_needs_at_least_one_field_that_we_know():
     assert parse_account({"data": {"id": 5}}).account_id == "5"
     with pytest.raises(Unreadable):
         parse_account({"code": 200, "data": {"hello": "world"}})
-
-
-def test_counters_are_numbers_only():
-    assert parse_active_tasks({"flux": {"pending_count": 1, "active_tasks": []}, "x": 3}) == {
-        "flux": {"pending_count": 1}
-    }

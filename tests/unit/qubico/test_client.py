@@ -137,9 +137,9 @@ async def test_no_address_is_logged(caplog):
         client_over(
             lambda _request: httpx.Response(200, stream=httpx.ByteStream(b"x")), result_hosts=["img.theapi.app"]
         ) as client,
-        client.download("https://img.theapi.app/temp/secret.png", max_bytes=10) as file,
+        client.download("https://img.theapi.app/temp/secret.png", max_bytes=10) as chunks,
     ):
-        assert [chunk async for chunk in file.chunks] == [b"x"]
+        assert [chunk async for chunk in chunks] == [b"x"]
     assert "secret" not in caplog.text
 
 
