@@ -38,13 +38,20 @@ class Unpacker:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Unpacked pieces of at most 64 KiB, or the chunk itself if nothing is packed."""
         self.received += len(chunk)
-        self._check(self.received)
+        self.check(self.received)
         for piece in _unpacked(chunk, self._layers):
             self.unpacked += len(piece)
-            self._check(self.unpacked)
+            self.check(self.unpacked)
             yield piece
 
-    def _check(self, size: int) -> None:
+    def whole(self, body: bytes) -> bytes:
+        """A whole body, unpacked."""
+        unpacked = b"".join(self.feed(body))
+        self.finish()
+        return unpacked
+
+    def check(self, size: int) -> None:
+        """Raises ResultTooLarge for more bytes than the cap."""
         if size > self._max_bytes:
             raise ResultTooLarge(f"the file has more than the {self._max_bytes} bytes that are allowed")
 
@@ -67,7 +74,7 @@ class _Layer:
             try:
                 piece = inflater.decompress(chunk, PIECE_BYTES)
             except zlib.error:
-                raise EncodingInvalid(f"the file is not {self._name}, though its sender says so") from None
+                raise self._invalid() from None
             chunk, is_full = inflater.unconsumed_tail, len(piece) == PIECE_BYTES
             if inflater.eof:
                 chunk, is_full, self._inflater = inflater.unused_data.lstrip(b"\0"), False, None
@@ -76,7 +83,10 @@ class _Layer:
 
     def finish(self) -> None:
         if self._inflater is not None:
-            raise EncodingInvalid(f"the {self._name} file breaks off")
+            raise self._invalid()
+
+    def _invalid(self) -> EncodingInvalid:
+        return EncodingInvalid(f"the file is not {self._name}, though its sender says so")
 
 
 def _unpacked(chunk: bytes, layers: Sequence[_Layer]) -> Iterator[bytes]:

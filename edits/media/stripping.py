@@ -97,7 +97,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview | bytes, memory
         if at > len(data):
             if kind == b"IDAT":
                 body = bytes(chunk[8 : 8 + length])
-                yield kind, body, struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
+                checksum = zlib.crc32(kind + body).to_bytes(4, "big")
+                yield kind, body, len(body).to_bytes(4, "big") + kind + body + checksum
             return
         if zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:], "big"):
             yield kind, chunk[8:-4], chunk

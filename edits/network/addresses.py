@@ -38,12 +38,6 @@ def place(address: str) -> tuple[str, int]:
     return (parts.hostname or "").rstrip("."), parts.port or _PORTS[parts.scheme]
 
 
-def is_literal_private(address: str) -> bool:
-    """Whether the host is an IP address, in any spelling, of a refused network."""
-    ip = guard.literal(urlsplit(address).hostname or "")
-    return ip is not None and not guard.is_public(ip)
-
-
 def is_private(address: str) -> bool:
     """Whether only this machine or its own network reaches `address`, as far as its host's spelling tells."""
     host = urlsplit(address).hostname or ""

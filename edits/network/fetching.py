@@ -16,8 +16,10 @@ import httpx
 from yarl import URL
 
 from edits.errors import InputRefused, Unavailable
-from edits.network import addresses, encodings
+from edits.network import addresses
 from edits.network.guard import CONNECT_WITHIN, GuardedNetwork, PrivateAddress, Resolver, resolve
+from qubico.encodings import EncodingInvalid, Unpacker
+from qubico.errors import ResultTooLarge
 
 MOST_REDIRECTS: Final = 5
 AT_ONCE: Final = 32
@@ -49,9 +51,8 @@ class Fetcher:
     ) -> None:
         """`trusted`: hosts and ports that an operator named in the settings. They may be private."""
         self._max_bytes = max_bytes
-        self._trusted = frozenset(trusted)
         self._within = within.total_seconds()
-        self._network = GuardedNetwork(trusted=self._trusted, resolver=resolver)
+        self._network = GuardedNetwork(trusted=trusted, resolver=resolver)
         self._ssl = httpx.create_ssl_context()  # with its own list of authorities: slim images have none
         self._slots = asyncio.Semaphore(AT_ONCE)
 
@@ -87,8 +88,6 @@ class Fetcher:
 
     async def _requested(self, address: str) -> bytes | str:
         """The picture, or the address of a redirect."""
-        if addresses.place(address) not in self._trusted and addresses.is_literal_private(address):
-            raise _private()
         pool = httpcore.AsyncConnectionPool(ssl_context=self._ssl, network_backend=self._network)
         try:
             url, host = _target(address)
@@ -99,7 +98,7 @@ class Fetcher:
                     return urljoin(address, sent["location"].replace(" ", "%20"))
                 return await self._read(response, sent)
         except PrivateAddress:
-            raise _private() from None
+            raise _unreachable("the address leads into a private network; such addresses are not fetched") from None
         except _TROUBLE:
             raise _unreachable("the address does not answer, or not in HTTP") from None
 
@@ -107,27 +106,20 @@ class Fetcher:
         if response.status != 200:
             raise _unreachable(f"the address answers {response.status}")
         announced = sent.get("content-length", "").partition(",")[0]
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            raise self._too_large()
         received = bytearray()
-        async for chunk in response.aiter_stream():
-            received += chunk
-            if len(received) > self._max_bytes:
-                raise self._too_large()
-        return await self._unpacked(bytes(received), sent.get("content-encoding", ""))
-
-    async def _unpacked(self, body: bytes, encoding: str) -> bytes:
         try:
-            picture = await asyncio.to_thread(encodings.decoded, body, encoding, max_bytes=self._max_bytes)
-        except encodings.EncodingInvalid as exc:
+            unpacker = Unpacker(sent.get("content-encoding", ""), max_bytes=self._max_bytes)
+            if announced.isdecimal():
+                unpacker.check(int(announced))
+            async for chunk in response.aiter_stream():
+                received += chunk
+                unpacker.check(len(received))
+            return await asyncio.to_thread(unpacker.whole, bytes(received))
+        except EncodingInvalid as exc:
             raise _unreachable(str(exc)) from None
-        if len(picture) > self._max_bytes:
-            raise self._too_large()
-        return picture
-
-    def _too_large(self) -> InputRefused:
-        reason = f"the picture has more than {self._max_bytes} bytes"
-        return InputRefused(reason, code="image_too_large", pointer=_POINTER)
+        except ResultTooLarge:
+            reason = f"the picture has more than {self._max_bytes} bytes"
+            raise InputRefused(reason, code="image_too_large", pointer=_POINTER) from None
 
 
 def _target(address: str) -> tuple[httpcore.URL, bytes]:
@@ -151,10 +143,6 @@ def _fields(response: httpcore.Response) -> dict[str, str]:
         key, text = name.decode("ascii").lower(), value.decode("utf-8", "replace")
         fields[key] = f"{fields[key]},{text}" if key in fields and key != "location" else text
     return fields
-
-
-def _private() -> InputRefused:
-    return _unreachable("the address leads into a private network; such addresses are not fetched")
 
 
 def _unreachable(reason: str) -> InputRefused:

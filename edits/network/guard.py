@@ -20,8 +20,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 CONNECT_WITHIN: Final = 5.0
 """Seconds for one IP address, after which the next one is tried."""
 
-_IPV4: Final = tuple(
-    ipaddress.IPv4Network(network)
+_REFUSED: Final = tuple(
+    ipaddress.ip_network(network)
     for network in (
         "0.0.0.0/8",  # this host
         "10.0.0.0/8",  # private
@@ -39,16 +39,6 @@ _IPV4: Final = tuple(
         "203.0.113.0/24",  # documentation
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved, and broadcast
-    )
-)
-
-_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
-"""All that is allocated to hosts of the internet. Outside: loopback, ::/96, 100::/64, 5f00::/16, fc00::/7 (with the
-metadata services fd00:ec2::254 and fd20:ce::254), fe80::/10, fec0::/10, ff00::/8, 64:ff9b:1::/48 …"""
-
-_IPV6: Final = tuple(
-    ipaddress.IPv6Network(network)
-    for network in (
         "2001::/23",  # IETF protocols: Teredo, benchmarks, ORCHID, drones
         "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4
@@ -56,6 +46,10 @@ _IPV6: Final = tuple(
         "3fff::/20",  # documentation
     )
 )
+
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+"""All that is allocated to hosts of the internet. Outside: loopback, ::/96, 100::/64, 5f00::/16, fc00::/7 (with the
+metadata services fd00:ec2::254 and fd20:ce::254), fe80::/10, fec0::/10, ff00::/8, 64:ff9b:1::/48 …"""
 
 _WITH_IPV4_INSIDE: Final = (ipaddress.IPv6Network("::ffff:0:0/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 """IPv4-mapped, and NAT64: the inner IPv4 address is where the connection goes."""
@@ -71,13 +65,11 @@ class PrivateAddress(OSError):
 def is_public(ip: str | IPAddress) -> bool:
     """Whether a host of the internet may have this IP address. Raises ValueError for text that is not one."""
     address = ipaddress.ip_address(ip)
-    if address.version == 4:
-        return not any(address in network for network in _IPV4)
-    if address.scope_id is not None:
-        return False  # it has a meaning on this machine's links alone
-    if any(address in network for network in _WITH_IPV4_INSIDE):
-        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    return address in _GLOBAL_UNICAST and not any(address in network for network in _IPV6)
+    if address.version == 6 and any(address in network for network in _WITH_IPV4_INSIDE):
+        return address.scope_id is None and is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    if address.version == 6 and (address.scope_id is not None or address not in _GLOBAL_UNICAST):
+        return False  # a scope has a meaning on this machine's links alone
+    return not any(address in network for network in _REFUSED)
 
 
 def plain(host: str) -> str:

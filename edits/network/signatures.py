@@ -6,17 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 Query = dict[str, str]
 """The parameters of an address, their names in lower case."""
 
 
-class Scheme(NamedTuple):
-    parameters: frozenset[str]
-    ends: Callable[[Query], datetime]
-    """Raises ValueError, LookupError, TypeError or OverflowError for values that are not the scheme's."""
+Ends = Callable[[Query], datetime]
+"""Raises ValueError, LookupError, TypeError or OverflowError for values that are not the scheme's."""
 
 
 def expires_at(address: str) -> datetime | None:
@@ -27,22 +25,18 @@ def expires_at(address: str) -> datetime | None:
 
 
 def _ends(query: Query) -> Iterator[datetime]:
-    for scheme in SCHEMES.values():
-        if scheme.parameters <= query.keys():
+    for parameters, ends in SCHEMES.values():
+        if query.keys() >= {*parameters.split()}:
             with suppress(ValueError, LookupError, TypeError, OverflowError):
-                yield scheme.ends(query)
+                yield ends(query)
 
 
-def _signed_for(date: str, seconds: str) -> Callable[[Query], datetime]:
+def _signed_for(date: str, seconds: str) -> Ends:
     """The scheme says when it was signed and for how many seconds."""
-
-    def ends(query: Query) -> datetime:
-        return _moment(query[date]) + timedelta(seconds=_number(query[seconds]))
-
-    return ends
+    return lambda query: _moment(query[date]) + timedelta(seconds=_number(query[seconds]))
 
 
-def _unix(name: str, *, base: int = 10) -> Callable[[Query], datetime]:
+def _unix(name: str, *, base: int = 10) -> Ends:
     """The scheme says when it ends, in seconds of Unix time."""
     return lambda query: _instant(_number(query[name], base))
 
@@ -90,45 +84,42 @@ def _moment(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _scheme(parameters: str, ends: Callable[[Query], datetime]) -> Scheme:
-    return Scheme(frozenset(parameters.split()), ends)
-
-
 def _azure(query: Query) -> datetime:
     return _moment(query["se"])
 
 
-SCHEMES: Final = {
-    "S3 v4": _scheme(
+SCHEMES: Final[dict[str, tuple[str, Ends]]] = {
+    "S3 v4": (
         "x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature",
         _signed_for("x-amz-date", "x-amz-expires"),
     ),
-    "S3 v2": _scheme("awsaccesskeyid expires signature", _unix("expires")),
-    "Google v4": _scheme(
+    "S3 v2": ("awsaccesskeyid expires signature", _unix("expires")),
+    "Google v4": (
         "x-goog-algorithm x-goog-credential x-goog-date x-goog-expires x-goog-signedheaders x-goog-signature",
         _signed_for("x-goog-date", "x-goog-expires"),
     ),
-    "Google v2": _scheme("googleaccessid expires signature", _unix("expires")),
-    "Google Cloud CDN": _scheme("expires keyname signature", _unix("expires")),
-    "Azure, a service": _scheme("sv sr sp se sig", _azure),
-    "Azure, a stored policy": _scheme("sv sr si se sig", _azure),
-    "Azure, an account": _scheme("sv ss srt sp se sig", _azure),
-    "CloudFront, canned policy": _scheme("expires signature key-pair-id", _unix("expires")),
-    "CloudFront, custom policy": _scheme("policy signature key-pair-id", _cloudfront_policy),
-    "Alibaba OSS v1": _scheme("ossaccesskeyid expires signature", _unix("expires")),
-    "Alibaba OSS v4": _scheme(
+    "Google v2": ("googleaccessid expires signature", _unix("expires")),
+    "Google Cloud CDN": ("expires keyname signature", _unix("expires")),
+    "Azure, a service": ("sv sr sp se sig", _azure),
+    "Azure, a stored policy": ("sv sr si se sig", _azure),
+    "Azure, an account": ("sv ss srt sp se sig", _azure),
+    "CloudFront, canned policy": ("expires signature key-pair-id", _unix("expires")),
+    "CloudFront, custom policy": ("policy signature key-pair-id", _cloudfront_policy),
+    "Alibaba OSS v1": ("ossaccesskeyid expires signature", _unix("expires")),
+    "Alibaba OSS v4": (
         "x-oss-signature-version x-oss-credential x-oss-date x-oss-expires x-oss-signature",
         _signed_for("x-oss-date", "x-oss-expires"),
     ),
-    "Tencent COS": _scheme(
-        "q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature", _tencent
+    "Tencent COS": (
+        "q-sign-algorithm q-ak q-sign-time q-key-time q-header-list q-url-param-list q-signature",
+        _tencent,
     ),
-    "Huawei OBS": _scheme("accesskeyid expires signature", _unix("expires")),
-    "Baidu BOS": _scheme("authorization", _baidu),
-    "OpenStack Swift": _scheme("temp_url_sig temp_url_expires", _swift),
-    "Bunny": _scheme("token expires", _unix("expires")),
-    "Cloudflare Images": _scheme("exp sig", _unix("exp")),
-    "imgix": _scheme("expires s", _unix("expires")),
-    "Discord": _scheme("ex is hm", _unix("ex", base=16)),
-    "Meta": _scheme("oh oe", _unix("oe", base=16)),
+    "Huawei OBS": ("accesskeyid expires signature", _unix("expires")),
+    "Baidu BOS": ("authorization", _baidu),
+    "OpenStack Swift": ("temp_url_sig temp_url_expires", _swift),
+    "Bunny": ("token expires", _unix("expires")),
+    "Cloudflare Images": ("exp sig", _unix("exp")),
+    "imgix": ("expires s", _unix("expires")),
+    "Discord": ("ex is hm", _unix("ex", base=16)),
+    "Meta": ("oh oe", _unix("oe", base=16)),
 }
