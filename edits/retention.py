@@ -19,7 +19,8 @@ from edits.db.scripts import Script, nothing, parsed
 from edits.db.sender import Scripts
 from edits.models import from_ms
 from edits.storage import layout
-from edits.storage.store import Storage, StorageError
+from edits.storage.backends import StorageError
+from edits.storage.store import Storage
 
 log = structlog.get_logger()
 

@@ -145,15 +145,15 @@ async def _serve(request: Request, storage: Storage, picture: Picture) -> Respon
     headers = picture.headers()
     if _has_it(request, picture):
         return Response(status_code=304, headers=headers)
-    status, start, end = 200, None, None
+    status = 200
     headers["Content-Length"] = str(picture.size)
     if span := _range_of(request, picture):
         status, (start, end) = 206, span
         headers |= {"Content-Length": str(end - start), "Content-Range": f"bytes {start}-{end - 1}/{picture.size}"}
     if request.method == "HEAD":
         return Response(None, status, headers, picture.content_type)
-    opened = await storage.open(picture.key, start=start, end=end)
-    return StreamingResponse(opened.chunks, status, headers, picture.content_type)
+    chunks = await storage.open(picture.key, span=span)
+    return StreamingResponse(chunks, status, headers, picture.content_type)
 
 
 def _has_it(request: Request, picture: Picture) -> bool:

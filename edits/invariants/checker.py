@@ -23,7 +23,8 @@ from edits.invariants.facts import DUE_SETS, Facts, Subject
 from edits.invariants.history import HistoryRules, HistoryUnreadable, ProviderHistory
 from edits.invariants.report import RULES, Report, Violation
 from edits.models import FINAL, from_ms
-from edits.storage.store import Storage, StorageError
+from edits.storage.backends import StorageError
+from edits.storage.store import Storage
 
 MOST_SUSPECTED: Final = 2000
 PATIENCE: Final = 1.0  # seconds until a violated check is repeated

@@ -17,7 +17,8 @@ from edits.invariants import facts
 from edits.invariants.report import Violation
 from edits.models import FINAL, ErrorKind
 from edits.storage import layout, manifest
-from edits.storage.store import ObjectMissing, Storage
+from edits.storage.backends import ObjectMissing
+from edits.storage.store import Storage
 
 MOST_READ: Final = 2000
 """Tasks read one by one, each for a read token."""

@@ -10,7 +10,8 @@ from edits.invariants.facts import Facts
 from edits.invariants.report import Violation
 from edits.models import EditStatus
 from edits.storage import layout, manifest
-from edits.storage.store import ObjectMissing, Storage
+from edits.storage.backends import ObjectMissing
+from edits.storage.store import Storage
 
 AT_ONCE: Final = 8
 LARGEST_MANIFEST: Final = 1024 * 1024
@@ -67,6 +68,6 @@ async def _result(storage: Storage, facts: Facts, *, deep: bool) -> str | None:
 
 async def _sha256(storage: Storage, key: str) -> str:
     digest = hashlib.sha256()
-    async for chunk in (await storage.open(key)).chunks:
+    async for chunk in await storage.open(key):
         digest.update(chunk)
     return digest.hexdigest()

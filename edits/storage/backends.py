@@ -1,14 +1,6 @@
 """Opens a store by its address and translates its errors. No error contains text of a provider: it may hold secrets.
 
 Folders, S3 and Azure are tested on real servers. Google Cloud Storage has no server to test on.
-
-StorageError
-├── StorageUnavailable   the store does not answer or is full: try again later
-│   └── NoETag           the server answered a write without `ETag`: see writing.py
-├── StorageRefused       address, keys or rights are wrong: an operator must act first
-├── ObjectMissing        there is nothing under this key
-├── RangeInvalid         the object has no such range of bytes
-└── TooLarge             more bytes than are allowed
 """
 
 import asyncio
@@ -25,12 +17,18 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import AzureStore, GCSStore, LocalStore, S3Store
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+    from obstore.store import ClientConfig, RetryConfig, S3Config
 
 Store = LocalStore | S3Store | GCSStore | AzureStore
 
 CLOUDS: Final = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
 """Schemes, and the names in the environment that hold their endpoint and keys."""
+
+_ENDPOINTS: Final = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    "gs": (),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
 
 _CLIENT: "Final[ClientConfig]" = {"connect_timeout": "2s", "read_timeout": "10s", "timeout": "60s"}
 """`timeout` is for a whole body, which a slow reader may prolong; `read_timeout` detects a hung server."""
@@ -53,27 +51,27 @@ class StorageError(Exception):
 
 
 class StorageUnavailable(StorageError):
-    pass
+    """The store does not answer or is full: try again later."""
 
 
 class StorageRefused(StorageError):
-    pass
+    """Address, keys or rights are wrong: an operator must act first."""
 
 
 class NoETag(StorageUnavailable):
-    """The server answered a write with 2xx and without `ETag`."""
+    """The server answered a write with 2xx and without `ETag`: see writing.py."""
 
 
 class ObjectMissing(StorageError):
-    pass
+    """There is nothing under this key."""
 
 
 class RangeInvalid(StorageError):
-    pass
+    """The object has no such range of bytes."""
 
 
 class TooLarge(StorageError):
-    pass
+    """More bytes than are allowed."""
 
 
 def open_store(url: str) -> Store:
@@ -105,22 +103,15 @@ def _open_folder(host: str, path: str) -> Store:
 
 
 def _open_cloud(scheme: str, url: str) -> Store:
-    """The client reads keys, region and other settings from the environment."""
+    """The client reads keys and other settings from the environment. A configured endpoint may use plain http."""
+    endpoint = next((value for name in _ENDPOINTS[scheme] if (value := os.environ.get(name))), "")
+    client: ClientConfig = {**_CLIENT, "allow_http": True} if endpoint.startswith("http://") else _CLIENT
     if scheme == "gs":
-        return GCSStore.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
+        return GCSStore.from_url(url, client_options=client, retry_config=_RETRY)
     if scheme == "az":
-        client = _client_for(os.environ.get("AZURE_STORAGE_ENDPOINT") or os.environ.get("AZURE_ENDPOINT"))
         return AzureStore.from_url(url, client_options=client, retry_config=_RETRY)
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    if not endpoint:
-        return S3Store.from_url(url, client_options=_CLIENT, retry_config=_RETRY)
-    client = _client_for(endpoint)
-    return S3Store.from_url(url, config={"endpoint": endpoint.rstrip("/")}, client_options=client, retry_config=_RETRY)
-
-
-def _client_for(endpoint: str | None) -> "ClientConfig":
-    """A configured endpoint may use plain http."""
-    return {**_CLIENT, "allow_http": (endpoint or "").startswith("http://")}
+    config: S3Config = {"endpoint": endpoint.rstrip("/")} if endpoint else {}
+    return S3Store.from_url(url, config=config, client_options=client, retry_config=_RETRY)
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,27 +11,12 @@ import obstore
 from obstore.store import LocalStore, S3Store
 
 from edits.storage import layout
-from edits.storage.backends import (
-    ObjectMissing,
-    RangeInvalid,
-    StorageError,
-    StorageRefused,
-    StorageUnavailable,
-    Store,
-    TooLarge,
-    bounded,
-    open_store,
-)
+from edits.storage.backends import ObjectMissing, StorageUnavailable, Store, TooLarge, bounded, open_store
 from edits.storage.links import Links
-from edits.storage.writing import StoredObject, Writer
+from edits.storage.writing import Writer
 
 if TYPE_CHECKING:
-    from obstore import Attributes, GetOptions, GetResult, ObjectMeta
-
-__all__ = [
-    "Address", "ObjectInfo", "ObjectMissing", "OpenObject", "RangeInvalid", "Storage", "StorageError", "StorageRefused",
-    "StorageUnavailable", "StoredObject", "TooLarge", "open_storage",
-]  # fmt: skip
+    from obstore import Attributes, GetResult, ObjectMeta
 
 CHUNK_BYTES: Final = 256 * 1024
 
@@ -46,23 +30,11 @@ LONGEST_LINK: Final = timedelta(days=7)
 """S3's own limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
+class ObjectInfo(NamedTuple):
     key: str
     size: int
     etag: str | None
     content_type: str
-    modified_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OpenObject:
-    """`info` is of the whole object; `chunks` are its bytes from `start` up to, not including, `end`."""
-
-    info: ObjectInfo
-    start: int
-    end: int
-    chunks: AsyncIterator[bytes]
 
 
 class Address(NamedTuple):
@@ -94,17 +66,11 @@ class Storage(Writer):
                 raise TooLarge(f"{key} has more than {max_bytes} bytes")
             return bytes(await result.bytes_async())
 
-    async def open(self, key: str, *, start: int | None = None, end: int | None = None) -> OpenObject:
-        """The object, or its bytes from `start` up to, not including, `end`. Raises ObjectMissing or RangeInvalid."""
-        if end is not None and end <= (start or 0):
-            raise RangeInvalid(f"a range of {key} must hold at least one byte")
-        options: GetOptions = {}
-        if start or end is not None:
-            options["range"] = {"offset": start or 0} if end is None else (start or 0, end)
+    async def open(self, key: str, *, span: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
+        """The bytes of the object, or those of a span, its end excluded. Raises ObjectMissing or RangeInvalid."""
         async with self._call("a read", key):
-            result = await obstore.get_async(self._store, key, options=options)
-        first, last = result.range
-        return OpenObject(self._info(key, result.meta, result.attributes), first, last, self._chunks(key, result))
+            result = await obstore.get_async(self._store, key, options={"range": span} if span else {})
+        return self._chunks(key, result)
 
     async def head(self, key: str) -> ObjectInfo | None:
         try:
@@ -182,4 +148,4 @@ class Storage(Writer):
 
     def _info(self, key: str, meta: "ObjectMeta", attributes: "Attributes") -> ObjectInfo:
         content_type = attributes.get("Content-Type") or layout.content_type(key)
-        return ObjectInfo(key, meta["size"], meta["e_tag"], content_type, meta["last_modified"])
+        return ObjectInfo(key, meta["size"], meta["e_tag"], content_type)

@@ -24,7 +24,8 @@ from edits.models import (
     from_ms,
     to_ms,
 )
-from edits.storage import layout, manifest, store
+from edits.storage import layout, manifest
+from edits.storage.backends import ObjectMissing, StorageError, TooLarge
 from qubico import errors
 from workers.circuits import reading
 from workers.clients import Clients
@@ -67,9 +68,9 @@ class Store:
                 await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, text)
         except errors.ResultHostRefused as exc:
             await work.repurchase_or_fail(ErrorKind.RESULT_UNAVAILABLE, str(exc))
-        except (errors.ResultTooLarge, store.TooLarge, kinds.PictureInvalid) as exc:
+        except (errors.ResultTooLarge, TooLarge, kinds.PictureInvalid) as exc:
             await work.repurchase_or_fail(ErrorKind.RESULT_INVALID, f"The provider's file was refused: {exc}")
-        except (store.StorageError, LaterAttempt) as exc:
+        except (StorageError, LaterAttempt) as exc:
             await self._not_kept(work, exc)
         except errors.QubicoError as exc:
             await self._later(work, exc)
@@ -85,7 +86,7 @@ class Store:
         """The result in a complete manifest of this attempt, if any: then nothing is downloaded."""
         try:
             data = await self.clients.storage.get(layout.manifest_key(claim.id))
-        except store.ObjectMissing:
+        except ObjectMissing:
             return None
         found = manifest.read(data)
         if found is None or found[0].attempt < claim.attempt or found[0].result is None:
@@ -190,9 +191,9 @@ class Store:
         else:
             await work.retry(Trouble.PASSING, retry.COPY)
 
-    async def _not_kept(self, work: Work, exc: store.StorageError | LaterAttempt) -> None:
+    async def _not_kept(self, work: Work, exc: StorageError | LaterAttempt) -> None:
         """Trouble with our own storage is retried for ever and never ends the edit."""
-        if isinstance(exc, store.StorageError):
+        if isinstance(exc, StorageError):
             await work.unanswered(self.clients.circuits.storage, exc)
         log.warning("edit.not_stored", edit_id=work.id, cause=type(exc).__name__, detail=str(exc)[:200])
         await work.retry(Trouble.STORAGE, retry.KEEP)

@@ -8,8 +8,8 @@ import structlog
 from edits.attempts import Attempt
 from edits.db.claims import Claim, Claims
 from edits.models import PRICE_UNITS, CostState, Edit, ErrorKind, Step, Wait
+from edits.storage.backends import StorageError
 from edits.storage.layout import input_key
-from edits.storage.store import StorageError
 from qubico import errors, schemas
 from workers.clients import CALLBACKS, Clients
 from workers.lease import Lease, hold

@@ -15,8 +15,8 @@ from edits.models import Edit, Step
 from edits.pacing import pace
 from edits.retention import Retention
 from edits.storage import manifest
+from edits.storage.backends import ObjectMissing, StorageError
 from edits.storage.layout import manifest_key
-from edits.storage.store import ObjectMissing, StorageError
 from qubico import errors
 from workers.circuits import reading
 from workers.clients import Clients

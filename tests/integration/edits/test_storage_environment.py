@@ -15,7 +15,8 @@ PROCESS = """
 import asyncio
 from config.local_stack import load_for_process
 from edits.storage.links import Links
-from edits.storage.store import StorageError, open_storage
+from edits.storage.backends import StorageError
+from edits.storage.store import open_storage
 
 settings = load_for_process("worker")
 storage = open_storage(settings.storage_url, links=Links("x" * 32), public_url=settings.public_url)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edits.storage.store import ObjectMissing, Storage, StorageError, StorageRefused, StorageUnavailable
+from edits.storage.backends import ObjectMissing, StorageError, StorageRefused, StorageUnavailable
+from edits.storage.store import Storage
 from tests.integration.edits.objects import KEY, LARGE, PNG, everything, open_at, pieces
 from tests.parts.s3 import S3Server
 

@@ -6,7 +6,7 @@ import pytest
 
 from edits.db.sender import ScriptError
 from edits.models import EditStatus, Step, Wait
-from edits.storage.store import StorageUnavailable
+from edits.storage.backends import StorageUnavailable
 from qubico.errors import AccountBlocked
 from tests.integration.workers.conftest import OpenRounds
 from tests.integration.workers.rounds import Rounds

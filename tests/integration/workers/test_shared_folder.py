@@ -11,7 +11,8 @@ import pytest
 from config.settings import Settings
 from edits.models import EditStatus, Step, new_id
 from edits.storage import layout, manifest
-from edits.storage.store import ObjectMissing, Storage
+from edits.storage.backends import ObjectMissing
+from edits.storage.store import Storage
 from tests.integration.edits.objects import pieces
 from tests.integration.workers.conftest import STEADY
 from tests.integration.workers.rounds import Rounds
