@@ -1,1 +1,1 @@
-"""Addresses from outside: which may be fetched, and how. Imports rules alone."""
+"""Addresses from outside: which may be fetched, and how. Imports rules, and the decoder of `qubico`."""
