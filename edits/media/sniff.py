@@ -51,8 +51,8 @@ class Sniffer:
     """Reads a picture while it streams by: `feed` each chunk, then `finish`. Both raise PictureInvalid."""
 
     def __init__(self) -> None:
-        self._head = b""
-        self._last = b""
+        self._held = b""
+        """The head until the size is found, then the last bytes: the end mark may come in two pieces."""
         self._found: Sniffed | None = None
         self._ended = False
         self._bytes = 0
@@ -61,30 +61,26 @@ class Sniffer:
         self._bytes += len(chunk)
         if self._ended:
             return
-        if self._found is not None:
-            self._look_for_end(self._last + chunk, 0)
-            return
-        self._head += chunk
-        self._found = sniff(self._head)
-        if self._found is not None:
-            self._look_for_end(self._head, self._found.body)
-            self._head = b""
-        elif len(self._head) > _HEAD_MOST:
-            raise PictureInvalid(f"the picture names no size in its first {_HEAD_MOST} bytes")
+        self._held = data = self._held + chunk
+        start = 0
+        if self._found is None:
+            self._found = sniff(data)
+            if self._found is None:
+                if len(data) > _HEAD_MOST:
+                    raise PictureInvalid(f"the picture names no size in its first {_HEAD_MOST} bytes")
+                return
+            start = self._found.body
+        mark = self._found.end_mark
+        self._ended = mark in data[-len(mark) :] or data.find(mark, start) >= 0
+        self._held = data[max(start, len(data) - len(mark) + 1) :]
 
     def finish(self) -> PictureInfo:
         """Call after the last chunk."""
         if self._found is None:
-            kind_of(self._head)
+            kind_of(self._held)
         if self._found is None or not self._ended or self._bytes < self._found.length:
             raise PictureInvalid("the picture is cut short")
         return self._found.info
-
-    def _look_for_end(self, data: bytes, start: int) -> None:
-        if self._found is not None:
-            mark = self._found.end_mark
-            self._ended = mark in data[-len(mark) :] or data.find(mark, start) >= 0
-            self._last = data[max(start, len(data) - len(mark) + 1) :]
 
 
 def inspect(data: bytes) -> PictureInfo:
