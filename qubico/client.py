@@ -47,7 +47,6 @@ class QubicoClient:
         observe: Callable[[str, str], None] = lambda _operation, _outcome: None,
     ) -> None:
         """`observe` gets each request's operation and outcome: ok, or the error's name in snake case."""
-        _check_account(base_url=base_url, api_key=api_key)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._hosts = downloads.ResultHosts(result_hosts)
@@ -163,17 +162,6 @@ class QubicoClient:
                 response = await self._transport.handle_async_request(request)
                 content = await _content(response, lost)
         return answers.Answer.read(response.status_code, response.headers, content, api_key=self._api_key)
-
-
-def _check_account(*, base_url: str, api_key: str) -> None:
-    try:
-        address = httpx.URL(base_url)
-    except httpx.InvalidURL:
-        address = httpx.URL("")
-    if address.scheme not in {"https", "http"} or not address.host:
-        raise ValueError("base_url: must be an http(s) address such as https://api.piapi.ai")
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or api_key != api_key.strip():
-        raise ValueError("api_key: must be printable ASCII without spaces around it")
 
 
 async def _content(response: httpx.Response, lost: type[AnswerLost] | type[Unavailable]) -> bytes:

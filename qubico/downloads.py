@@ -26,7 +26,8 @@ class ResultHosts:
     """
 
     def __init__(self, entries: Collection[str]) -> None:
-        self._listed = {_host_and_port(entry) for entry in entries}
+        listed = (httpx.URL(f"//{entry}") for entry in entries)
+        self._listed = {(url.host, url.port) for url in listed}
 
     def check(self, address: httpx.URL) -> None:
         port = address.port or _PORTS.get(address.scheme)
@@ -37,16 +38,6 @@ class ResultHosts:
                 f"results are not fetched from {address.scheme or 'no scheme'}://{address.host[:200]}:{port}; "
                 "if it is right, add it to the result hosts"
             )
-
-
-def _host_and_port(entry: str) -> tuple[str, int | None]:
-    try:
-        read = httpx.URL(f"//{entry}")
-    except httpx.InvalidURL:
-        read = httpx.URL("")
-    if not read.host or read.userinfo or read.raw_path not in {b"", b"/"} or (read.port or 1) > 65_535:
-        raise ValueError(f"result_hosts: {entry!r} must be a host or host:port, without https:// or a path")
-    return read.host, read.port
 
 
 @asynccontextmanager
