@@ -1,6 +1,7 @@
-"""What every ring of tests shares: the real parts (Valkey, S3, the sandbox, …), one module each in `tests/parts`."""
+"""Settings of all tests. Fixtures of real services (Valkey, S3, …) are in `tests/parts`, one module each."""
 
 import functools
+import gc
 import signal
 
 import pytest
@@ -8,18 +9,18 @@ import structlog
 from httpx._transports import default
 from hypothesis import settings
 
-# How long an example takes tells more of the machine than of the code.
+# The time of an example measures the machine, not the code.
 settings.register_profile("machine", deadline=None)
 settings.load_profile("machine")
 
-# Unconfigured, structlog draws every variable of every frame of an error: seconds of CPU for one that a test provokes.
+# By default structlog prints all variables of all frames of an error: seconds of CPU for each provoked error.
 _plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
-# Each client would read the certificates of the world, which takes 20 ms of CPU; thousands of clients are made.
+# Each client would read all root certificates, 20 ms of CPU; tests make thousands of clients.
 default.create_ssl_context = functools.cache(default.create_ssl_context)
 
-# A run in the background starts with SIGINT ignored, and so would the programs that tests interrupt.
+# A shell starts background jobs with SIGINT ignored; programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW = ("tests/faults", "tests/e2e", "tests/integration/workers", "tests/integration/cli")
@@ -30,6 +31,11 @@ pytest_plugins = [
     "tests.parts.valkey", "tests.parts.s3", "tests.parts.azure", "tests.parts.sandbox", "tests.parts.stack",
     "tests.parts.browser", "tests.parts.patience",
 ]  # fmt: skip
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of items stay to the end: the garbage collector need not look through them again and again."""
+    gc.freeze()
 
 
 @pytest.hookimpl(trylast=True)

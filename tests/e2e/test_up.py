@@ -57,6 +57,7 @@ def test_doctor_tells_of_ceilings_that_processes_disagree_on(stack):
 
 
 def test_up_tells_its_addresses_and_what_the_ceilings_come_to(stack):
+    eventually(lambda: stack.flower_url in (stack.folder / "up.out").read_text(), "`up` to print its addresses")
     told = (stack.folder / "up.out").read_text()
     for shown in (stack.api_url, f"{stack.api_url}/docs", stack.api_key, stack.flower_url, stack.sandbox_url):
         assert shown in told
