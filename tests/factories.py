@@ -1,4 +1,4 @@
-"""Makes edits and what belongs to them, complete and plain; a test names only what it is about."""
+"""Makes complete, plain edits; a test names only the fields that matter to it."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ def make_input(**changes: Any) -> EditInput:
 
 
 def make_edit(**changes: Any) -> Edit:
-    """A queued edit; fields of its input (`prompt`, `image`, …) may be named beside its own."""
+    """A queued edit. Takes fields of the edit and of its input (`prompt`, `image`, …)."""
     given = {name: changes.pop(name) for name in list(changes) if name in EditInput.model_fields}
     plain = {
         "id": new_id(),

@@ -1,4 +1,4 @@
-"""Lines between processes that can be cut, held, or drop data: proxies, on a loop in their own thread."""
+"""Proxies between processes that can cut, hold or drop data; they run on an event loop in one thread."""
 
 import asyncio
 import threading
@@ -10,7 +10,7 @@ from tests.parts.proxy import Proxy
 
 
 class Lines:
-    """All on one loop, so that one line's traffic can bring another one down in the same instant."""
+    """All proxies share one loop, so that traffic on one can cut another at once."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -19,14 +19,14 @@ class Lines:
         self._proxies: list[Proxy] = []
 
     def to(self, port: int) -> Proxy:
-        """A line to the server on this port of this machine. Touch it by `do` alone, except for its `port`."""
+        """A proxy to the server on this local port. Only `port` may be read outside `do`."""
         proxy = Proxy(port)
         asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(90)
         self._proxies.append(proxy)
         return proxy
 
     def do(self, action: Callable[[], Any]) -> None:
-        """On the loop, as everything that touches a line."""
+        """Runs the action on the loop; every use of a proxy needs this."""
         done = threading.Event()
 
         def run() -> None:
@@ -37,7 +37,7 @@ class Lines:
         assert done.wait(90)
 
     def soon(self, action: Callable[[], Any]) -> None:
-        """From the loop: when what it is doing has been done."""
+        """Called on the loop: runs the action after the current callback."""
         self._loop.call_soon(action)
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
-"""A fault as a scenario: a real system, edits on their way, something that goes wrong, and a judgement at the end.
+"""A scenario: a real system processes edits, a fault is made, and at the end all promises are checked.
 
-The same code runs small in `make test` and long in `make soak`; `RETOUCH_TEST_SEED` makes it do the same again.
+One code for small runs in `make test` and long ones in `make soak`; `RETOUCH_TEST_SEED` repeats a run.
 """
 
 import os
@@ -30,11 +30,11 @@ class Scenario:
         self._began = time.monotonic()
 
     def is_(self, fault: str, *, how: str) -> None:
-        """What goes wrong and how it is made, in the words of the table."""
+        """Names the fault and how it is made, for the table of results."""
         self.row.fault, self.row.how = fault, how
 
     def size(self, what: str, *, test: int, soak: int) -> int:
-        """How many edits, kills or seconds: few in a test, many in a soak, or as the environment says."""
+        """Number of edits, kills or seconds, in a test or a soak; the environment may set it for a soak."""
         chosen = os.environ.get(SIZES[what]) if SOAK else None
         return int(chosen) if chosen else (soak if SOAK else test)
 
@@ -44,9 +44,9 @@ class Scenario:
             yield running
 
     def judge(self, running: System, *, may_fail: frozenset[str] = frozenset(), within: float = 300.0) -> Verdict:
-        """Waits until all edits have ended, fills the row, and asserts what must always hold.
+        """Waits until all edits have ended, fills the row, and asserts the promises.
 
-        `may_fail`: kinds of error with which edits may end under this fault.
+        `may_fail`: error kinds that are allowed under this fault.
         """
         running.until_ended(within=within, leap=not SOAK)
         verdict = running.judge()

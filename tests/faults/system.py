@@ -1,4 +1,4 @@
-"""A real `retouch up` that is given edits while something goes wrong, and what can be known of it from outside."""
+"""A real `retouch up` under a fault: submits edits and judges the outcome from outside."""
 
 import hashlib
 import time
@@ -36,14 +36,14 @@ FAULTY = {
 
 @dataclass
 class Verdict:
-    """What became of the accepted edits."""
+    """Outcome of the accepted edits."""
 
     lost: list[str] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
     bought_twice: int = 0
     spoiled: list[str] = field(default_factory=list)
     recovered: float | None = None
-    broken: str = ""  # what `retouch doctor --invariants` has found
+    broken: str = ""  # findings of `retouch doctor --invariants`
 
 
 class System:
@@ -61,7 +61,7 @@ class System:
     # --- edits ---
 
     def submit(self, number: int, *, upload: bool = False, prompt: str = pictures.PROMPT) -> None:
-        """Until it is accepted: a client asks again with the same key when the API is away or does not know."""
+        """Repeats the request with the same key until the API accepts it."""
         image = pictures.as_data(number) if upload else f"{self._pictures_url}/{number}.png"
         body = {"prompt": prompt, "image": image, "width": 128, "height": 128}
         until = time.monotonic() + ACCEPTED_WITHIN
@@ -84,7 +84,7 @@ class System:
         uploads: int = 0,
         prompt_of: Callable[[int], str] = lambda _number: pictures.PROMPT,
     ) -> Iterator[None]:
-        """Hands in so many edits while the block runs, each `uploads`-th as an upload; at its end the rest at once."""
+        """Submits `count` edits during the block, each `uploads`-th as an upload; at its end the rest without pause."""
         first, hurry = len(self.accepted), Event()
         faults: list[BaseException] = []
 
@@ -109,7 +109,7 @@ class System:
             raise faults[0]
 
     def ledger(self) -> dict[str, Any]:
-        """The provider's own book of what it sold."""
+        """The provider's record of its sales."""
         book: dict[str, Any] = httpx.get(f"{self.stack.sandbox_url}/sandbox/ledger", timeout=30).json()
         return book
 
@@ -119,29 +119,29 @@ class System:
             return [{"id": edit_id}, *events]
 
     def sandbox(self, **options: Any) -> None:
-        """Changes switches of the provider."""
+        """Changes options of the sandbox."""
         answer = httpx.patch(f"{self.stack.sandbox_url}/sandbox/options", json=options, timeout=10)
         assert answer.status_code == 200, answer.text
 
     # --- time ---
 
     def now(self) -> float:
-        """By the clock that edits are stamped with."""
+        """Seconds since 1970, by the clock of edits' timestamps."""
         with self.redis() as redis:
             ahead, tick = redis.mget("retouch:clock", "retouch:tick")
             return reckon(redis.time(), ahead, tick) / 1000
 
     def fault_over(self) -> None:
-        """From here on it must recover by itself. Hands in three more edits, so that there is one to succeed."""
-        # While nobody could look at the clock of Redis it stands behind; where time was made to leap it is ahead.
+        """The fault has ended: the system must recover without help. Submits three more edits."""
+        # The clock in Redis is late if no process could read it, and early if time was made to leap.
         self._over_at = max(self.now(), time.time())
-        first = max(AFTERWARDS, *self.accepted) + 1  # others may be handed in meanwhile
+        first = max(AFTERWARDS, *self.accepted) + 1  # others may be submitted meanwhile
         self._after = range(first, first + 3)
         for number in self._after:
             self.submit(number)
 
     def goes_on(self) -> bool:
-        """Whether one of those three has succeeded."""
+        """Whether one of the edits submitted after the fault has succeeded."""
         with self.stack.http(timeout=5) as api:
             edits = [api.get(f"/v1/edits/{self.accepted[number]}").json() for number in self._after]
         return any(edit.get("status") == "succeeded" for edit in edits)
@@ -151,9 +151,9 @@ class System:
         return self._over_at is not None
 
     def until_ended(self, *, within: float, leap: bool) -> bool:
-        """Waits until no edit is unended, while a few more come in: they show how fresh the provider's history is.
+        """Waits until all edits have ended. Submits a few more: they show how fresh the provider's history is.
 
-        With `leap` the clock of Redis runs ahead for a while, so that leases need less waiting.
+        `leap` moves the clock in Redis ahead, so that leases end sooner.
         """
         until = time.monotonic() + within
         next_at = time.monotonic() + LEAP_EVERY
@@ -191,7 +191,7 @@ class System:
     # --- processes ---
 
     def kill(self) -> None:
-        """The whole `up` at once, as a machine's end would; and once more from the start."""
+        """Kills `up` and all its services at once, as a power failure would, and starts it again."""
         self.stack.process.kill()
         self.stack.process.wait()
         self.stack = start_stack(self.stack.folder, **self._settings)
@@ -216,7 +216,7 @@ class System:
         return verdict
 
     def _as_promised(self, api: httpx.Client, number: int, edit: dict[str, Any]) -> bool:
-        """With the promised hash, made from this edit's picture; in a folder also kept so, with its manifest."""
+        """Whether the result has the promised hash and shows this edit's picture, and its folder has a manifest."""
         served = api.get(f"/v1/edits/{edit['id']}/result").content
         hashed = hashlib.sha256(served).hexdigest() == edit["result"]["sha256"]
         return hashed and pictures.shows(served, number) and self._kept(edit["id"], served)
@@ -234,7 +234,7 @@ class System:
         return "" if checked.returncode == 0 else (checked.stdout + checked.stderr).decode()
 
     def _bought_twice(self, edits: Any) -> int:
-        """By the provider's own book: tasks beyond the first of an edit, or of nobody; and what records say of it."""
+        """Tasks in the provider's ledger beyond an edit's first or of no edit, and edits with a wrong count."""
         owners = Counter(row["webhook_secret"].split(".")[1] for row in self.ledger()["tasks"])
         known = {edit["id"]: edit for edit in edits if "id" in edit}
         beyond = sum(count - 1 for count in owners.values())
@@ -243,29 +243,29 @@ class System:
         return beyond + nobodys + sum(owners[i] != count for i, count in told.items())
 
     def _recovered(self, edits: dict[int, Any]) -> float | None:
-        """Seconds until the first of the edits that were handed in after the fault had succeeded."""
+        """Seconds from the end of the fault to the first success of an edit submitted since."""
         after = [edits[number] for number in self._after]
         ends = [datetime.fromisoformat(edit["finished_at"]) for edit in after if edit.get("status") == "succeeded"]
         return min(end.timestamp() for end in ends) - self._over_at if ends and self._over_at else None
 
 
 def _unknown(edit: dict[str, Any]) -> bool:
-    """It says itself that it does not know whether a task was bought."""
+    """Whether the edit ended with submission_unknown."""
     return bool(edit["error"]) and edit["error"]["kind"] == "submission_unknown"
 
 
 @contextmanager
 def running(folder: Path, **settings: str) -> Iterator[System]:
-    """`retouch up` in this folder with these settings, ended whatever happens."""
+    """`retouch up` in this folder with these settings, stopped at the end of the block."""
     folder.mkdir(parents=True, exist_ok=True)
     with pictures.served() as pictures_url:
-        # An address of a result is fixed when the task is made, so a restarted `up` must find its port again.
+        # A task fixes the address of its result, so a restarted `up` needs the same sandbox port.
         chosen = FAULTY | {"RETOUCH_SANDBOX__PORT": str(free_port())} | settings
         stack = start_stack(folder, **chosen)
         fixed = {name: stack.environ[name] for name in ("RETOUCH_API__PORT",)}
         system = System(stack, pictures_url=pictures_url, settings=chosen | fixed)
         try:
-            system.submit(0)  # it has bought before, so that the provider's history tells how fresh it is
+            system.submit(0)  # a first purchase, which shows how fresh the provider's history is
             assert system.until_ended(within=60, leap=False)
             yield system
         finally:

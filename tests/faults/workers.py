@@ -1,4 +1,4 @@
-"""Further workers beside an `up`: `retouch worker` processes that are started again at once, as systemd would do it."""
+"""More `retouch worker` processes beside an `up`, restarted at once, as systemd would."""
 
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.parts.stack import PROGRAM, RunningStack
 
 
 class Workers:
-    """`up` starts a part that keeps dying ever more slowly; these may be killed as often as one likes."""
+    """`up` restarts a failing service ever more slowly; these processes are restarted without delay."""
 
     def __init__(self, stack: RunningStack, count: int) -> None:
         self._stack = stack
@@ -19,7 +19,7 @@ class Workers:
         return [process.pid for process in self._processes if process.poll() is None]
 
     def kill(self, pid: int) -> None:
-        """Killed, and another one in its place."""
+        """Kills the process and starts another."""
         for place, process in enumerate(self._processes):
             if process.pid == pid:
                 process.kill()
@@ -27,13 +27,13 @@ class Workers:
                 self._processes[place] = self._start()
 
     def keep(self) -> None:
-        """Starts again whatever ended by itself."""
+        """Restarts processes that have exited."""
         for place, process in enumerate(self._processes):
             if process.poll() is not None:
                 self._processes[place] = self._start()
 
     def join(self, stack: RunningStack) -> None:
-        """Moves to the `up` that was started again."""
+        """Restarts all with the settings of the restarted `up`."""
         self.end()
         self.__init__(stack, len(self._processes))
 

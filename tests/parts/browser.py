@@ -1,4 +1,4 @@
-"""A real browser without a window: Chromium renders a page, runs its scripts and hands over what becomes of it."""
+"""Headless Chromium: renders a page, runs its scripts and returns the HTML."""
 
 import os
 import shutil

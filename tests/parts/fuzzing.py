@@ -1,6 +1,6 @@
-"""How much is tried at random, and where it begins: a little from one seed in every run, as much as one likes by hand.
+"""Number and seed of random examples: few examples from one fixed seed, unless the environment says otherwise.
 
-FUZZ_TIMES=50 tries fifty times as much; FUZZ_SEED=7 begins elsewhere.
+FUZZ_TIMES=50 runs fifty times as many examples; FUZZ_SEED=7 sets the seed.
 """
 
 import os
@@ -16,7 +16,7 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too
 
 
 def tried(examples: int, **more: Any) -> settings:
-    """Settings of hypothesis for what is tried against real parts, so without a stopwatch."""
+    """Settings of hypothesis for tests on real services: no time limit for an example."""
     return settings(
         max_examples=examples * TIMES,
         deadline=None,
@@ -28,7 +28,7 @@ def tried(examples: int, **more: Any) -> settings:
 
 
 def fuzzed(examples: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Around a test with `given`: so many examples, from the seed."""
+    """Decorates a test that uses `given`: this many examples, from the seed."""
 
     def decorated(test: Callable[..., Any]) -> Callable[..., Any]:
         return seed(SEED)(tried(examples)(test))

@@ -1,6 +1,6 @@
-"""How long this process waits for Redis: longer than a loaded machine keeps it waiting.
+"""Raises the Redis time limits of this process, so that a loaded machine fails no test.
 
-A test that keeps answers away itself passes a time of its own, or asks for the product's own by `own_patience`.
+A test that withholds replies passes a limit of its own, or uses the limits of the product (`own_patience`).
 """
 
 import pytest

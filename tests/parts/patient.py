@@ -1,6 +1,6 @@
-"""The program `retouch` with the patience of tests: `python -m tests.parts.patient doctor`."""
+"""The program `retouch` with the time limits of `patience`: `python -m tests.parts.patient doctor`."""
 
-from tests.parts import patience  # isort: skip  # first, before any module has read how long it waits
+from tests.parts import patience  # isort: skip  # first, before any module has read a limit
 
 from cli.doctor import network, provider, redis, report, storage
 from cli.main import main

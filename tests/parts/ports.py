@@ -1,4 +1,4 @@
-"""Ports for the parts that tests start: each is given out once in a session, and to no process beside it.
+"""Ports for servers of tests. A port is given once a session, and to one process of the run.
 
 They lie below the range from which systems draw the ports of clients, so that between the giving and the listening no
 connection of anybody's takes one.

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can lose answers: it forwards what is asked, and cuts before the reply is passed on."""
+"""A TCP proxy on loopback that delays, drops or replaces replies, and resets connections."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ class Proxy:
     def __init__(self, target: int) -> None:
         self.port = 0
         self.lose = 0
-        """So many replies from now on are lost, each with its connection; the server has carried out what was asked."""
+        """Drops this many replies and resets their connections; the server has executed the requests."""
         self.instead: bytes | None = None
-        """What each new connection is answered to its request, whatever that is; existing ones have to be cut."""
+        """Reply to the first request of each new connection, instead of the server's. `cut` the existing ones."""
         self._flowing = asyncio.Event()
         self._forwarding = asyncio.Event()
         self.flow()
         self.before_forwarding: Callable[[bytes], None] | None = None
         self.rewrite: Callable[[bytes], bytes] | None = None
-        """What becomes of each piece of a reply."""
+        """Changes each chunk of a reply."""
         self.lost = 0
         self.connections = 0
         self._target = target
@@ -36,16 +36,16 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
-        """No new connection from now on."""
+        """Accepts no further connections."""
         assert self._server is not None
         self._server.close()
 
     def hold(self) -> None:
-        """Replies are kept back from now on, and the connections stay."""
+        """Withholds replies; connections stay open."""
         self._flowing.clear()
 
     def swallow(self) -> None:
-        """A black hole: nothing passes in either direction from now on, and the connections stay."""
+        """Forwards nothing in either direction; connections stay open."""
         self.hold()
         self._forwarding.clear()
 
@@ -60,7 +60,7 @@ class Proxy:
         await asyncio.gather(*list(self._serving), return_exceptions=True)
 
     def lead_to(self, target: int) -> None:
-        """New connections go to another server, as after a fail-over; those there are stay."""
+        """Sends new connections to another server, as after a failover. Existing connections stay."""
         self._target = target
 
     def cut(self) -> None:
@@ -79,7 +79,7 @@ class Proxy:
                 return
             try:
                 server = await asyncio.open_connection("127.0.0.1", self._target)
-            except OSError:  # nothing listens there: the client sees that, too
+            except OSError:  # nothing listens: the client sees a reset
                 _reset(writer)
                 return
             await self._between((client, writer), server)
@@ -87,7 +87,7 @@ class Proxy:
             self._serving.discard(serving)
 
     async def _answer(self, client: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: bytes) -> None:
-        """To one HTTP request, whose body is read first: a client that is cut while it sends hears no answer."""
+        """Replies to one HTTP request. Reads the body first: a client that is reset while it sends reads no reply."""
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             head = (await client.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]

@@ -27,11 +27,11 @@ class S3Server:
     access_key: str
     secret_key: str
     filer_port: int
-    """Shows what is behind the S3 door, such as parts of uploads that were never ended."""
+    """Lists what the S3 interface does not, such as parts of unfinished uploads."""
 
     @property
     def env(self) -> dict[str, str]:
-        """What a process needs in its environment to reach the server by `s3://` addresses."""
+        """Environment of a process that uses `s3://` addresses of this server."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.access_key,
@@ -74,13 +74,13 @@ def s3_env(s3_server: S3Server) -> dict[str, str]:
 
 @pytest.fixture
 def s3_url(s3_server: S3Server) -> str:
-    """An empty place in the bucket."""
+    """A fresh prefix of the bucket."""
     return f"s3://{s3_server.bucket}/{secrets.token_hex(6)}"
 
 
 @pytest.fixture
 def bucket_url(s3_url: str, s3_env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same place, with the server's endpoint and keys set in the environment of the test."""
+    """The same prefix; the test's environment has the endpoint and keys."""
     for name, value in s3_env.items():
         monkeypatch.setenv(name, value)
     return s3_url
@@ -95,7 +95,7 @@ async def without_etag(server: S3Server) -> AsyncIterator[Proxy]:
 
 
 def _is_ready(server: S3Server) -> bool:
-    """The bucket is made a moment after the server first answers."""
+    """The bucket appears a moment after the server first answers."""
     bucket = f"http://127.0.0.1:{server.filer_port}/buckets/{server.bucket}/"
     return all(answers(url) for url in (f"{server.endpoint}/healthz", bucket))
 

@@ -29,7 +29,7 @@ QUICK: dict[str, Any] = {
 
 
 class Sandbox:
-    """A running sandbox, seen from outside. Calls block, and never need the caller's event loop."""
+    """Client of a running sandbox. Calls block and need no event loop."""
 
     def __init__(self, *, port: int, api_key: str, stop: Callable[[], None]) -> None:
         self.stop = stop
@@ -39,11 +39,11 @@ class Sandbox:
         self._http = httpx.Client(base_url=f"{self.base_url}/sandbox", timeout=90, trust_env=False)
 
     def options(self, **patch: Any) -> dict[str, Any]:
-        """Changes these options and gives all of them."""
+        """Changes these options; returns all options."""
         return self._call("PATCH", "/options", patch)
 
     def reset(self, **patch: Any) -> dict[str, Any]:
-        """Forgets everything; options are those of the start with these changes."""
+        """Deletes all state and restores the first options, with these changes."""
         return self._call("POST", "/reset", patch)
 
     def ledger(self) -> dict[str, Any]:

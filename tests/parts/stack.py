@@ -21,9 +21,9 @@ from tests.parts.valkey import free_port
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = (sys.executable, "-m", "cli")
 PATIENT = (sys.executable, "-m", "tests.parts.patient")
-"""The same, waiting longer for what it asks than a loaded machine keeps it waiting."""
+"""The same program with the time limits of tests/parts/patience.py."""
 PICTURE = str(ROOT / "samples" / "landscape.jpg")
-START_WITHIN = 90.0  # seconds; a bound of a wait that ends with success costs nothing
+START_WITHIN = 90.0  # seconds; a high bound costs nothing when the wait succeeds
 STOP_WITHIN = 90.0
 QUICK = {
     "SANDBOX_LATENCY": "0.3",
@@ -36,7 +36,7 @@ QUICK = {
 
 
 def listed(answer: "subprocess.CompletedProcess[bytes]") -> list[Any]:
-    """What a command wrote with `--json`."""
+    """The JSON lines of a command's stdout."""
     return [json.loads(line) for line in answer.stdout.splitlines()]
 
 
@@ -60,7 +60,7 @@ class RunningStack:
         return self.process.pid
 
     def setting(self, name: str) -> str:
-        """A setting as `up` made it for its parts."""
+        """A setting that `up` chose for its services."""
         value: str = self._up["environment"][name]
         return value
 
@@ -75,14 +75,14 @@ class RunningStack:
         return httpx.Client(base_url=self.api_url, headers=headers, timeout=timeout, trust_env=False)
 
     def part_pids(self) -> dict[int, str]:
-        """Every process that `up` started and that still runs, with its command."""
+        """Running child processes of `up`, with their commands."""
         return children_of(self.pid)
 
     def worker_pids(self) -> list[int]:
         return [pid for pid, command in self.part_pids().items() if "-m workers " in command]
 
     def pid_of(self, words: str) -> int:
-        """The part whose command has these words in it."""
+        """The service whose command contains these words."""
         return next(pid for pid, command in self.part_pids().items() if words in command)
 
     def said(self) -> str:
@@ -96,7 +96,7 @@ class RunningStack:
 
 @contextmanager
 def run_stack(folder: Path, **settings: str) -> Iterator[RunningStack]:
-    """Starts the system in this folder and ends it, whatever happens in between."""
+    """Starts the system in this folder and stops it at the end of the block."""
     stack = start_stack(folder, **settings)
     try:
         yield stack
@@ -118,7 +118,7 @@ def start_stack(folder: Path, **settings: str) -> RunningStack:
 
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
-    """Our own environment with no settings of the system but these."""
+    """The environment of this process, with these settings and no others of ours."""
     foreign = ("RETOUCH_", "SANDBOX_", "FLOWER_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     own = {"RETOUCH_DATA_DIR": str(folder / "var"), "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
@@ -163,7 +163,7 @@ def running(pid: int) -> bool:
 
 
 def eventually(true: Callable[[], object], what: str, *, seconds: float = 150.0) -> None:
-    """Waits for a state, not for a time."""
+    """Waits until the condition holds."""
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, f"not within {seconds:.0f} s: {what}"
@@ -179,7 +179,7 @@ def _until_ready(process: "subprocess.Popen[bytes]", folder: Path) -> None:
 
 
 def _announced(pid: int, folder: Path) -> bool:
-    """Not by an `up` that was killed before this one."""
+    """Whether up.json is of this process, not of an `up` that was killed before."""
     try:
         return bool(json.loads((folder / "var" / "up.json").read_bytes())["pid"] == pid)
     except FileNotFoundError:

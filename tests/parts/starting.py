@@ -1,4 +1,4 @@
-"""A server that was just started is waited for: until it answers, ends by itself, or has had its time."""
+"""Waits until a started server answers, exits, or exceeds the time limit."""
 
 import subprocess
 import time
@@ -23,7 +23,7 @@ def until_ready(process: "subprocess.Popen[Any]", answers: Callable[[], bool], *
 
 
 def answers(url: str) -> bool | None:
-    """Whether the answer is a good one; None: there is none."""
+    """Whether the status is a success; None without a response."""
     try:
         return httpx.get(url, timeout=1, trust_env=False).is_success
     except httpx.TransportError:

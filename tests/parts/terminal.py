@@ -1,4 +1,4 @@
-"""A program at a terminal of its own, as a person would see it."""
+"""Runs a program on a pseudo-terminal and reads its screen."""
 
 import fcntl
 import os
@@ -24,7 +24,7 @@ def at_terminal(
     then: signal.Signals | None = None,
     size: tuple[int, int] = (30, 120),
 ) -> tuple[int, bytes]:
-    """The exit code of a `retouch` command and what its screen showed; `then` is sent once `until` has come up."""
+    """Exit code and output of a `retouch` command. Sends the signal `then` when `until` appears."""
     primary, secondary = pty.openpty()
     fcntl.ioctl(secondary, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     colours = {name: value for name, value in environ.items() if name != "NO_COLOR"} | {"TERM": "xterm"}
@@ -51,7 +51,7 @@ def at_terminal(
 
 
 def _read(screen: int, *, until: float) -> bytes:
-    """Nothing once the program has ended, or the time has."""
+    """Empty when the program or the time has ended."""
     if not select.select([screen], [], [], max(until - time.monotonic(), 0))[0]:
         return b""
     try:

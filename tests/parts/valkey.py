@@ -54,7 +54,7 @@ def _answers(port: int) -> bool:
 
 
 class OwnServer:
-    """A server of one test on a port of its own: killed, started again, and set back to an older copy of its files."""
+    """A server of one test. Can be killed, restarted, and set back to an older copy of its files."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
@@ -78,11 +78,11 @@ class OwnServer:
         self.process.wait(10)
 
     def copy(self) -> Path:
-        """Its files as they are now; written through, as appendfsync is `always`."""
+        """A copy of its current files; complete, because appendfsync is `always`."""
         return Path(shutil.copytree(self.folder, self.folder.with_name(f"{self.folder.name}-{time.monotonic_ns()}")))
 
     def set_back(self, copy: Path) -> None:
-        """Dies, and comes back on these older files."""
+        """Kills the server and starts it on these older files."""
         self.kill()
         shutil.rmtree(self.folder)
         shutil.copytree(copy, self.folder)

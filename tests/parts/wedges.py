@@ -22,7 +22,7 @@ FOR_LONG = 600.0
 
 
 def _hasten(limit: float) -> None:
-    """Once the wedge is in."""
+    """Shortens the limit of a stall, from now on."""
     watch = worker._engine.watch
     watch.limit = limit
     watch.excuse()
@@ -30,21 +30,21 @@ def _hasten(limit: float) -> None:
 
 @shared_task(name="wedge.none")
 def wedge_none(limit: float) -> None:
-    """Nothing but the short limit."""
+    """Sets the short limit and does nothing else."""
     _hasten(limit)
     log.info("wedge.hastened")
 
 
 @shared_task(name="wedge.loop")
 def wedge_loop(limit: float) -> None:
-    """The engine's loop is held by something that blocks."""
+    """Blocks the engine's event loop."""
     worker._engine.loop.call_soon_threadsafe(time.sleep, FOR_LONG)
     _hasten(limit)
 
 
 @shared_task(name="wedge.consumer")
 def wedge_consumer(limit: float) -> None:
-    """Celery's own loop hangs: the process lives, its engine runs on, and no message is taken any more."""
+    """Blocks Celery's loop: process and engine run, and no message is consumed."""
     get_event_loop().call_soon(time.sleep, FOR_LONG)
     _hasten(limit)
 
@@ -62,7 +62,7 @@ class _Never:
 
 @shared_task(name="wedge.chain")
 def wedge_chain(limit: float) -> None:
-    """A claim of step poll never comes back."""
+    """A claim of step poll never returns."""
     engine = worker._engine
     engine.chains[Step.POLL].work = _Never(engine.chains[Step.POLL].work)
     engine.loop.call_soon_threadsafe(engine.wake_all)
@@ -71,6 +71,6 @@ def wedge_chain(limit: float) -> None:
 
 @shared_task(name="wedge.pool")
 def wedge_pool(limit: float) -> None:
-    """A thread of the pool is lost."""
+    """Occupies one thread of the pool for ever."""
     _hasten(limit)
     time.sleep(FOR_LONG)

@@ -1,4 +1,4 @@
-"""Brings accepted edits on as workers do: by the same claims and decisions, without the provider."""
+"""Moves accepted edits forward as workers do, by the same claims and decisions, without the provider."""
 
 import contextlib
 import hashlib
@@ -40,7 +40,7 @@ class Progress:
         self._claims = Claimer(scripts, WorkerRegistry(scripts, Ceilings(1000, 1000, 1000)))
 
     async def submitting(self) -> Claim:
-        """Takes the next edit of the queue."""
+        """Claims the next edit of the queue."""
         (claim,) = (await self._claims.submit(1, lease=LEASE)).claims
         return claim
 
@@ -63,7 +63,7 @@ class Progress:
         assert await self._outcomes.fail(claim, error, cost=CostState.RELEASED)
 
     async def succeeded(self, data: bytes) -> str:
-        """The id of the next edit of the queue, now with `data` as its result."""
+        """Stores `data` as the result of the next queued edit; returns its id."""
         await self.processing()
         (polled,) = (await self._claims.due("poll", 1, lease=LEASE, wakes=Step.POLL, with_input=False)).claims
         assert await self._outcomes.completed(polled, address="http://x/y", started_at=None, ended_at=None, units=None)
@@ -82,7 +82,7 @@ class Progress:
         await Limiter(self.repository.scripts).block(message)
 
     async def leave_redis(self, *edit_ids: str) -> None:
-        """Writes their manifests and lets what has ended leave, as after RETOUCH_EDITS__HOT."""
+        """Writes manifests and evicts ended edits, as after RETOUCH_EDITS__HOT."""
         for edit_id in edit_ids:
             edit = await self.repository.get(edit_id)
             events = await self.repository.timeline(edit_id)

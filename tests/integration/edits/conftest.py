@@ -20,7 +20,7 @@ _namespaces = itertools.count(1)
 
 @pytest.fixture(params=["valkey_port", pytest.param("redis_server_port", marks=pytest.mark.redis_server)])
 def engine_port(request: pytest.FixtureRequest) -> Iterator[int]:
-    """A server of its own kind, empty, with no limit on its memory."""
+    """Port of an empty server of each engine, without a memory limit."""
     port: int = request.getfixturevalue(request.param)
     with redis_sync.Redis(port=port) as client:
         client.flushall()
@@ -30,7 +30,7 @@ def engine_port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 async def core(engine_port: int, valkey_port: int) -> AsyncIterator[Core]:
-    """Its time stands still, so that no test measures the machine. At the end, what is in Valkey is checked."""
+    """Its clock stands still, so that no test measures the machine. At the end all keys are checked."""
     redis = connect(f"redis://127.0.0.1:{engine_port}/0")
     try:
         core = Core(redis, f"n{next(_namespaces)}")
@@ -44,7 +44,7 @@ async def core(engine_port: int, valkey_port: int) -> AsyncIterator[Core]:
 
 @pytest.fixture
 def busy(core: Core) -> Core:
-    """The core without the watch, for tests that make many calls, or calls at once."""
+    """The core without a check after each call, for tests with many or concurrent calls."""
     core.scripts.watching = False
     return core
 
@@ -82,7 +82,7 @@ async def far(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
 
 @pytest.fixture
 async def hasty(core: Core, proxy: Proxy) -> AsyncIterator[Scripts]:
-    """As `far`, for tests that keep answers away: it waits for one no longer than `QUICK`."""
+    """As `far`, for tests that withhold replies: its socket timeout is `QUICK`."""
     async with connected(proxy.port, socket_timeout=QUICK) as redis:
         yield await _known(Scripts(redis, core.namespace))
 

@@ -1,4 +1,4 @@
-"""The core as a worker and the API see it, and what a test can do to it: move the clock, dump all keys, check them."""
+"""The repository and scripts as workers and API use them, with a clock that tests move and checks of all keys."""
 
 import asyncio
 import contextlib
@@ -35,15 +35,15 @@ from tests.integration.edits.watch import Watch
 from tests.parts.patience import LONG
 
 ON_ONE_ENGINE: Final = pytest.mark.parametrize("engine_port", ["valkey_port"], indirect=True)
-"""For what scripts compute from what they read, at length: other tests run each of them on both engines."""
+"""For long tests of computations: other tests run each script on both engines."""
 
 LEASE: Final = timedelta(seconds=40)
 PRICE: Final = 200_000
 ADDRESS: Final = "https://img.theapi.app/result.png"
 QUICK: Final = 1.0
-"""Seconds that a socket waits where a test keeps answers away."""
+"""Socket timeout in seconds where a test withholds replies."""
 NOT_HELD: Final = {"horizon", "overdue", "bought_once", "in_flight"}
-"""Rules: tests set the clock, buy as many tasks as they like, and have ceilings of their own."""
+"""Rules that tests may break: they set the clock, buy several tasks an edit, and choose ceilings."""
 LONG_AGO: Final = 365 * 86_400_000
 """Milliseconds."""
 _numbers = itertools.count(1)
@@ -59,12 +59,12 @@ async def connected(port: int, *, socket_timeout: float = LONG) -> AsyncIterator
 
 
 def raw(name: str, *, many: bool = False) -> Script[Any]:
-    """A script whose reply stays as it comes, for what no method of the product asks."""
+    """A script with its raw reply, for calls that no method of the product makes."""
     return Script(name, lambda reply: reply, many=many)
 
 
 class WatchedScripts(Scripts):
-    """The scripts, with a look of the watch after each answer."""
+    """The scripts; a `Watch` checks all edits after each reply."""
 
     def __init__(self, redis: Redis, namespace: str) -> None:
         super().__init__(redis, namespace)
@@ -84,7 +84,7 @@ class WatchedScripts(Scripts):
 
 @dataclass
 class Worker:
-    """One worker process, as it calls scripts."""
+    """One worker process: its calls of scripts."""
 
     registry: WorkerRegistry
     claims: Claimer
@@ -103,7 +103,7 @@ class Core:
     scripts: WatchedScripts = field(init=False)
     offset: int = 0
     damaged: bool = False
-    """By the test: nothing is checked at its end."""
+    """Set by a test that breaks the data: the check at the end is omitted."""
 
     def __post_init__(self) -> None:
         self.use(WatchedScripts(self.redis, self.namespace))
@@ -116,22 +116,22 @@ class Core:
         self.process = self.worker()
 
     def worker(self, *, creates: float = 1000, reads: float = 1000, in_flight: int = 1000) -> "Worker":
-        """A worker process of its own, with its ceilings."""
+        """Another worker process, with these ceilings."""
         return Worker.of(self.scripts, Ceilings(creates, reads, in_flight))
 
     async def freeze(self) -> None:
-        """Time stands still but for `pass_time`: nobody looks at the clock, which was last seen long ago."""
+        """Stops the clock; only `pass_time` moves it. The last clock reading is set long ago, so no call reads it."""
         self.scripts._clock._next = math.inf
         moment = await self.now() - self.offset
         await self.redis.set(self.key("tick"), f"{moment - LONG_AGO} {LONG_AGO - UNSEEN}")
 
     async def thaw(self) -> None:
-        """Time goes on by itself again."""
+        """Starts the clock again."""
         self.scripts._clock._next = 0.0
         await self.redis.delete(self.key("tick"))
 
     async def hold(self) -> None:
-        """The product's own check of everything that is here."""
+        """Runs the product's consistency check on all keys."""
         report = await check(self.redis, load({"RETOUCH_NAMESPACE": self.namespace}, dotenv=None), patience=0)
         assert {result.rule for result in report.broken} <= NOT_HELD, str(report)
 
@@ -141,12 +141,12 @@ class Core:
         await self.redis.set(self.key("clock"), self.offset)
 
     async def jump(self, seconds: float) -> None:
-        """As if the server's clock had jumped by so much since it was looked at, to where it stands now."""
+        """Simulates a jump of the server's clock, by this many seconds since its last reading, to its present time."""
         by = round(seconds * 1000)
         await self.redis.set(self.key("tick"), f"{await self.now() - self.offset - by} {by}")
 
     async def now(self) -> int:
-        """Milliseconds, by the clock of the scripts where no jump is."""
+        """Milliseconds since 1970, by the clock of the scripts, without jumps."""
         if self.scripts._clock._next == math.inf:
             return await moment_of(self.redis, self.namespace)
         seconds, microseconds = await self.redis.time()
@@ -165,7 +165,7 @@ class Core:
         return _texts(await self.redis.hgetall(self.key("x", edit_id)))
 
     async def due_in(self, step: str, edit_id: str) -> float | None:
-        """Seconds until someone must look at it; None if it is not in that set."""
+        """Seconds until the edit is due; None if it is not in that set."""
         score = await self.redis.zscore(self.key("due", step), edit_id)
         return None if score is None else (score - await self.now()) / 1000
 
@@ -199,12 +199,12 @@ class Core:
     async def claims(
         self, step: str, most: int = 10, *, lease: timedelta = LEASE, of: "Worker | None" = None
     ) -> Claims:
-        """By the worker itself, or by another one."""
+        """Claims of this worker, or of another one."""
         wakes = Step.SWEEP if step == "manifest" else Step(step)
         return await (of or self.process).claims.due(step, most, lease=lease, wakes=wakes, with_input=True)
 
     async def claim(self, step: str) -> Claim:
-        """The one edit that is due in a step."""
+        """Claims the one due edit of a step."""
         (claim,) = (await self.claims(step)).claims
         return claim
 
@@ -224,7 +224,7 @@ class Core:
         return await self.outcomes.bought(claim.id, **given | changes, task_id=task_id or f"task-{next(_numbers)}")
 
     async def processing(self, **changes: Any) -> Claim:
-        """An edit whose task the provider has, claimed to be read."""
+        """A claim of step poll: an edit whose task runs."""
         assert await self.bought(await self.submitting(**changes)) == "taken_over"
         return await self.claim("poll")
 
@@ -241,7 +241,7 @@ class Core:
         return await self.outcomes.succeed(claim, result, at=await self.now(), extension="png")
 
     async def adopting(self, **changes: Any) -> Claim:
-        """An edit whose create has no answer, claimed to be looked for."""
+        """A claim of step adopt: an edit whose create had no response."""
         assert await self.outcomes.lost(await self.submitting(**changes), cause="AnswerLost", delay=0)
         return await self.claim("adopt")
 
@@ -263,7 +263,7 @@ async def fill(core: Core, edits: int) -> None:
 
 
 async def slots(worker: "Worker", most: int = 100) -> list[float]:
-    """Seconds from now at which the claimed creates may be sent."""
+    """Send slots of the claimed creates, in seconds from now."""
     return [claim.slot for claim in (await worker.claims.submit(most, lease=LEASE)).claims]
 
 

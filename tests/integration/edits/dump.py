@@ -1,4 +1,4 @@
-"""Every key of a namespace with its content, for tests that say what a call leaves as it was."""
+"""Reads all keys of a namespace, for tests that a call changes nothing else."""
 
 import json
 from typing import Any, Final
@@ -23,11 +23,11 @@ for _, name in ipairs(redis.call('KEYS', KEYS[1] .. ':*')) do
 end
 return #found > 0 and cjson.encode(found) or '[]'
 """
-"""One reply in JSON: redis-py needs long to parse a thousand small ones."""
+"""One JSON reply: redis-py parses a thousand small ones slowly."""
 
 
 async def dump(redis: Redis, namespace: str) -> Dump:
-    """Key without its namespace → type, absolute expiry in ms and content. Without the looks at the clock."""
+    """Key without namespace → type, absolute expiry in ms, content. Omits the clock readings."""
     told = json.loads(await redis.eval(_DUMP, 1, namespace))  # type: ignore[misc]  # redis-py's own
     return {name: (kind, expiry, _content(kind, raw)) for name, kind, expiry, raw in told}
 

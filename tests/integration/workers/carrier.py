@@ -1,4 +1,4 @@
-"""Engines as in worker processes, whose links are carried as broker and Celery would carry them."""
+"""Engines as in worker processes. A carrier delivers their links as the broker and Celery would."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ ALL = list(Step)
 
 @dataclass
 class Carrier:
-    """Carries links as the broker would, each in a thread as Celery would run it; or loses them."""
+    """Delivers links, each in its own thread as Celery does, or loses them."""
 
     engine: Engine = field(init=False)
     sent: list[tuple[Step, int]] = field(default_factory=list)
@@ -30,11 +30,11 @@ class Carrier:
         return self.mode != "away"
 
     def _carry(self, step: Step, number: int) -> None:
-        with contextlib.suppress(TypeError):  # what a test broke; Celery logs it
+        with contextlib.suppress(TypeError):  # an error that a test provokes; Celery would log it
             self.engine.follow(step, number)
 
     async def one(self, step: Step, number: int) -> int | None:
-        """This one link, run to its end."""
+        """Runs one link to its end."""
         running = asyncio.run_coroutine_threadsafe(self.engine.chains[step].run(number), self.engine.loop)
         return await asyncio.wrap_future(running)
 

@@ -22,7 +22,7 @@ OpenRounds = Callable[..., AbstractAsyncContextManager[Rounds]]
 
 
 def environment(redis_url: str, sandbox: Sandbox, folder: Path) -> dict[str, str]:
-    """Ceilings high enough not to matter, where a test does not lower them."""
+    """Settings with ceilings that never bind; a test may lower them."""
     return {
         "RETOUCH_REDIS_URL": redis_url,
         "RETOUCH_DATA_DIR": str(folder),
@@ -37,7 +37,7 @@ def environment(redis_url: str, sandbox: Sandbox, folder: Path) -> dict[str, str
 
 
 def with_leases(settings: Settings, **seconds: float) -> Settings:
-    """Shorter waits than the table's, for what a test lets run into them."""
+    """Shorter time limits than the table's, for a test that reaches them."""
     update = {name: timedelta(seconds=value) for name, value in seconds.items()}
     return settings.model_copy(update={"leases": settings.leases.model_copy(update=update)})
 
@@ -79,6 +79,6 @@ def environ(redis_url: str, sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def quick(rounds: Rounds) -> Rounds:
-    """Tasks take no time worth speaking of, as chains run by the real clock."""
+    """Tasks end within hundredths of a second; for chains, which use the real clock."""
     rounds.sandbox.options(latency=0.05, wait=0.01)
     return rounds

@@ -9,7 +9,7 @@ PATIENCE = 61.0
 
 
 async def lost(rounds: Rounds, fault: str = "drop", prompt: str = "make the sky stormy", **asked: object) -> str:
-    """An edit whose create was answered by nothing: bought with `drop`, not bought with `drop_before`."""
+    """An edit whose create had no response: `drop` buys a task, `drop_before` does not."""
     rounds.sandbox.options(next_faults={fault: 1})
     edit_id = await rounds.accept(prompt, **asked)
     await rounds.run(Step.SUBMIT)
@@ -18,7 +18,7 @@ async def lost(rounds: Rounds, fault: str = "drop", prompt: str = "make the sky 
 
 
 async def looked(rounds: Rounds, edit_id: str) -> float:
-    """Looks when it is due; returns in how many seconds it is due again."""
+    """Runs adopt when the edit is due; returns the seconds to its next due time."""
     await rounds.wait(max(0.0, (await rounds.place(edit_id)).due) + 0.01)
     assert edit_id in await rounds.run(Step.ADOPT)
     place = await rounds.place(edit_id)
@@ -34,7 +34,7 @@ async def bought(rounds: Rounds, prompt: str = "another", **asked: object) -> st
 
 
 async def witness(rounds: Rounds) -> str:
-    """Another edit, submitted well after the one that is looked for."""
+    """Another edit, submitted well after the one searched for."""
     await rounds.wait(30)
     return await bought(rounds, "a witness")
 
@@ -58,7 +58,7 @@ async def unknown(rounds: Rounds, fault: str) -> str:
 
 
 async def adopted(rounds: Rounds, edit_id: str) -> str:
-    """The task that the edit has found."""
+    """The task that the edit has adopted."""
     edit = await rounds.edit(edit_id)
     assert edit.status is EditStatus.PROCESSING
     return str(edit.task_id)

@@ -1,6 +1,6 @@
-"""Drives the steps by hand, a round at a time, and tells where an edit stands and when it is looked at next.
+"""Runs the steps by hand, one round at a time, and reads an edit's place and due time.
 
-Time is not waited for: `wait` moves the clock of Redis and that of the sandbox together.
+No test sleeps: `wait` moves the clocks of Redis and the sandbox together.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from workers.clients import Clients
 from workers.lease import Lease
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
-"""Who looks next at an edit that stands there; a submit that never answered is picked up by adopt."""
+"""The step that handles an edit in this place; adopt handles a submit without a response."""
 
 
 def picture(size: tuple[int, int] = (48, 32), kind: str = "PNG") -> bytes:
@@ -38,7 +38,7 @@ IMAGE = "data:image/png;base64," + base64.b64encode(picture()).decode()
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 90) -> None:
-    """Looks again and again, at most so many seconds."""
+    """Polls the condition for at most `within` seconds."""
     ends = time.monotonic() + within
     while time.monotonic() < ends:
         answer = condition()
@@ -51,9 +51,9 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: floa
 class Place(NamedTuple):
     name: str
     due: float
-    """Seconds from now; for the queue since its arrival, for ended edits since their end."""
+    """Seconds from now; in the queue since arrival, for ended edits since their end."""
     after: float
-    """The same from the change that put it there, so without what the machine took since."""
+    """Seconds from the last change of the edit, which excludes the run time of the test."""
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Rounds:
     """Rules: tests move the clock, and leave edits where they stand. A test adds what it breaks."""
 
     def __post_init__(self) -> None:
-        # The middle: every delay as its table says. And no slot is missed, however long a busy machine holds a test up.
+        # Jitter 0.5 leaves every delay as its table says. No send slot expires, however slow the machine.
         self.clients = replace(self.clients, jitter=lambda: 0.5, slot_good_for=float("inf"))
         self.work = steps_of(self.clients)
 
@@ -89,7 +89,7 @@ class Rounds:
         priority: Priority = Priority.STANDARD,
         **asked: Any,
     ) -> str:
-        """The id of a fresh edit in the queue."""
+        """Queues a new edit; returns its id."""
         edit_id = new_id()
         if asked.get("upload"):
             asked.setdefault("image", None)
@@ -119,14 +119,14 @@ class Rounds:
         return claim, lease
 
     async def run(self, step: Step) -> list[str]:
-        """One round: claims what is due and works on all of it. Returns the ids that were worked on."""
+        """One round: claims all due edits and works on them. Returns their ids."""
         claims, lease = await self.claim(step)
         for claim in claims.claims:
             await self.work[step].work(claim, lease)
         return [claim.id for claim in claims.claims]
 
     async def go_on(self, edit_id: str) -> Edit:
-        """Lets time pass until somebody looks at this edit, and lets him look."""
+        """Moves time to the edit's due time and runs its step once."""
         place = await self.place(edit_id)
         if place.name != "queue" and place.due > 0:
             await self.wait(place.due + 0.01)
@@ -139,7 +139,7 @@ class Rounds:
         return await self.edit(edit_id)
 
     async def finish(self, edit_id: str, *, rounds: int = 60) -> Edit:
-        """The edit when it has ended; or as it stands after so many rounds, if it has not."""
+        """The edit when it has ended, or after this many rounds."""
         for _ in range(rounds):
             edit = await self.edit(edit_id)
             if edit.status.is_final:
@@ -156,7 +156,7 @@ class Rounds:
         raise AssertionError(f"never {status}: {edit}")
 
     async def wait(self, seconds: float) -> None:
-        """So much time passes, here and at the provider."""
+        """Moves the clocks of Redis and the sandbox by this many seconds."""
         self.sandbox.advance(seconds)
         await self.redis.incrby(self.key("clock"), round(seconds * 1000))
 
@@ -179,7 +179,7 @@ class Rounds:
         return found
 
     async def place(self, edit_id: str) -> Place:
-        """Where the edit is: in one place only, and the one that its record names."""
+        """The edit's place. Fails if it is in several, or in another than its record names."""
         sets = {"queue": self.key("q", "default"), "final": self.key("retention")}
         sets |= {name: self.key("due", name) for name in ("submit", "adopt", "poll", "store")}
         scores = {name: await self.redis.zscore(key, edit_id) for name, key in sets.items()}
@@ -201,7 +201,7 @@ class Rounds:
         return [event.type for event in await self.clients.claims.timeline(edit_id)]
 
     async def waits(self, edit_id: str) -> list[str | None]:
-        """What the edit waited for, as its timeline says, without the empty start."""
+        """Waits of the timeline, without its first event, which has none."""
         return [event.wait and str(event.wait) for event in (await self.clients.claims.timeline(edit_id))[1:]]
 
     def bought(self) -> int:
