@@ -18,12 +18,12 @@ from runtime.watchdog import Watch
 from workers.clients import Clients
 from workers.lease import Lease
 from workers.permits import Permits
-from workers.steps import unhandled
 from workers.steps.adopt import Adopt
 from workers.steps.poll import Poll
 from workers.steps.store import Store
 from workers.steps.submit import Submit
 from workers.steps.sweep import Sweep
+from workers.steps.work import Work
 
 log = structlog.get_logger()
 
@@ -162,6 +162,6 @@ class Chain:
         except Exception:  # the one place where a step's outcome for one edit ends
             log.exception("step.broken", step=self.step, edit_id=claim.id)
             with contextlib.suppress(ScriptError):  # then the lease brings it back
-                await unhandled.put_off(self.clients, self.step, claim, lease)
+                await Work(self.clients, claim, lease).put_off(self.step)
         with contextlib.suppress(ScriptError):
             await self.clients.circuits.worked_on(claim.id)

@@ -35,7 +35,7 @@ class Field(StrEnum):
     NEXT_LOOK = "nl"  # when its task was to be looked at next
     OVERDUE = "ou"  # ms by which looks came too late so far, which no deadline counts
     TASKS_BOUGHT = "tb"
-    FAILURES = "rt"  # of this step (failure_counts.py)
+    FAILURES = "rt"  # of this step (workers/steps/work.py)
     AUTOMATIC = "ar"  # repurchases by setting
     STEPS = "sp"
     MAY_REPURCHASE = "hv"  # "1": a person asked for it, and it may be bought again where no paid task is found

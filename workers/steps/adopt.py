@@ -25,8 +25,7 @@ from workers.adoption.restored import LOOKS_EVERY, Restored
 from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps.failure_counts import Trouble
-from workers.steps.work import Work
+from workers.steps.work import Trouble, Work
 
 log = structlog.get_logger()
 

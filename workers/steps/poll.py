@@ -14,8 +14,7 @@ from qubico import errors, schemas
 from qubico.schemas import TaskStatus
 from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps.failure_counts import Trouble
-from workers.steps.work import Work
+from workers.steps.work import Trouble, Work
 
 log = structlog.get_logger()
 

@@ -30,10 +30,8 @@ from qubico import errors
 from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps import failure_counts
-from workers.steps.failure_counts import Trouble
 from workers.steps.poll import IN_THE_TASK
-from workers.steps.work import Work
+from workers.steps.work import Trouble, Work, failures
 
 log = structlog.get_logger()
 
@@ -124,7 +122,7 @@ class Store:
     @asynccontextmanager
     async def _file(self, claim: Claim, *, cap: int) -> AsyncIterator[AsyncIterator[bytes]]:
         address = claim.long.get(Text.ADDRESS, "")
-        worked = failure_counts.so_far(claim, Trouble.PASSING) + failure_counts.so_far(claim, Trouble.GONE) == 0
+        worked = not (failures(claim, Trouble.PASSING) or failures(claim, Trouble.GONE))
         if address != IN_THE_TASK and worked:
             async with self._download(claim, address, cap=cap) as chunks:
                 yield chunks

@@ -2,20 +2,43 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from enum import IntEnum
+from typing import Final, Literal, TypeVar
 
 from edits import retry
 from edits.db.claims import Claim
 from edits.db.fields import Field
-from edits.models import CostState, EditError, ErrorKind, Wait
+from edits.models import CostState, EditError, ErrorKind, Step, Wait
 from qubico import schemas
 from workers.circuits import Circuit
 from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps import failure_counts
-from workers.steps.failure_counts import Trouble
 
 _T = TypeVar("_T")
+
+MOST_COUNTED: Final = 255
+"""Failures; every back-off has long reached its longest, and every budget its end."""
+
+BROKEN: Final = {
+    Step.POLL: (ErrorKind.INTERNAL, CostState.CHARGED),
+    Step.STORE: (ErrorKind.INTERNAL, CostState.CHARGED),
+    Step.ADOPT: (ErrorKind.SUBMISSION_UNKNOWN, CostState.UNKNOWN),  # so that `retry` searches for its task first
+}
+"""What an edit fails as after unexpected errors. Not submit: its create may have left, and its lease leads to adopt."""
+
+
+class Trouble(IntEnum):
+    """A kind of failure with its own retry budget. Its value: the byte of the record's number with its count."""
+
+    PASSING = 0  # no answer, an outage, a throttle
+    GONE = 1  # 404: the task or its file is not there
+    NO_ADDRESS = 2  # completed without a file
+    BROKEN = 3  # an error of our own
+    STORAGE = 4  # our storage cannot be used
+
+
+def failures(claim: Claim, trouble: Trouble) -> int:
+    return claim.tries >> 8 * trouble & MOST_COUNTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +64,21 @@ class Work:
         event: str | None = None,
     ) -> bool:
         """Puts the edit off by the back-off, in seconds `at_least`. False if the tries for this trouble are used up."""
-        delay = backoff.delay(failure_counts.so_far(self.claim, trouble), self.clients.jitter)
+        so_far = failures(self.claim, trouble)
+        delay = backoff.delay(so_far, self.clients.jitter)
         if delay is None:
             return False
-        delay, tries = max(delay, at_least), failure_counts.one_more(self.claim, trouble)
+        delay, tries = max(delay, at_least), self.claim.tries + (1 << 8 * trouble if so_far < MOST_COUNTED else 0)
         snooze = self.clients.outcomes.snooze
         await self.decide(lambda: snooze(self.claim, delay=delay, tries=tries, wait=wait, event=event))
         return True
+
+    async def put_off(self, step: Step) -> None:
+        """After an unexpected error: retried a few times, then it fails, so that no edit waits for ever."""
+        if step in BROKEN and not await self.retry(Trouble.BROKEN, retry.BROKEN):
+            kind, cost = BROKEN[step]
+            text = f"Internal error in the step {step}; see the log."
+            await self.fail(kind, text, cost=cost, retryable=True, abandon=step is Step.POLL)
 
     async def release(self, why: str, wait: Wait) -> None:
         await self.decide(lambda: self.clients.outcomes.release(self.claim, why=why, wait=wait))
@@ -93,7 +124,7 @@ class Work:
             await self.decide(lambda: rebuy(self.claim, kind=kind, automatic=by == "automatic"))
 
     async def unanswered(self, circuit: Circuit, exc: Exception, *, at_once: bool = False) -> None:
-        """The operation did not answer. `at_once`: nothing could be sent, so one failure closes the circuit."""
+        """The operation did not answer. `at_once`: nothing could be sent, so one failure opens the circuit."""
         await self.decide(lambda: circuit.failed(self.id, exc, age=self.lease.age, at_once=at_once))
 
     async def throttled(self, circuit: Circuit, exc: Exception, *, after: float | None) -> None:

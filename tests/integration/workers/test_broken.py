@@ -4,7 +4,7 @@ import pytest
 
 from edits.models import CostState, EditStatus, ErrorKind, Step
 from tests.integration.workers.rounds import Rounds
-from workers.steps import unhandled
+from workers.steps.work import Work
 
 TRIES = 6
 
@@ -36,7 +36,7 @@ async def test_what_always_breaks_is_put_off_and_then_ends(
         assert not (await rounds.edit(edit_id)).status.is_final
         await rounds.wait(max(0.0, (await rounds.place(edit_id)).due) + 0.01)
         claim, lease = await rounds.claim_one(step)
-        await unhandled.put_off(rounds.clients, step, claim, lease)
+        await Work(rounds.clients, claim, lease).put_off(step)
     edit = await rounds.edit(edit_id)
     assert edit.error is not None
     assert (edit.status, edit.error.kind, edit.cost_state) == (EditStatus.FAILED, kind, cost)
@@ -49,7 +49,7 @@ async def test_a_paid_task_that_broke_us_is_had_by_asking_again(rounds: Rounds) 
     for _ in range(TRIES):
         await rounds.wait(max(0.0, (await rounds.place(edit_id)).due) + 0.01)
         claim, lease = await rounds.claim_one(Step.POLL)
-        await unhandled.put_off(rounds.clients, Step.POLL, claim, lease)
+        await Work(rounds.clients, claim, lease).put_off(Step.POLL)
     await rounds.clients.repository.retry(edit_id)
     edit = await rounds.finish(edit_id)
     assert (edit.status, edit.tasks_bought, rounds.bought()) == (EditStatus.SUCCEEDED, 1, 1)
@@ -58,5 +58,5 @@ async def test_a_paid_task_that_broke_us_is_had_by_asking_again(rounds: Rounds) 
 async def test_a_create_that_broke_us_is_left_to_its_lease(rounds: Rounds) -> None:
     edit_id = await rounds.accept()
     claim, lease = await rounds.claim_one(Step.SUBMIT)
-    await unhandled.put_off(rounds.clients, Step.SUBMIT, claim, lease)
+    await Work(rounds.clients, claim, lease).put_off(Step.SUBMIT)
     assert (await rounds.place(edit_id)).name == "submit"
