@@ -28,8 +28,9 @@ from workers.circuits import Circuits
 from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
-BATCH_GAP: Final = 0.004  # seconds between batches to Redis; an edit on an idle system waits for a few gaps
+BATCH_GAP: Final = 0.01  # seconds between batches to Redis; after a pause the next one leaves at once
 CALLBACKS: Final = "/v1/callbacks/qubico/"
+INCOMPLETE: Final = "settings for a worker come from load_for_process, which refuses incomplete ones"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +55,17 @@ class Clients:
 
 @asynccontextmanager
 async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lambda: False) -> AsyncIterator[Clients]:
-    secret, previous = settings.secret_key, settings.secret_key_previous
-    if (
-        settings.redis_url is None
-        or settings.qubico.base_url is None
-        or settings.qubico.api_key is None
-        or secret is None
-    ):
-        raise RuntimeError("settings for a worker come from load_for_process, which refuses incomplete ones")
-    older = previous.get_secret_value() if previous else None
+    secret = settings.secret_key
+    if settings.redis_url is None or secret is None:
+        raise RuntimeError(INCOMPLETE)
+    previous = settings.secret_key_previous
+    secrets = secret.get_secret_value(), previous.get_secret_value() if previous else None
     redis = connect(settings.redis_url, socket_timeout=SOCKET_TIMEOUT)
     scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas, gap=BATCH_GAP)
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
-    leases = settings.leases
-    requests: Counter[str] = Counter()
-    limiter = Limiter(scripts)
-    slots = SlotClock()
     registry = WorkerRegistry(scripts, Ceilings.of(settings.qubico))
-    links = Links(secret.get_secret_value(), older)
-    async with (
-        _closed_with_its_pool(redis),
-        QubicoClient(
-            base_url=settings.qubico.base_url,
-            api_key=settings.qubico.api_key.get_secret_value(),
-            create_timeout=leases.create_timeout.total_seconds(),
-            read_timeout=leases.read_timeout.total_seconds(),
-            download_timeout=leases.download_timeout.total_seconds(),
-            result_hosts=settings.qubico.result_hosts,
-            observe=lambda operation, outcome: requests.update([f"request:{operation}:{outcome}"]),
-        ) as qubico,
-    ):
+    slots, limiter, requests = SlotClock(), Limiter(scripts), Counter[str]()
+    async with _closed_with_its_pool(redis), _qubico(settings, requests) as qubico:
         yield Clients(
             settings=settings,
             repository=repository,
@@ -94,12 +76,28 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
             limiter=limiter,
             circuits=Circuits(limiter),
             qubico=qubico,
-            storage=open_storage(settings.storage_url, links=links, public_url=settings.public_url),
-            tokens=Tokens(settings.namespace, secret.get_secret_value(), older),
+            storage=open_storage(settings.storage_url, links=Links(*secrets), public_url=settings.public_url),
+            tokens=Tokens(settings.namespace, *secrets),
             paces=Paces(repository),
             requests=requests,
             stopping=stopping,
         )
+
+
+def _qubico(settings: Settings, requests: Counter[str]) -> QubicoClient:
+    """Counts its requests in `requests`."""
+    leases = settings.leases
+    if settings.qubico.base_url is None or settings.qubico.api_key is None:
+        raise RuntimeError(INCOMPLETE)
+    return QubicoClient(
+        base_url=settings.qubico.base_url,
+        api_key=settings.qubico.api_key.get_secret_value(),
+        create_timeout=leases.create_timeout.total_seconds(),
+        read_timeout=leases.read_timeout.total_seconds(),
+        download_timeout=leases.download_timeout.total_seconds(),
+        result_hosts=settings.qubico.result_hosts,
+        observe=lambda operation, outcome: requests.update([f"request:{operation}:{outcome}"]),
+    )
 
 
 @asynccontextmanager
