@@ -1,4 +1,6 @@
-"""Judges operations by their answers: a refusal or outage stops one for all workers, a successful probe resumes it.
+"""Judges operations by their answers: a refusal or outage opens a circuit, and a successful probe closes it.
+
+While a circuit is open no worker calls its operation.
 
 Failures are counted in the process, so that success costs Redis nothing.
 """
@@ -12,7 +14,7 @@ from edits.db.circuits import MOST_REFUSED, OPERATIONS, Limiter, Operation
 from edits.db.claims import Claims
 from edits.db.clock import boot_time
 from edits.db.sender import ScriptError
-from edits.db.tokens import RequestTokens, Shut
+from edits.db.tokens import CircuitOpen, RequestTokens
 from qubico import errors
 
 IN_A_ROW: Final = 5
@@ -31,25 +33,25 @@ class Circuit:
     probes: set[str] = field(default_factory=set)
     failures: int = 0
     failing_since: float = 0.0
-    shut_at: float = float("-inf")
-    """Boot time (s) of its last stop that this process knows."""
+    opened_at: float = float("-inf")
+    """Boot time (s) of its last opening that this process knows."""
 
     def note(self, claims: Claims) -> None:
         if self.operation in claims.half:
             self.probes |= {claim.id for claim in claims.claims}
 
-    def shut(self) -> None:
-        self.shut_at = boot_time()
+    def opened(self) -> None:
+        self.opened_at = boot_time()
 
-    def shut_since(self, moment: float, claim_id: str) -> bool:
+    def opened_since(self, moment: float, claim_id: str) -> bool:
         """Whether calls claimed then must not be sent any more; a probe may."""
-        return self.shut_at > moment and claim_id not in self.probes
+        return self.opened_at > moment and claim_id not in self.probes
 
     async def answered(self, claim_id: str) -> None:
         """The operation works, under any answer."""
         self.failures = 0
         if claim_id in self.probes:
-            await self.limiter.open(self.operation)
+            await self.limiter.close(self.operation)
             self.probes.discard(claim_id)
 
     async def failed(self, claim_id: str, cause: Exception, *, age: float, at_once: bool = False) -> None:
@@ -60,17 +62,17 @@ class Circuit:
         probe = claim_id in self.probes
         if probe or at_once or self.failures >= IN_A_ROW:
             self.failures = 0
-            self.shut()
+            self.opened()
             ago = boot_time() - self.failing_since
-            await self.limiter.close(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
+            await self.limiter.open(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
             self.probes.discard(claim_id)
 
     async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
         """Answered 429. `age`: seconds since the request."""
         probe = claim_id in self.probes
-        self.shut()
+        self.opened()
         told = _told(cause)
-        await self.limiter.close(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
+        await self.limiter.open(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
         self.probes.discard(claim_id)
 
     async def over(self, claim_id: str) -> None:
@@ -89,7 +91,8 @@ class Circuits:
     async def worked_on(self, claim_id: str) -> None:
         """The work on a claim is over."""
         for circuit in self._all:
-            await circuit.over(claim_id)
+            if claim_id in circuit.probes:
+                await circuit.over(claim_id)
 
 
 @asynccontextmanager
@@ -103,7 +106,7 @@ async def reading(tokens: RequestTokens, circuit: Circuit) -> AsyncIterator[None
     try:
         if await tokens.read(circuit.operation):
             circuit.probes.add(name)
-    except Shut as exc:
+    except CircuitOpen as exc:
         raise errors.Unavailable(f"not asked: {exc} does not work now") from exc
     try:
         yield

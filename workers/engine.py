@@ -218,8 +218,8 @@ class Engine:
     def _heard(self, what: str, clients: Clients) -> None:
         if what in self.chains:
             self.chains[Step(what)].woken.set()
-        elif what == "shut":
-            clients.circuits.create.shut()
+        elif what == "open":
+            clients.circuits.create.opened()
 
     def _grace(self) -> float:
         """Seconds for `drain`. The rest of the grace is for the last messages to Redis."""

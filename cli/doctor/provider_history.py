@@ -9,7 +9,7 @@ from typing import Final
 from edits.attempts import Tokens
 from edits.db.circuits import Limiter
 from edits.db.sender import ScriptError
-from edits.db.tokens import RequestTokens, Shut
+from edits.db.tokens import CircuitOpen, RequestTokens
 from edits.invariants import HistoryTask, HistoryUnreadable
 from qubico import errors, schemas
 from qubico.client import QubicoClient
@@ -53,13 +53,13 @@ class ProvidersPast:
             await self.rate_tokens.read()
             yield
         except errors.Throttled as exc:
-            await self.limiter.close("read", after=exc.retry_after)
+            await self.limiter.open("read", after=exc.retry_after)
             raise HistoryUnreadable("the provider throttles our reads") from exc
         except errors.TaskGone:
             raise
         except errors.QubicoError as exc:
             raise HistoryUnreadable(f"{type(exc).__name__}: {exc}") from exc
-        except Shut as exc:
+        except CircuitOpen as exc:
             raise HistoryUnreadable("reads of tasks do not work now, as the workers found out") from exc
         except ScriptError as exc:
             raise HistoryUnreadable(f"no read token: {exc}") from exc

@@ -1,4 +1,4 @@
-"""Limits and circuits, shared by every worker: what closes and opens them. Tokens are taken in the claims alone."""
+"""Limits and circuits, shared by every worker: what opens and closes them. Tokens are taken in the claims alone."""
 
 from datetime import datetime, timedelta
 from typing import Final, Literal, get_args
@@ -37,7 +37,7 @@ class Outage(Frozen):
     """When it is tried again, by one request alone."""
 
     cause: str = ""
-    """What closed it last; \"\" where an older release did."""
+    """What opened it last; \"\" where an older release did."""
 
 
 async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
@@ -68,7 +68,7 @@ class Limiter:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    async def close(
+    async def open(
         self,
         operation: Operation,
         *,
@@ -85,7 +85,7 @@ class Limiter:
         `most`: where the time stops growing. `cause`: what happened, for people.
         """
         await self._change(
-            "close",
+            "open",
             name=operation,
             age=None if age is None else int(age * 1000),
             ago=int(ago * 1000),
@@ -96,9 +96,9 @@ class Limiter:
             most=int(most.total_seconds() * 1000),
         )
 
-    async def open(self, operation: Operation) -> None:
+    async def close(self, operation: Operation) -> None:
         """A probe got through: the rate climbs back."""
-        await self._change("open", name=operation)
+        await self._change("close", name=operation)
 
     async def probe_again(self, operation: Operation) -> None:
         """A probe failed for another reason, without a result: another may start at once."""

@@ -22,7 +22,7 @@ NEW_SLOT_WITHIN: Final = timedelta(seconds=1)
 _TOKENS: Final[Script[tuple[str, int, int]]] = Script("tokens", tuple)
 
 
-class Shut(Exception):
+class CircuitOpen(Exception):
     """The operation does not work now, and another request tries whether it does again."""
 
 
@@ -35,7 +35,10 @@ class RequestTokens:
     slots: SlotClock = field(default_factory=SlotClock)
 
     async def read(self, operation: Operation = "read") -> bool:
-        """Waits until one read that belongs to no claim may be sent. Returns whether it is the probe. Raises Shut."""
+        """Waits until one read that belongs to no claim may be sent. Returns whether it is the probe.
+
+        Raises CircuitOpen.
+        """
         while True:
             answer, delay, _ = await self._take("read", operation, LOOKAHEAD)
             await asyncio.sleep(delay / 1000)
@@ -43,20 +46,23 @@ class RequestTokens:
                 return answer == "half"
 
     async def new_slot(self) -> tuple[float, bool]:
-        """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe. Raises Shut."""
+        """Another slot for a create that missed its own, by `boot_time`, and whether it is the probe.
+
+        Raises CircuitOpen.
+        """
         sent = boot_time()
         answer, delay, now = await self._take("create", "create", NEW_SLOT_WITHIN)
         if answer == "wait":
-            raise Shut("create")
+            raise CircuitOpen("create")
         return self.slots.heard(now, sent=sent, received=boot_time()) + delay / 1000, answer == "half"
 
     async def _take(self, name: str, operation: Operation, lookahead: timedelta) -> tuple[str, int, int]:
-        """The outcome, ms to the slot, and the time of Redis (ms). Raises Shut."""
+        """The outcome, ms to the slot, and the time of Redis (ms). Raises CircuitOpen."""
         ceiling = f"{name}s_per_second"
         rate = self.ceilings.by_name()[ceiling]
         found = await self.scripts.run(
             _TOKENS, name=name, operation=operation, ceiling=ceiling, rate=rate, lookahead=ms(lookahead)
         )
-        if found[0] == "shut":
-            raise Shut(operation)
+        if found[0] == "open":
+            raise CircuitOpen(operation)
         return found

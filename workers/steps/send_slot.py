@@ -8,7 +8,7 @@ import structlog
 from edits.db.claims import Claim
 from edits.db.clock import boot_time
 from edits.db.sender import ScriptError
-from edits.db.tokens import Shut
+from edits.db.tokens import CircuitOpen
 from edits.models import Wait
 from workers.clients import Clients
 from workers.lease import Lease
@@ -39,7 +39,7 @@ class SendSlot:
                 return
 
     def _is_put_back(self) -> bool:
-        if self.clients.circuits.create.shut_since(self.lease.began, self.claim.id):
+        if self.clients.circuits.create.opened_since(self.lease.began, self.claim.id):
             self.put_back = "not_sent", Wait.COOLDOWN
         return self.put_back is not None
 
@@ -56,7 +56,7 @@ class SendSlot:
             return False
         try:
             self._at, probe = await self.clients.rate_tokens.new_slot()
-        except Shut:
+        except CircuitOpen:
             self.put_back = "not_sent", Wait.COOLDOWN
         except ScriptError as exc:
             log.warning("slot.lost", edit_id=self.claim.id, error=str(exc))

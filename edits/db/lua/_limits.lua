@@ -13,7 +13,7 @@ end
 -- `own`: circuit of the limit; `other`: the circuit that decides, if another; `free`: unlimited except while it climbs.
 local function quote(own, rate, lookahead, other, free)
   local c = other or own
-  if c.shut then return {n = 0, reason = 'cooldown', at = c.shut, c = c} end
+  if c.open then return {n = 0, reason = 'cooldown', at = c.open, c = c} end
   if free and not c.half and c.share == 1 then return {n = MANY, first = NOW, gap = 0, reason = 'rate_limit', at = NOW, c = c, free = true} end
   local tat, gap = own.tat, 1000 / (rate * c.share)
   if tat > NOW + math.max(HORIZON, gap) then tat = NOW end

@@ -46,7 +46,7 @@ async def test_what_does_not_work_is_told_with_its_next_probe(
     client: httpx.AsyncClient, progress: Progress, operation: Operation, part: str
 ) -> None:
     limiter = Limiter(progress.repository.scripts)
-    await limiter.close(operation, after=60, cause="Unavailable: 503")
+    await limiter.open(operation, after=60, cause="Unavailable: 503")
     answer = (await client.get("/readyz?verbose")).json()
     (circuit,) = answer["circuits"]
     since, probe = (datetime.fromisoformat(circuit[name]) for name in ("since", "next_probe_at"))
@@ -55,7 +55,7 @@ async def test_what_does_not_work_is_told_with_its_next_probe(
     )  # fmt: skip
     assert answer["status"] == answer["parts"][part]["status"] == "degraded"
     assert f"{operation} since {since:%H:%M:%S} UTC" in answer["parts"][part]["detail"]
-    await limiter.open(operation)
+    await limiter.close(operation)
     assert (await client.get("/readyz?verbose")).json()["circuits"] == []
 
 

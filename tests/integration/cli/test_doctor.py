@@ -74,7 +74,7 @@ async def test_what_the_workers_find_away_is_told_with_its_cause_and_its_next_pr
     redis = connect(whole["RETOUCH_REDIS_URL"])
     try:
         limiter = Limiter(Scripts(redis, "retouch"))
-        await limiter.close("download", after=600, cause="Unavailable: no route to the host")
+        await limiter.open("download", after=600, cause="Unavailable: no route to the host")
         _, findings, _ = await asyncio.to_thread(lambda: diagnosed(tmp_path, **whole))
         outage = (await outages(redis, "retouch"))["download"]
     finally:

@@ -134,11 +134,11 @@ class Outside(RuleBasedStateMachine):
     @rule(blocked=chances)
     def refused_for_a_while(self, blocked: bool) -> None:
         limiter = self.core.limiter
-        self.do(limiter.block("no credit") if blocked else limiter.close("create"))
+        self.do(limiter.block("no credit") if blocked else limiter.open("create"))
         assert self.do(self.core.claim_submit(1)) == []
         self.world.pass_time(61)
         self.do(limiter.unblock())
-        self.do(limiter.open("create"))
+        self.do(limiter.close("create"))
 
     @rule(
         operation=st.sampled_from(["create", "read", "download", "storage"]),
@@ -147,8 +147,8 @@ class Outside(RuleBasedStateMachine):
     )
     def an_operation_does_not_work(self, operation: Any, ago: float, over: bool) -> None:
         limiter = self.core.limiter
-        self.do(limiter.close(operation, ago=ago))
+        self.do(limiter.open(operation, ago=ago))
         self.world.pass_time(31)
         if over:
-            self.do(limiter.open(operation))
+            self.do(limiter.close(operation))
             self.world.pass_time(11)  # its rate has climbed back

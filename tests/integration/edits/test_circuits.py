@@ -13,9 +13,9 @@ from tests.parts.proxy import Proxy
 
 
 async def outage(core: Core, operation: Operation, seconds: float = 5) -> None:
-    await core.limiter.close(operation)
-    await core.pass_time(seconds)
     await core.limiter.open(operation)
+    await core.pass_time(seconds)
+    await core.limiter.close(operation)
 
 
 async def waits(core: Core, edit_id: str) -> list[tuple[str, str]]:
@@ -24,12 +24,12 @@ async def waits(core: Core, edit_id: str) -> list[tuple[str, str]]:
 
 
 async def test_an_open_circuit_tells_since_when_until_when_and_why(core: Core):
-    await core.limiter.close("read", ago=3, cause="Unavailable: 503")
+    await core.limiter.open("read", ago=3, cause="Unavailable: 503")
     found = await core.repository.outages()
     assert list(found) == ["read"]
     assert found["read"].cause == "Unavailable: 503"
     assert (found["read"].probe_at - found["read"].since).total_seconds() == pytest.approx(4, abs=0.1)
-    await core.limiter.open("read")
+    await core.limiter.close("read")
     assert await core.repository.outages() == {}
 
 
@@ -62,18 +62,18 @@ async def test_an_outage_of_a_time_to_come_is_not_told_with_one_of_now(core: Cor
 
 async def test_what_fails_after_the_clock_was_set_back_closes_all_the_same(core: Core):
     await core.pass_time(10_000)
-    await core.limiter.close("read")
     await core.limiter.open("read")
+    await core.limiter.close("read")
     await core.pass_time(-8000)
-    await core.limiter.close("read", age=0.1)
+    await core.limiter.open("read", age=0.1)
     assert list(await core.repository.outages()) == ["read"]
 
 
 async def test_an_outage_that_lasts_is_not_told_before_it_began(core: Core):
     await core.pass_time(10_000)
-    await core.limiter.close("read")
+    await core.limiter.open("read")
     await core.pass_time(-8000)
-    await core.limiter.close("read", ago=2)
+    await core.limiter.open("read", ago=2)
     since = (await core.repository.outages())["read"].since.timestamp() * 1000
     assert since == pytest.approx(await core.now() - 2000, abs=500)
 
@@ -83,16 +83,16 @@ async def test_an_outage_that_lasts_is_not_told_before_it_began(core: Core):
 )
 async def test_what_is_away_is_what_a_copy_waits_for(core: Core, operation: Operation, wait: Wait):
     claim = await core.storing()
-    await core.limiter.close(operation)
-    assert (await core.edit(claim.id)).waiting_for == wait
     await core.limiter.open(operation)
+    assert (await core.edit(claim.id)).waiting_for == wait
+    await core.limiter.close(operation)
     assert (await core.edit(claim.id)).waiting_for == Wait.COPY
 
 
 async def test_who_is_shown_to_wait_for_what_is_away_waits_since_that_went_or_since_he_came(core: Core):
     before = await core.storing()
     await core.pass_time(10)
-    await core.limiter.close("storage")
+    await core.limiter.open("storage")
     down = (await core.repository.outages())["storage"].since
     assert (await core.edit(before.id)).waiting_since == down
     await core.pass_time(10)
@@ -105,7 +105,7 @@ async def test_who_is_shown_to_wait_for_what_is_away_waits_since_that_went_or_si
 
 async def test_while_reads_are_away_a_task_is_not_said_to_run(core: Core):
     claim = await core.processing()
-    await core.limiter.close("read")
+    await core.limiter.open("read")
     assert (await core.edit(claim.id)).waiting_for == Wait.COOLDOWN
 
 

@@ -117,7 +117,7 @@ async def test_closed_reads_hold_polls_but_no_other_step(busy: Core):
     (poll, _) = (await busy.claims("poll")).claims
     await busy.complete(poll)
     await _to_poll(busy, 1)
-    await busy.limiter.close("read", after=5)
+    await busy.limiter.open("read", after=5)
     answer = await busy.claims("poll")
     assert (answer.claims, answer.next) == ([], pytest.approx(5, abs=0.8))
     assert len((await busy.claims("store")).claims) == 1

@@ -23,7 +23,7 @@ async def _until_open(core: Core) -> float:
 
 async def test_after_a_refusal_nobody_creates_until_its_time_is_over(busy: Core):
     await fill(busy, 3)
-    await busy.limiter.close("create", after=8)
+    await busy.limiter.open("create", after=8)
     assert await _until_open(busy) == pytest.approx(8, abs=0.8)
     gate = await busy.repository.gate()
     assert gate.reason is Wait.COOLDOWN
@@ -37,7 +37,7 @@ async def test_only_the_first_refusal_of_a_burst_makes_the_back_off_grow(busy: C
     waits: list[float] = []
     for _ in range(8):
         for _ in range(5):
-            await busy.limiter.close("create")
+            await busy.limiter.open("create")
         waits.append(await _until_open(busy) if len(waits) < 4 else 15)
         closed = int(await busy.redis.hget(busy.key("limit", "create"), "back") or 0)
         assert closed == min(30_000, 1000 * 2 ** (len(waits) - 1))
@@ -47,16 +47,16 @@ async def test_only_the_first_refusal_of_a_burst_makes_the_back_off_grow(busy: C
 
 async def test_a_longer_wait_asked_for_within_a_burst_is_kept(busy: Core):
     await fill(busy, 1)
-    await busy.limiter.close("create")
-    await busy.limiter.close("create", after=9)
-    await busy.limiter.close("create", after=2)
+    await busy.limiter.open("create")
+    await busy.limiter.open("create", after=9)
+    await busy.limiter.open("create", after=2)
     assert await _until_open(busy) == pytest.approx(9, abs=0.8)
 
 
 async def test_a_very_long_wait_asked_for_holds_for_an_hour(busy: Core):
     """Beyond an hour a time counts as one of a clock that was set back; a probe an hour is no harm."""
     await fill(busy, 1)
-    await busy.limiter.close("create", after=86_400)
+    await busy.limiter.open("create", after=86_400)
     assert await _until_open(busy) == pytest.approx(IDLE.total_seconds())
     await busy.pass_time(3500)
     assert await busy.claim_submit() == []
@@ -66,7 +66,7 @@ async def test_a_very_long_wait_asked_for_holds_for_an_hour(busy: Core):
 
 async def test_half_open_lets_one_probe_through_and_the_next_after_its_time(busy: Core):
     await fill(busy, 10)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.pass_time(1)
     answer = await busy.process.claims.submit(10, lease=LEASE)
     assert (len(answer.claims), answer.half) == (1, {"create"})
@@ -79,10 +79,10 @@ async def test_half_open_lets_one_probe_through_and_the_next_after_its_time(busy
 
 async def test_a_refused_probe_closes_for_twice_as_long(busy: Core):
     await fill(busy, 10)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.pass_time(1)
     (claim,) = await busy.claim_submit(10)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.release(claim)
     assert await _until_open(busy) == pytest.approx(2, abs=0.8)
 
@@ -90,10 +90,10 @@ async def test_a_refused_probe_closes_for_twice_as_long(busy: Core):
 async def test_after_a_probe_got_through_the_rate_climbs_back(busy: Core):
     await fill(busy, 200)
     worker = busy.worker(creates=100)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.pass_time(1)
     await slots(worker)
-    await busy.limiter.open("create")
+    await busy.limiter.close("create")
     gaps = []
     for _ in range(4):
         given = await slots(worker)
@@ -106,23 +106,23 @@ async def test_after_a_probe_got_through_the_rate_climbs_back(busy: Core):
 
 async def test_after_reopening_the_back_off_begins_anew(busy: Core):
     await fill(busy, 3)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.pass_time(1)
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     await busy.pass_time(2)
     await busy.claim_submit()
-    await busy.limiter.open("create")
     await busy.limiter.close("create")
+    await busy.limiter.open("create")
     assert await _until_open(busy) == pytest.approx(1, abs=0.8)
 
 
 async def test_a_late_refusal_of_an_earlier_burst_closes_nothing_again(busy: Core):
     await fill(busy, 3)
-    await busy.limiter.close("create", age=0.1)
+    await busy.limiter.open("create", age=0.1)
     await busy.pass_time(1)
     await busy.claim_submit()
-    await busy.limiter.open("create")
-    await busy.limiter.close("create", age=3)
+    await busy.limiter.close("create")
+    await busy.limiter.open("create", age=3)
     assert await busy.claim_submit()
 
 
@@ -131,19 +131,19 @@ async def test_all_workers_hear_of_a_refusal_at_once(busy: Core):
     async with busy.redis.pubsub() as listener:
         await listener.subscribe(busy.key("wake"))
         for _ in range(3):
-            await busy.limiter.close("create")
+            await busy.limiter.open("create")
         await busy.redis.publish(busy.key("wake"), "end")
         while "end" not in heard:
             message = await listener.get_message(timeout=1)
             heard += [message["data"]] if message and message["type"] == "message" else []
-    assert heard == ["shut", "end"]
+    assert heard == ["open", "end"]
 
 
-async def test_opening_what_is_open_changes_nothing(busy: Core):
+async def test_closing_what_is_closed_changes_nothing(busy: Core):
     await busy.queued()
     before = await busy.dump()
-    await busy.limiter.open("create")
-    await busy.limiter.open("read")
+    await busy.limiter.close("create")
+    await busy.limiter.close("read")
     assert await busy.dump() == before
 
 
@@ -157,12 +157,12 @@ async def test_no_limit_stays_shut_when_the_clock_is_set_back(busy: Core, state:
         await busy.pass_time(-86_400)
         assert (await worker.claims.submit(1, lease=LEASE)).probe
         return
-    await busy.limiter.close("create")
+    await busy.limiter.open("create")
     if state != "closed":
         await busy.pass_time(1)
         await slots(worker)
     if state == "climbing":
-        await busy.limiter.open("create")
+        await busy.limiter.close("create")
     await busy.pass_time(-86_400)
     given = await slots(worker)
     assert given
@@ -172,9 +172,9 @@ async def test_no_limit_stays_shut_when_the_clock_is_set_back(busy: Core, state:
 
 async def test_a_refusal_closes_also_after_the_clock_was_set_back(busy: Core):
     await fill(busy, 3)
-    await busy.limiter.close("create", after=5)
+    await busy.limiter.open("create", after=5)
     await busy.pass_time(-86_400)
-    await busy.limiter.close("create", after=5)
+    await busy.limiter.open("create", after=5)
     assert await _until_open(busy) == pytest.approx(5, abs=0.8)
 
 
@@ -208,14 +208,14 @@ async def test_a_queued_edit_shows_what_holds_the_queue(busy: Core):
     await busy.limiter.block("no credit")
     assert (await busy.edit(edit_id)).waiting_for is Wait.PROVIDER_ACCOUNT
     await busy.limiter.unblock()
-    await busy.limiter.close("create", after=5)
+    await busy.limiter.open("create", after=5)
     await busy.claim_submit()
     assert (await busy.edit(edit_id)).waiting_for is Wait.COOLDOWN
 
 
 async def test_what_held_the_queue_is_named_in_the_timeline(core: Core):
     edit_id = await core.queued()
-    await core.limiter.close("create", after=5)
+    await core.limiter.open("create", after=5)
     await core.claim_submit()
     await core.pass_time(5)
     await core.claim_submit()

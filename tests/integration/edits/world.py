@@ -145,7 +145,7 @@ class World:
         assert not stay
 
     async def _all_leave(self) -> None:
-        await self.core.limiter.open("storage")
+        await self.core.limiter.close("storage")
         await self.core.pass_time(10_000_000)  # also past what was written before the clock was set back
         for task, _ in await self.core.process.claims.abandoned(1000, lease=LEASE):
             await self.core.process.claims.settle_abandoned(task, status="failed")

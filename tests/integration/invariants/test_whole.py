@@ -26,7 +26,7 @@ async def test_what_an_outage_holds_up_is_not_called_overdue(system: System, ope
     edit_id = {"poll": system.processing, "store": system.storing}[step]
     long_ago = (await system.rounds.now() - 600) * 1000
     await system.redis.zadd(system.key("due", step), {edit_id: long_ago})
-    await system.rounds.clients.limiter.close(operation)
+    await system.rounds.clients.limiter.open(operation)
     report = await system.check()
     assert not report.broken, str(report)
     assert report.results["overdue"].not_checked == f"{step}: {operation} did not work lately"

@@ -102,7 +102,7 @@ async def test_reads_that_fail_now_and_then_close_nothing(rounds: Rounds) -> Non
 
 async def test_what_one_process_found_out_holds_for_all(open_rounds: OpenRounds) -> None:
     async with open_rounds() as first, open_rounds() as second:
-        await first.clients.limiter.close("read")
+        await first.clients.limiter.open("read")
         await first.accept()
         await first.run(Step.SUBMIT)
         await second.wait(0.6)
@@ -119,7 +119,7 @@ async def test_a_probe_that_met_other_trouble_first_makes_way_for_another(rounds
     await rounds.run(Step.SUBMIT)
     await rounds.wait(8)
     await rounds.run(Step.POLL)
-    await rounds.clients.limiter.close("storage")
+    await rounds.clients.limiter.open("storage")
     rounds.sandbox.options(outage="refuse_503", outage_of=["download"])
     await rounds.wait(2)
     probe, lease = await rounds.claim(Step.STORE)
@@ -177,7 +177,7 @@ async def test_a_refused_account_is_a_span_of_the_timeline(rounds: Rounds) -> No
 async def test_a_read_that_tells_nothing_of_the_operation_lets_another_probe_go(rounds: Rounds) -> None:
     """Whoever reads beside the polls: the account was refused, which says nothing of whether reading works."""
     tokens, circuit = rounds.clients.rate_tokens, rounds.clients.circuits.read
-    await rounds.clients.limiter.close("read")
+    await rounds.clients.limiter.open("read")
     await rounds.wait(2)
     with pytest.raises(AccountBlocked):
         async with reading(tokens, circuit):
@@ -193,7 +193,7 @@ async def test_what_a_probe_found_is_told_again_if_redis_did_not_hear_it(
 ) -> None:
     async with open_rounds(RETOUCH_REDIS_URL=own_server.url) as rounds:
         circuit = rounds.clients.circuits.storage
-        await rounds.clients.limiter.close("storage")
+        await rounds.clients.limiter.open("storage")
         await rounds.wait(2)
         circuit.probes.add("the probe")
         for tell in (

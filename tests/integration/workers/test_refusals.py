@@ -35,7 +35,7 @@ async def test_a_throttled_create_goes_back_and_closes_the_limit_for_everybody(r
 
 
 async def test_a_limit_is_reopened_by_its_probe_however_late_that_is_answered(rounds: Rounds) -> None:
-    await rounds.clients.limiter.close("create")
+    await rounds.clients.limiter.open("create")
     await rounds.wait(1.1)
     await rounds.accept()
     await rounds.accept()
@@ -46,7 +46,7 @@ async def test_a_limit_is_reopened_by_its_probe_however_late_that_is_answered(ro
 
 
 async def test_a_refused_probe_reopens_the_limit_too(rounds: Rounds) -> None:
-    await rounds.clients.limiter.close("create")
+    await rounds.clients.limiter.open("create")
     await rounds.wait(1.1)
     await rounds.accept("winter [fault:rejected]")
     await rounds.run(Step.SUBMIT)

@@ -174,7 +174,7 @@ async def test_a_slot_that_was_missed_is_not_used(rounds: Rounds) -> None:
 
 
 async def test_a_late_probe_goes_all_the_same(rounds: Rounds) -> None:
-    await rounds.clients.limiter.close("create")
+    await rounds.clients.limiter.open("create")
     await rounds.wait(1.1)
     edit_id = await rounds.accept()
     probe, lease = await rounds.claim_one(Step.SUBMIT)
@@ -188,7 +188,7 @@ async def test_a_late_probe_goes_all_the_same(rounds: Rounds) -> None:
 async def test_what_was_claimed_before_a_refusal_is_not_sent_after_it(rounds: Rounds) -> None:
     edit_id = await rounds.accept()
     claim, lease = await rounds.claim_one(Step.SUBMIT)
-    rounds.clients.circuits.create.shut()
+    rounds.clients.circuits.create.opened()
     await rounds.work[Step.SUBMIT].work(claim, lease)
     edit = await rounds.edit(edit_id)
     assert (edit.status, edit.attempt, edit.waiting_for) == (EditStatus.QUEUED, 1, Wait.COOLDOWN)
