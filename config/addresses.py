@@ -30,12 +30,10 @@ class RedisAddress:
     options: tuple[tuple[str, str], ...]
 
     @property
-    def username(self) -> str | None:
-        return unquote(self.user_part[:-1].partition(":")[0]) or None
-
-    @property
-    def password(self) -> str | None:
-        return unquote(self.user_part[:-1].partition(":")[2]) or None
+    def credentials(self) -> tuple[str | None, str | None]:
+        """User name and password."""
+        username, _, password = self.user_part.removesuffix("@").partition(":")
+        return unquote(username) or None, unquote(password) or None
 
     def __str__(self) -> str:
         query = dict(self.options)

@@ -34,10 +34,7 @@ class SteadyAMQP(AMQP):
 
 
 def leave_neighbours_alone() -> None:
-    """Starts workers without gossip and mingle, which only Celery's own revokes, counters and elections need.
-
-    With hundreds of workers both make starts slow and load the broker.
-    """
+    """Turns off gossip and mingle, which nothing here needs: with hundreds of workers they make starts slow."""
     Gossip.compatible_transports = set()
     Mingle.compatible_transports = set()
 
@@ -119,7 +116,7 @@ def _messages() -> dict[str, Any]:
         # Records and leases make crashes safe, not redelivery. With late acknowledgement Celery 5.7.0 ends with an
         # AttributeError when Redis dies during a slice.
         "task_acks_late": False,
-        # Seconds. While no message can be published, a process runs its links itself.
+        # Intervals in seconds. While no message can be published, a process runs its links itself.
         "task_publish_retry_policy": {
             "max_retries": 1,
             "interval_start": 0.1,

@@ -15,7 +15,6 @@ from config.errors import Fault
 from config.tree import ENTRIES, PREFIX, Entry
 
 _KUBERNETES = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_[A-Z0-9_]+)?$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
-_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 # For the project's tests; no process reads these names.
 _RESERVED = PREFIX + "TEST_"
 _STORAGE_PREFIXES = ("AWS_", "GOOGLE_", "AZURE_")
@@ -114,7 +113,7 @@ def _note_unknown(source: str, layer: Mapping[str, str], reading: Reading) -> No
     for name, text in sorted(layer.items()):
         if not name.startswith(PREFIX) or name in known or name.startswith(_RESERVED):
             continue
-        if _KUBERNETES.search(name) or (name.endswith("_PORT") and _KUBERNETES_PORT.match(text)):
+        if _KUBERNETES.search(name) or (name.endswith("_PORT") and text.startswith(("tcp://", "udp://", "sctp://"))):
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"did you mean {near[0]}?" if near else "remove it, or see .env.example for all names"

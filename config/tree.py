@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -182,8 +182,7 @@ class Settings(Section):
         return rows
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     name: str
     value: str
     source: str
@@ -203,7 +202,7 @@ class Entry:
 
     @property
     def secret(self) -> bool:
-        return self.type in {SigningKey | None, HeaderSecret | None}
+        return self.type in (SigningKey | None, HeaderSecret | None)
 
     @property
     def from_file(self) -> bool:

@@ -1,7 +1,6 @@
 """`retouch config`: all settings here, with those of a running `up` as defaults; secrets are masked."""
 
 import sys
-from dataclasses import asdict
 
 from cli import output, render
 from config import local_stack, reference
@@ -12,7 +11,7 @@ def show(*, as_json: bool) -> None:
     rows = _settings().describe()
     if as_json:
         for row in rows:
-            output.data_json(asdict(row))
+            output.data_json(row._asdict())
     else:
         output.data(render.settings_table(rows))
 

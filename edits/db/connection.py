@@ -79,13 +79,14 @@ class _BlockingSentinelPool(SentinelConnectionPool, BlockingConnectionPool):
 
 def _behind_sentinels(url: str, options: dict[str, Any]) -> Redis:
     address = parse_redis(url)
+    username, password = address.credentials
     timeouts = {name: options[name] for name in ("socket_timeout", "socket_connect_timeout")}
     client: Redis = Sentinel(address.hosts, sentinel_kwargs=timeouts).master_for(  # type: ignore[no-untyped-call] # redis-py's own
         address.master,
         connection_pool_class=_BlockingSentinelPool,
         db=address.database,
-        username=address.username,
-        password=address.password,
+        username=username,
+        password=password,
         **options,
     )
     _noticing_closed(client.connection_pool)

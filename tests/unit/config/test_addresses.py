@@ -56,7 +56,7 @@ def test_the_parts_of_an_address_are_read_once_for_all():
     address = addresses.parse_redis("sentinel://user:p%2Fw@h1,[::1]:2000/main/3?client_name=x")
     assert address.hosts == (("h1", 26379), ("::1", 2000))
     assert (address.master, address.database) == ("main", 3)
-    assert (address.username, address.password) == ("user", "p/w")
+    assert address.credentials == ("user", "p/w")
     assert str(address) == "sentinel://user:p%2Fw@h1:26379,[::1]:2000/main/3?client_name=x"
 
 
