@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import typer
 
-from cli.errors import WrongUsage
+from cli.errors import WrongUsage, why
 
 Given = TypeVar("Given", str, None)
 
@@ -29,7 +29,7 @@ def path(value: str, *, name: str) -> Path:
     except RuntimeError as error:
         raise WrongUsage(f"{name}: {shown(value)}: no such user, or HOME is not set") from error
     except OSError as error:  # a name that no file system takes, or a folder that is closed to us
-        raise WrongUsage(f"{name}: {shown(value)}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise WrongUsage(f"{name}: {shown(value)}: {why(error)}") from error
     return found
 
 

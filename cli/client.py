@@ -1,21 +1,20 @@
-"""HTTP client of the API: returns JSON, or raises an error that ends the program."""
+"""HTTP client of the API: returns its answers as models, or raises an error that ends the program."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from cli.errors import Conflict, Stop, Unreachable, WorkFailed, WrongUsage
 from cli.sources import Picture
-from cli.views import Problem
+from cli.views import Edit, Event, Page, Price, Problem
 from config import addresses, local_stack
-from config.settings import Settings
+from config.settings import load
 
 CONNECT_WITHIN = 3.0  # seconds
 ANSWER_WITHIN = 75.0  # seconds: longer than the API may wait under `Prefer: wait`
@@ -26,17 +25,18 @@ BUSY = frozenset({429, 502, 503, 504})
 TRIED = "retouch.tried"  # key of the number of tries in `extensions`
 WRONG_INPUT = frozenset({400, 401, 403, 404, 413, 415, 422})
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where the API is, and the key for it."""
-
     url: str
     key: str
 
 
-def find(settings: Settings) -> Server:
+def find() -> Server:
     """The server that was set, else the `up` of this data dir."""
+    settings = load(production_guards=False)
     key = settings.client.api_key
     if settings.client.url:
         if key is None:
@@ -67,49 +67,45 @@ class Client:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._http.aclose()
 
     async def create(
         self, body: Mapping[str, Any], *, picture: Picture | None, idempotency_key: str
-    ) -> tuple[Any, bool]:
+    ) -> tuple[Edit, bool]:
         """Returns the edit, and whether an earlier call had made it. The key makes repeats safe."""
         headers = {"Idempotency-Key": idempotency_key}
         answer = await self._answer("POST", "/v1/edits", headers=headers, **_sent(body, picture))
         there = answer.headers.get("Idempotent-Replayed") == "true" and answer.extensions[TRIED] == 1
-        return self._json(answer), there
+        return self._read(answer, Edit), there
 
-    async def price(self, body: Mapping[str, Any], *, picture: Picture | None) -> Any:
-        """Price of this edit by a dry run."""
-        return await self._call("POST", "/v1/edits", params={"dry_run": "true"}, **_sent(body, picture))
+    async def price(self, body: Mapping[str, Any], *, picture: Picture | None) -> Price:
+        return await self._call(Price, "POST", "/v1/edits", params={"dry_run": "true"}, **_sent(body, picture))
 
-    async def edit(self, edit_id: str, *, wait: int | None = None) -> tuple[Any, float]:
+    async def edit(self, edit_id: str, *, wait: int | None = None) -> tuple[Edit, float]:
         """Returns the edit and the seconds until the next call (`Retry-After`)."""
         headers = {"Prefer": f"wait={wait}"} if wait else {}
         answer = await self._answer("GET", _path(edit_id), headers=headers)
-        return self._json(answer), retry_after(answer, default=1.0)
+        return self._read(answer, Edit), retry_after(answer, default=1.0)
 
-    async def recent(self, limit: int) -> Any:
-        return (await self._call("GET", "/v1/edits", params={"limit": limit}))["data"]
+    async def recent(self, limit: int) -> list[Edit]:
+        return (await self._call(Page, "GET", "/v1/edits", params={"limit": limit})).data
 
-    async def timeline(self, edit_id: str) -> Any:
-        return await self._call("GET", _path(edit_id, "timeline"))
+    async def timeline(self, edit_id: str) -> list[Event]:
+        return await self._call(list[Event], "GET", _path(edit_id, "timeline"))
 
-    async def cancel(self, edit_id: str) -> Any:
-        return await self._call("POST", _path(edit_id, "cancel"))
+    async def cancel(self, edit_id: str) -> Edit:
+        return await self._call(Edit, "POST", _path(edit_id, "cancel"))
 
-    async def retry(self, edit_id: str) -> Any:
+    async def retry(self, edit_id: str) -> Edit:
         """Retries a failed edit; returns a running one unchanged."""
         try:
-            return await self._call("POST", _path(edit_id, "retry"))
+            return await self._call(Edit, "POST", _path(edit_id, "retry"))
         except Conflict:
             return (await self.edit(edit_id))[0]
 
     @asynccontextmanager
     async def result(self, edit_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Streams the picture."""
         try:
             async with self._http.stream("GET", _path(edit_id, "result")) as answer:
                 if answer.status_code != 200:
@@ -119,8 +115,8 @@ class Client:
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
-    async def _call(self, method: str, path: str, **request: Any) -> Any:
-        return self._json(await self._answer(method, path, **request))
+    async def _call(self, shape: type[_T], method: str, path: str, **request: Any) -> _T:
+        return self._read(await self._answer(method, path, **request), shape)
 
     async def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Repeats the call while the server is busy or the connection breaks."""
@@ -144,11 +140,11 @@ class Client:
             raise refusal(answer)
         return answer
 
-    def _json(self, answer: httpx.Response) -> Any:
+    def _read(self, answer: httpx.Response, shape: type[_T]) -> _T:
         try:
-            return answer.json()
-        except ValueError as error:
-            raise WorkFailed(f"{self._server.url} did not answer with JSON; check that it is a Retouch API") from error
+            return TypeAdapter(shape).validate_json(answer.content)
+        except ValidationError as error:
+            raise WorkFailed(f"unexpected answer from {self._server.url}; check that it is a Retouch API") from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(

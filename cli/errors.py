@@ -1,25 +1,14 @@
-"""Errors that end the program: one class per exit code, each shown as one message on stderr.
-
-Stop
-├── WorkFailed    1: the work was tried and failed
-│   └── Conflict  1: the edit is too far along
-├── WrongUsage    2: the command, a file or a setting must be changed first
-└── Unreachable   3: no server answered; safe to repeat
-"""
+"""Errors that end the program: one class per exit code, each shown as one message on stderr."""
 
 from typing import ClassVar
 
 
 class Stop(Exception):
-    """Ends the program with its message and its exit code."""
-
     exit_code: ClassVar[int] = 1
 
 
 class WorkFailed(Stop):
     """The work was tried and failed."""
-
-    exit_code = 1
 
 
 class Conflict(WorkFailed):
@@ -36,3 +25,8 @@ class Unreachable(Stop):
     """No server answered: safe to repeat."""
 
     exit_code = 3
+
+
+def why(error: OSError) -> str:
+    """The reason as a part of a message."""
+    return (error.strerror or "cannot be used").lower()

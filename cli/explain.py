@@ -32,15 +32,18 @@ STATUSES = {
 def sentence(edit: Edit, *, now: datetime) -> str:
     match edit.status:
         case "succeeded":
-            return f"{edit.id} succeeded {_took(edit)}."
+            return f"{edit.id} succeeded" + (f" after {duration(edit.took)}." if edit.took is not None else ".")
         case "canceled":
             return f"{edit.id} was canceled; nothing was bought for this attempt."
+        case "failed" if edit.error:
+            again = "a retry may succeed" if edit.error.retryable else "a retry would fail again"
+            return f"{edit.id} failed: {edit.error} ({again})."
         case "failed":
-            return f"{edit.id} failed: {_why(edit)}"
-    if edit.waiting is None:
+            return f"{edit.id} failed: the server gives no reason."
+    if edit.waiting_for is None:
         return f"{edit.id} is {edit.status}: {STATUSES.get(edit.status, 'it is in progress')}."
-    reason = WAITS.get(edit.waiting.name, f"it waits for {edit.waiting.name.replace('_', ' ')}")
-    since = f", for {duration(now - edit.waiting.since)} now" if edit.waiting.since else ""
+    reason = WAITS.get(edit.waiting_for, f"it waits for {edit.waiting_for.replace('_', ' ')}")
+    since = f", for {duration(now - edit.waiting_since)} now" if edit.waiting_since else ""
     return f"{edit.id} is {edit.status}: {reason}{since}."
 
 
@@ -54,14 +57,3 @@ def duration(span: timedelta) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
-
-
-def _took(edit: Edit) -> str:
-    return f"after {duration(edit.finished_at - edit.created_at)}" if edit.finished_at else ""
-
-
-def _why(edit: Edit) -> str:
-    if edit.error is None:
-        return "the server gives no reason."
-    again = "a retry may succeed" if edit.error.retryable else "a retry would fail again"
-    return f"{edit.error.kind}: {edit.error.message} ({again})."

@@ -38,6 +38,14 @@ def data_json(what: Any) -> None:
     sys.stdout.flush()
 
 
+def show(what: RenderableType, raw: Any, *, as_json: bool) -> None:
+    """`what` for people, or `raw` as JSON."""
+    if as_json:
+        data_json(raw)
+    else:
+        data(what)
+
+
 def note(message: str, *, style: str = "") -> None:
     """Prints one line on stderr; markup in it is not interpreted."""
     console(sys.stderr).print(Text(message, style=style))
@@ -45,15 +53,15 @@ def note(message: str, *, style: str = "") -> None:
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Turns errors of ours into a message and an exit code."""
+    """Writes what is buffered, and ends the program after an error of ours with its message and exit code."""
     try:
-        yield
-    except Stop as error:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except (Stop, SettingsError, RedisUnfit) as error:
         note(f"retouch: {error}", style="red")
-        raise typer.Exit(error.exit_code) from error
-    except (SettingsError, RedisUnfit) as error:
-        note(f"retouch: {error}", style="red")
-        raise typer.Exit(WrongUsage.exit_code) from error
+        sys.exit(error.exit_code if isinstance(error, Stop) else WrongUsage.exit_code)
 
 
 def run(work: Coroutine[Any, Any, int | None], *, at_once: bool = False) -> None:
@@ -61,10 +69,9 @@ def run(work: Coroutine[Any, Any, int | None], *, at_once: bool = False) -> None
 
     `at_once`: exits without interpreter shutdown, which a storage thread blocked on a dead server would crash.
     """
-    with ending():
-        code = asyncio.run(work) or 0
-        sys.stdout.flush()
+    code = asyncio.run(work) or 0
     if at_once:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)

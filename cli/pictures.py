@@ -5,16 +5,17 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from cli import arguments
-from cli.errors import WorkFailed, WrongUsage
+from cli.errors import WorkFailed, WrongUsage, why
 from cli.views import Result
+from edits.media import kinds
 
-ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+ENDINGS = {content_type: ending for ending, content_type in kinds.CONTENT_TYPES.items()}
 NAMES = 10_000  # tried beside each other
 
 Opened = Callable[[], AbstractAsyncContextManager[AsyncIterator[bytes]]]
@@ -38,7 +39,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
-        raise WrongUsage(f"--out: {path}: {(error.strerror or 'cannot be made').lower()}") from error
+        raise WrongUsage(f"--out: {path}: {why(error)}") from error
     return path
 
 
@@ -46,14 +47,25 @@ async def save(opened: Opened, *, result: Result, image: str, out: str | None) -
     """Saves the picture as `out`, or in the folder `out`, or in the working folder; skips an identical file."""
     ending = ENDINGS.get(result.content_type, "bin")
     for path in _names(image=image, out=out, ending=ending):
-        file = _created(path)
-        if file is not None:
-            with _kept_if_whole(file, path):
+        try:
+            file = path.open("xb")
+        except FileExistsError:
+            if await asyncio.to_thread(_is_it, path, result):
+                return path
+            continue
+        except OSError as error:
+            raise WrongUsage(f"--out: {path}: {why(error)}") from error
+        try:
+            with file:
                 async with opened() as content:
                     await copy(content, file, result=result)
-            return path
-        if await asyncio.to_thread(_is_it, path, result):
-            return path
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise WorkFailed(f"{path} cannot be written ({error.strerror}); the edit has succeeded") from error
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
     raise WrongUsage(f"--out: no unused name for {Path(out or '.')}")
 
 
@@ -68,19 +80,6 @@ async def copy(content: AsyncIterator[bytes], file: IO[bytes], *, result: Result
         raise WorkFailed("the download is incomplete; `retouch status ID` shows its URL")
 
 
-@contextmanager
-def _kept_if_whole(file: IO[bytes], path: Path) -> Iterator[None]:
-    try:
-        with file:
-            yield
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        raise WorkFailed(f"{path} cannot be written ({error.strerror}); the edit has succeeded") from error
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-
-
 def _names(*, image: str, out: str | None, ending: str) -> Iterator[Path]:
     path = arguments.path(out or ".", name="--out")
     if path.is_dir():
@@ -90,21 +89,10 @@ def _names(*, image: str, out: str | None, ending: str) -> Iterator[Path]:
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def _created(path: Path) -> IO[bytes] | None:
-    """A new file, or None if the name is taken."""
-    try:
-        return path.open("xb")
-    except FileExistsError:
-        return None
-    except OSError as error:
-        raise WrongUsage(f"--out: {path}: {(error.strerror or 'cannot be written').lower()}") from error
-
-
 def _is_it(path: Path, result: Result) -> bool:
     try:
-        if path.stat().st_size != result.bytes:
-            return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == result.sha256
+        same_size = path.stat().st_size == result.bytes
+        return same_size and hashlib.sha256(path.read_bytes()).hexdigest() == result.sha256
     except OSError:
         return False
 

@@ -16,30 +16,34 @@ COLOURS = {"succeeded": "green", "failed": "red", "canceled": "yellow"}
 SHOWN_PROMPT = 48  # characters of a prompt in a list
 
 
+def card(rows: Iterable[tuple[str, Text]]) -> Table:
+    """One line per row: a name and its value."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
 def edit_card(edit: Edit) -> Table:
-    """One edit, one line per field."""
-    card = Table(box=None, show_header=False, pad_edge=False)
-    card.add_column(style="bold")
-    card.add_column(overflow="fold")
-    for name, value in _lines(edit):
-        card.add_row(name, value)
-    return card
+    return card(_lines(edit))
 
 
 def _lines(edit: Edit) -> Iterable[tuple[str, Text]]:
     yield "id", Text(edit.id)
     yield "status", _status(edit)
-    if edit.waiting:
-        yield "waiting for", Text(edit.waiting.name)
-    yield "prompt", Text(edit.input.prompt)
+    if edit.waiting_for:
+        yield "waiting for", Text(edit.waiting_for)
+    yield "prompt", Text(edit.prompt)
     yield "created", Text(f"{edit.created_at:%Y-%m-%d %H:%M:%S} UTC")
-    if edit.finished_at:
-        yield "took", Text(duration(edit.finished_at - edit.created_at))
+    if edit.took is not None:
+        yield "took", Text(duration(edit.took))
     if edit.result:
         yield "result", Text(f"{edit.result.url} ({edit.result.content_type}, {edit.result.bytes:,} bytes)")
     if edit.error:
-        yield "error", Text(f"{edit.error.kind}: {edit.error.message}")
-    yield "cost", Text(f"${edit.cost.usd} {edit.cost.state}{'' if edit.livemode else ' (sandbox: nothing was bought)'}")
+        yield "error", Text(str(edit.error))
+    yield "cost", Text(f"${edit.usd} {edit.cost_state}{'' if edit.livemode else ' (sandbox: nothing was bought)'}")
 
 
 def edit_list(edits: Sequence[Edit]) -> Table:
@@ -48,11 +52,10 @@ def edit_list(edits: Sequence[Edit]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("prompt")  # cut on a narrow screen
     for edit in edits:
-        waiting = edit.waiting.name if edit.waiting else ""
-        prompt = edit.input.prompt.replace("\n", " ")
+        prompt = edit.prompt.replace("\n", " ")
         shown = prompt if len(prompt) <= SHOWN_PROMPT else f"{prompt[: SHOWN_PROMPT - 1]}…"
         cut = Text(shown, no_wrap=True, overflow="ellipsis")
-        table.add_row(edit.id, _status(edit), waiting, f"{edit.created_at:%m-%d %H:%M:%S}", cut)
+        table.add_row(edit.id, _status(edit), edit.waiting_for or "", f"{edit.created_at:%m-%d %H:%M:%S}", cut)
     return table
 
 

@@ -1,7 +1,8 @@
 """The pictures to edit: URLs, files, and the pictures of folders."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,15 +10,13 @@ from typing import NamedTuple
 import typer
 
 from cli import arguments
-from cli.errors import WrongUsage
+from cli.errors import WrongUsage, why
 from edits.media import kinds
 
 LARGEST = 64 * 1024 * 1024  # bytes of a local file; the server has a lower limit of its own
 
 
 class Picture(NamedTuple):
-    """Content of a local picture."""
-
     content: bytes
     content_type: str
 
@@ -33,14 +32,10 @@ class Source:
         """Content of the file, None for a URL. Raises WrongUsage."""
         if self.path is None:
             return None
-        try:
-            with self.path.open("rb") as file:
-                content = file.read(LARGEST + 1)
-        except OSError as error:
-            raise _unreadable(self.name, error) from error
+        content = _head(self.path, LARGEST + 1, name=self.name)
         if len(content) > LARGEST:
             raise WrongUsage(f"IMAGE: {self.name} is larger than {LARGEST // 1024**2} MiB")
-        return Picture(content, _content_type(self.name, content))
+        return Picture(content, _content_type(content, name=self.name))
 
 
 @dataclass(frozen=True)
@@ -62,16 +57,16 @@ def find(images: Sequence[str]) -> Found:
     passed_over = 0
     for image in images:
         path = arguments.path(image, name="IMAGE")
-        if is_address(image):
+        if re.match(r"\s*https?://", image, re.IGNORECASE):
             address = _address(image)
             sources.setdefault(address, Source(address))
         elif path.is_dir():
             folders.append(path)
-            inside = _in_folder(path)
-            sources |= {source.name: source for source in inside if source.path and _is_picture(source.path)}
-            passed_over += sum(not (source.path and _is_picture(source.path)) for source in inside)
+            pictures, others = _in_folder(path)
+            sources |= {source.name: source for source in pictures}
+            passed_over += others
         else:
-            _must_be_picture(image, path)
+            _content_type(_head(path, kinds.KIND_BYTES, name=image), name=image)
             sources.setdefault(image, Source(image, path))
     if not sources:
         raise WrongUsage(f"IMAGE: no PNG, JPEG or WebP picture in {', '.join(images)}")
@@ -85,11 +80,21 @@ def _address(image: str) -> str:
         raise WrongUsage(f"IMAGE: {error}") from error
 
 
-def is_address(image: str) -> bool:
-    return bool(re.match(r"\s*https?://", image, re.IGNORECASE))
+def _in_folder(folder: Path) -> tuple[list[Source], int]:
+    """Its pictures, and the number of other files; without hidden files and subfolders."""
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise WrongUsage(f"IMAGE: {folder}: {why(error)}") from error
+    pictures = []
+    for path in inside:
+        with suppress(kinds.PictureInvalid):
+            kinds.kind_of(_head(path, kinds.KIND_BYTES, name=str(path)))
+            pictures.append(Source(str(path), path))
+    return pictures, len(inside) - len(pictures)
 
 
-def _content_type(name: str, head: bytes) -> str:
+def _content_type(head: bytes, *, name: str) -> str:
     """By what the file is, not by its name. Raises WrongUsage in the words of the API."""
     try:
         return kinds.CONTENT_TYPES[kinds.kind_of(head)]
@@ -97,39 +102,10 @@ def _content_type(name: str, head: bytes) -> str:
         raise WrongUsage(f"IMAGE: {name}: {error}") from None
 
 
-def _in_folder(folder: Path) -> list[Source]:
-    """Its files, without hidden ones and subfolders."""
+def _head(path: Path, size: int, *, name: str) -> bytes:
+    """At most the first `size` bytes. Raises WrongUsage."""
     try:
-        inside = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        with path.open("rb") as file:
+            return file.read(size)
     except OSError as error:
-        raise _unreadable(str(folder), error) from error
-    return [Source(str(path), path) for path in inside]
-
-
-def _is_picture(path: Path) -> bool:
-    try:
-        _content_type(path.name, _head(path))
-    except WrongUsage:
-        return False
-    return True
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(kinds.KIND_BYTES)
-
-
-def _must_be_picture(name: str, path: Path) -> None:
-    try:
-        head = _head(path)
-    except OSError as error:
-        raise _unreadable(name, error) from error
-    _content_type(name, head)
-
-
-def _unreadable(name: str, error: OSError) -> WrongUsage:
-    return WrongUsage(f"IMAGE: {name}: {(error.strerror or 'cannot be read').lower()}")
-
-
-def same_folder(one: Path, others: Iterable[Path]) -> bool:
-    return any(one.resolve() == other.resolve() for other in others)
+        raise WrongUsage(f"IMAGE: {name}: {why(error)}") from error

@@ -5,32 +5,23 @@ A stdout that cannot be written to ends the program; notes on a stderr that cann
 
 import io
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TextIO
 
-from cli.errors import WorkFailed
+from cli.errors import WorkFailed, why
 
 
-class _Stdout(io.TextIOWrapper):
+class _Stream(io.TextIOWrapper):
+    guard: Callable[[], AbstractContextManager[None]]
+
     def write(self, text: str) -> int:
-        with writing():
-            return super().write(text)
-
-    def flush(self) -> None:
-        with writing():
-            super().flush()
-
-
-class _Stderr(io.TextIOWrapper):
-    def write(self, text: str) -> int:
-        with suppress(OSError):
+        with self.guard():
             return super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError):
+        with self.guard():
             super().flush()
 
 
@@ -43,16 +34,7 @@ def writing() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter flushes once more when it ends
         if isinstance(error, BrokenPipeError):
             raise SystemExit(1) from error
-        raise WorkFailed(f"stdout: {(error.strerror or 'cannot be written to').lower()}") from error
-
-
-@contextmanager
-def flushed() -> Iterator[None]:
-    """Writes what is buffered before the program ends, while a failure can still be reported."""
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
+        raise WorkFailed(f"stdout: {why(error)}") from error
 
 
 def opened(stdout: TextIO | None, stderr: TextIO | None) -> tuple[TextIO, TextIO]:
@@ -60,11 +42,13 @@ def opened(stdout: TextIO | None, stderr: TextIO | None) -> tuple[TextIO, TextIO
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)  # noqa: FBT003 - for the programs that this one becomes
     os.close(number)
-    return _wrapped(_Stdout, stdout, 1), _wrapped(_Stderr, stderr, 2)
+    return _wrapped(stdout, 1, writing), _wrapped(stderr, 2, lambda: suppress(OSError))
 
 
-def _wrapped(kind: type[io.TextIOWrapper], stream: TextIO | None, number: int) -> TextIO:
+def _wrapped(stream: TextIO | None, number: int, guard: Callable[[], AbstractContextManager[None]]) -> TextIO:
     encoding = stream.encoding if stream else "utf-8"
     buffer = stream.buffer if stream else os.fdopen(number, "wb", closefd=False)
     lines = isinstance(stream, io.TextIOWrapper) and stream.line_buffering
-    return kind(buffer, encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    wrapped = _Stream(buffer, encoding=encoding, errors="backslashreplace", line_buffering=lines)
+    wrapped.guard = guard
+    return wrapped

@@ -1,37 +1,32 @@
 """Models of API answers, only the fields used here; unknown fields and values are accepted."""
 
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, model_validator
 
-from cli.errors import WorkFailed
-
-NOT_OURS = "unexpected answer; check that RETOUCH_CLIENT__URL is a Retouch API"
 ENDED = frozenset({"succeeded", "failed", "canceled"})
+
+
+def _at(*path: str, default: Any = None) -> Any:
+    """A field within objects that may be missing or null."""
+    return Field(default, validation_alias=AliasPath(*path))
 
 
 class Shown(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-Seen = TypeVar("Seen", bound=Shown)
+class Answer(Shown):
+    """An answer that `--json` prints as the API sent it: `raw`."""
 
+    raw: dict[str, Any]
 
-class Waiting(Shown):
-    name: str = Field(alias="for")
-    since: datetime | None = None
-
-
-class Input(Shown):
-    prompt: str = ""
-    image: str = ""
-
-
-class Provider(Shown):
-    task_id: str | None = None
-    status: str | None = None
-    tasks_bought: int = 0
+    @model_validator(mode="before")
+    @classmethod
+    def _with_raw(cls, sent: Any) -> Any:
+        return {**sent, "raw": sent} if isinstance(sent, dict) else sent
 
 
 class Result(Shown):
@@ -39,8 +34,6 @@ class Result(Shown):
     content_type: str
     bytes: int
     sha256: str
-    width: int | None = None
-    height: int | None = None
 
 
 class Failure(Shown):
@@ -48,56 +41,51 @@ class Failure(Shown):
     message: str
     retryable: bool = False
 
-
-class Cost(Shown):
-    usd: str = "0"
-    state: str = ""
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
 
 
-class Edit(Shown):
+class Edit(Answer):
     id: str
     status: str
     livemode: bool = True
-    attempt: int = 1
     created_at: datetime
     finished_at: datetime | None = None
-    input: Input = Input()
-    waiting: Waiting | None = None
-    provider: Provider | None = None
+    prompt: str = _at("input", "prompt", default="")
+    waiting_for: str | None = _at("waiting", "for")
+    waiting_since: datetime | None = _at("waiting", "since")
     result: Result | None = None
     error: Failure | None = None
-    cost: Cost = Cost()
+    usd: Decimal = _at("cost", "usd", default=Decimal(0))
+    cost_state: str = _at("cost", "state", default="")
 
     @property
     def ended(self) -> bool:
         return self.status in ENDED
 
+    @property
+    def took(self) -> timedelta | None:
+        return self.finished_at - self.created_at if self.finished_at else None
 
-class Eta(Shown):
-    """Seconds."""
-
-    p50: float | None = None
-    p90: float | None = None
-
-
-class Queue(Shown):
-    position: int | None = None
-    eta_seconds: Eta | None = None
+    @property
+    def outcome(self) -> str:
+        return f"{self.id} {self.status}" + (f": {self.error}" if self.error else "")
 
 
-class Price(Shown):
-    """The answer to a dry run."""
+class Page(Shown):
+    data: list[Edit]
 
+
+class Price(Answer):
     livemode: bool = True
-    cost: Cost = Cost()
-    queue: Queue | None = None
+    usd: Decimal = _at("cost", "usd", default=Decimal(0))
+    median: timedelta | None = _at("queue", "eta_seconds", "p50")
+    latest: timedelta | None = _at("queue", "eta_seconds", "p90")
 
 
 class Event(Shown):
     """`wait` names what the `duration_ms` before it were spent on."""
 
-    seq: int
-    at: datetime
     type: str
     wait: str | None = None
     duration_ms: int = 0
@@ -109,35 +97,11 @@ class FieldProblem(Shown):
 
 
 class Problem(Shown):
-    """The body of an error answer."""
-
     title: str
     detail: str = ""
-    code: str = ""
     errors: tuple[FieldProblem, ...] = ()
 
     def __str__(self) -> str:
         said = f"{self.title}: {self.detail}" if self.detail else self.title
         faults = [f"{error.pointer}: {error.message}" for error in self.errors]
         return "\n".join([said, *(f"  {fault}" for fault in faults if fault not in said)])
-
-
-def edit(raw: Any) -> Edit:
-    return _read(Edit, raw)
-
-
-def price(raw: Any) -> Price:
-    return _read(Price, raw)
-
-
-def timeline(raw: Any) -> list[Event]:
-    if not isinstance(raw, list):
-        raise WorkFailed(NOT_OURS)
-    return [_read(Event, event) for event in raw]
-
-
-def _read(model: type[Seen], raw: Any) -> Seen:
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        raise WorkFailed(NOT_OURS) from error

@@ -1,7 +1,6 @@
 """Edits several pictures concurrently, saves the results in one folder and prints a summary."""
 
 import asyncio
-import contextlib
 import sys
 import time
 from collections import Counter
@@ -9,20 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from cli import arguments, output, pictures, sources, views
+from cli import arguments, output, pictures
 from cli.client import Client
 from cli.commands import follow, submit
 from cli.commands.submit import EditRequest
 from cli.errors import WorkFailed, WrongUsage
 from cli.explain import duration
 from cli.sources import Found, Source
+from cli.views import Edit
 
 ON_THE_WAY = 32  # edits followed at once: above the task limit of most accounts, below what loads the API
 SENDING = 4  # pictures in memory at once
@@ -34,7 +34,7 @@ def folder_for(found: Found, out: str | None) -> Path:
         folder = Path(f"{found.folders[0].resolve().name}-retouched")
     else:
         folder = arguments.path(out or ".", name="--out")
-    if sources.same_folder(folder, found.folders):
+    if folder.resolve() in [source.resolve() for source in found.folders]:
         raise WrongUsage(f"--out: {folder} is the source folder; the next run would edit the results")
     return pictures.make_folder(folder)
 
@@ -44,15 +44,13 @@ class Outcome:
     """Result of one picture; `edit` is None if it was not accepted."""
 
     source: Source
-    edit: views.Edit | None = None
-    raw: Any = None
+    edit: Edit | None = None
     known: bool = False
     saved: Path | None = None
     trouble: str = ""
 
-    @property
-    def failed(self) -> bool:
-        return bool(self.trouble)
+
+Tell = Callable[[Outcome, Counter[str]], None]
 
 
 @dataclass
@@ -64,6 +62,8 @@ class Batch:
     as_json: bool
     counts: Counter[str] = field(default_factory=Counter)
     spent: Decimal = Decimal(0)
+    following: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ON_THE_WAY))
+    sending: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SENDING))
 
     async def run(self, found: Found) -> int:
         """The exit code: 1 when some failed."""
@@ -80,68 +80,54 @@ class Batch:
         self._sum_up(timedelta(seconds=time.monotonic() - began))
         return 1 if self.counts["failed"] else 0
 
-    async def _all(self, wanted: tuple[Source, ...], tell: "Tell") -> None:
-        left = iter(wanted)
-        sending = asyncio.Semaphore(SENDING)
-
-        async def work() -> None:
-            for source in left:
-                outcome = await self._one(source, sending)
+    async def _all(self, sources: tuple[Source, ...], tell: Tell) -> None:
+        tasks = [asyncio.create_task(self._one(source)) for source in sources]
+        try:
+            for done in asyncio.as_completed(tasks):
+                outcome = await done
                 self._count(outcome)
                 self._print(outcome)
                 tell(outcome, self.counts)
-
-        tasks = [asyncio.create_task(work()) for _ in range(min(ON_THE_WAY, len(wanted)))]
-        try:
-            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _one(self, source: Source, sending: asyncio.Semaphore) -> Outcome:
+    async def _one(self, source: Source) -> Outcome:
         """Raises only errors that concern all pictures, such as Unreachable."""
-        try:
-            async with sending:
-                raw, known = await submit.submit_picture(self.client, source, self.request)
-        except (WorkFailed, WrongUsage) as error:
-            return Outcome(source, trouble=str(error))
-        edit = views.edit(raw)
-        try:
-            if self.wait:
-                raw = await follow.until_ended(self.client, edit.id, _unseen)
-                edit = views.edit(raw)
-            return await self._home(source, edit, raw, known=known)
-        except (WorkFailed, WrongUsage) as error:
-            return Outcome(source, edit, raw, known, trouble=str(error))
+        edit, known, saved = None, False, None
+        async with self.following:
+            try:
+                async with self.sending:
+                    edit, known = await submit.submit_picture(self.client, source, self.request)
+                if self.wait:
+                    edit = await follow.until_ended(self.client, edit.id, lambda _: None)
+                    saved = await self._save(source, edit)
+            except (WorkFailed, WrongUsage) as error:
+                return Outcome(source, edit, known, trouble=str(error))
+        return Outcome(source, edit, known, saved)
 
-    async def _home(self, source: Source, edit: views.Edit, raw: Any, *, known: bool) -> Outcome:
-        if not self.wait:
-            return Outcome(source, edit, raw, known)
+    async def _save(self, source: Source, edit: Edit) -> Path:
         if edit.status != "succeeded" or edit.result is None:
-            why = f"{edit.error.kind}: {edit.error.message}" if edit.error else edit.status
-            return Outcome(source, edit, raw, known, trouble=why)
-        saved = await pictures.save(
-            lambda: self.client.result(edit.id), result=edit.result, image=source.name, out=str(self.folder)
-        )
-        return Outcome(source, edit, raw, known, saved)
+            raise WorkFailed(str(edit.error or edit.status))
+        result = partial(self.client.result, edit.id)
+        return await pictures.save(result, result=edit.result, image=source.name, out=str(self.folder))
 
     def _count(self, outcome: Outcome) -> None:
-        self.counts["failed" if outcome.failed else "done"] += 1
+        self.counts["failed" if outcome.trouble else "done"] += 1
         self.counts["known"] += outcome.known
-        if outcome.edit is not None and not outcome.known and outcome.edit.cost.state in {"charged", "unknown"}:
-            with contextlib.suppress(InvalidOperation):
-                self.spent += Decimal(outcome.edit.cost.usd)
-        self.counts["sandbox"] += outcome.edit is not None and not outcome.edit.livemode
+        edit = outcome.edit
+        if edit is None:
+            return
+        self.counts["sandbox"] += not edit.livemode
+        if not outcome.known and edit.cost_state in {"charged", "unknown"}:
+            self.spent += edit.usd
 
     def _print(self, outcome: Outcome) -> None:
         if self.as_json:
+            refused = {"id": None, "status": None, "error": {"kind": "not_accepted", "message": outcome.trouble}}
             saved = str(outcome.saved.absolute()) if outcome.saved else None
-            shown = outcome.raw or {
-                "id": None,
-                "status": None,
-                "error": {"kind": "not_accepted", "message": outcome.trouble},
-            }
+            shown = outcome.edit.raw if outcome.edit else refused
             output.data_json(shown | {"source": outcome.source.name, "saved_to": saved})
         elif outcome.saved:
             output.data(str(outcome.saved))
@@ -161,13 +147,6 @@ class Batch:
         output.note("; ".join(said))
 
 
-Tell = Callable[[Outcome, Counter[str]], None]
-
-
-def _unseen(_edit: views.Edit) -> None:
-    """In a batch only the ends are shown."""
-
-
 @contextmanager
 def _progress(total: int) -> Iterator[Tell]:
     """A progress bar at a terminal, else one line per picture."""
@@ -183,7 +162,7 @@ def _progress(total: int) -> Iterator[Tell]:
         def tell(outcome: Outcome, counts: Counter[str]) -> None:
             failed = f", {counts['failed']} failed" if counts["failed"] else ""
             bar.update(task, advance=1, description=f"editing{failed}")
-            if outcome.failed:
+            if outcome.trouble:
                 bar.console.print(Text(_line(outcome), style="red"))
 
         yield tell
@@ -191,9 +170,9 @@ def _progress(total: int) -> Iterator[Tell]:
 
 def _line(outcome: Outcome) -> str:
     name, edit = outcome.source.name, outcome.edit
-    if outcome.failed:
+    if outcome.trouble or edit is None:
         return f"{name}: {f'{edit.id} failed: ' if edit else ''}{outcome.trouble}"
-    if edit is None or outcome.saved is None:
-        return f"{name}: {edit.id if edit else ''} submitted"
-    took = f" in {duration(edit.finished_at - edit.created_at)}" if edit.finished_at and not outcome.known else ""
+    if outcome.saved is None:
+        return f"{name}: {edit.id} submitted"
+    took = f" in {duration(edit.took)}" if edit.took is not None and not outcome.known else ""
     return f"{name}: {edit.id} succeeded{took} → {outcome.saved}"

@@ -4,11 +4,14 @@ import sys
 
 from cli import output, render
 from config import local_stack, reference
-from config.settings import Settings, load
+from config.settings import load
 
 
 def show(*, as_json: bool) -> None:
-    rows = _settings().describe()
+    settings = load(production_guards=False)
+    if up := local_stack.find(settings.data_dir):
+        settings = load(production_guards=False, beneath=[(f"up of {settings.data_dir}", up.environment)])
+    rows = settings.describe()
     if as_json:
         for row in rows:
             output.data_json(row._asdict())
@@ -19,11 +22,3 @@ def show(*, as_json: bool) -> None:
 def show_template() -> None:
     """Prints a `.env` for production, without any value of this host."""
     sys.stdout.write(reference.production_template())
-
-
-def _settings() -> Settings:
-    settings = load(production_guards=False)
-    up = local_stack.find(settings.data_dir)
-    if up is None:
-        return settings
-    return load(production_guards=False, beneath=[(f"up of {settings.data_dir}", up.environment)])

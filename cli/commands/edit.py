@@ -2,24 +2,23 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from cli import output, pictures, sources, streams, views
-from cli.client import Client, Server
+from cli import output, pictures, sources, streams
+from cli.client import Client, find
 from cli.commands import batch, follow, pricing, submit
 from cli.commands.submit import EditRequest
 from cli.errors import WorkFailed, WrongUsage
 from cli.explain import duration
-from cli.sources import Found, Source
+from cli.sources import Source
+from cli.views import Edit
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EditCommand:
-    """Arguments of the command."""
-
-    images: tuple[str, ...]
+    images: Sequence[str]
     request: EditRequest
     out: str | None
     wait: bool
@@ -27,15 +26,19 @@ class EditCommand:
     as_json: bool
 
 
-async def run(server: Server, command: EditCommand) -> int:
+async def run(command: EditCommand) -> int:
     """The exit code."""
     _refuse_mixture(command)
     found = sources.find(command.images)
-    async with Client(server) as client:
+    async with Client(find()) as client:
         if command.dry_run:
             return await pricing.show(client, found.sources, command.request, as_json=command.as_json)
         if found.several:
-            return await _batch(client, found, command)
+            if command.out == "-":
+                raise WrongUsage("-o - takes one picture; use a folder for several")
+            folder = batch.folder_for(found, command.out) if command.wait else Path()
+            work = batch.Batch(client, command.request, folder=folder, wait=command.wait, as_json=command.as_json)
+            return await work.run(found)
         await _one(client, found.sources[0], command)
     return 0
 
@@ -50,36 +53,29 @@ def _refuse_mixture(command: EditCommand) -> None:
         raise WrongUsage("-o - writes binary data to stdout; redirect stdout to a file or pipe")
 
 
-async def _batch(client: Client, found: Found, command: EditCommand) -> int:
-    if command.out == "-":
-        raise WrongUsage("-o - takes one picture; use a folder for several")
-    folder = batch.folder_for(found, command.out) if command.wait else Path()
-    work = batch.Batch(client, command.request, folder=folder, wait=command.wait, as_json=command.as_json)
-    return await work.run(found)
-
-
 async def _one(client: Client, source: Source, command: EditCommand) -> None:
     pictures.refuse_taken(command.out)
-    raw, known = await submit.submit_picture(client, source, command.request)
-    edit_id = views.edit(raw).id
-    output.note(f"{edit_id} exists already; it is not bought again" if known else f"{edit_id} accepted")
+    edit, known = await submit.submit_picture(client, source, command.request)
+    output.note(f"{edit.id} exists already; it is not bought again" if known else f"{edit.id} accepted")
     if not command.wait:
-        _print_submitted(raw, edit_id, as_json=command.as_json)
+        output.show(edit.id, edit.raw, as_json=command.as_json)
+        if not command.as_json:
+            output.note(f"`retouch status {edit.id}` shows its state")
         return
-    raw = await _followed(client, edit_id)
-    saved = await _save(client, views.edit(raw), source=source, out=command.out)
-    _show(raw, saved, as_json=command.as_json)
+    edit = await _followed(client, edit.id)
+    saved = await _save(client, edit, source=source, out=command.out)
+    if command.as_json:
+        output.data_json(edit.raw | {"saved_to": str(saved.absolute()) if saved else None})
+    elif saved:
+        output.data(str(saved))
+    if edit.status != "succeeded":
+        raise WorkFailed(edit.outcome)
+    bought = "" if edit.livemode else "; sandbox: nothing was bought"
+    took = duration(edit.took) if edit.took is not None else "unknown time"
+    output.note(f"{edit.id} succeeded in {took}, ${edit.usd}{bought}")
 
 
-def _print_submitted(raw: Any, edit_id: str, *, as_json: bool) -> None:
-    if as_json:
-        output.data_json(raw)
-    else:
-        output.data(edit_id)
-        output.note(f"`retouch status {edit_id}` shows its state")
-
-
-async def _followed(client: Client, edit_id: str) -> Any:
+async def _followed(client: Client, edit_id: str) -> Edit:
     try:
         with follow.progress() as show:
             return await follow.until_ended(client, edit_id, show)
@@ -88,7 +84,7 @@ async def _followed(client: Client, edit_id: str) -> Any:
         raise
 
 
-async def _save(client: Client, edit: views.Edit, *, source: Source, out: str | None) -> Path | None:
+async def _save(client: Client, edit: Edit, *, source: Source, out: str | None) -> Path | None:
     """Path of the saved picture; None if it went to stdout or the edit has none."""
     if edit.result is None or edit.status != "succeeded":
         return None
@@ -98,17 +94,3 @@ async def _save(client: Client, edit: views.Edit, *, source: Source, out: str | 
         with streams.writing():
             await pictures.copy(content, sys.stdout.buffer, result=edit.result)
     return None
-
-
-def _show(raw: Any, saved: Path | None, *, as_json: bool) -> None:
-    edit = views.edit(raw)
-    if as_json:
-        output.data_json(raw | {"saved_to": str(saved.absolute()) if saved else None})
-    elif saved:
-        output.data(str(saved))
-    if edit.status != "succeeded":
-        why = f": {edit.error.kind}: {edit.error.message}" if edit.error else ""
-        raise WorkFailed(f"{edit.id} {edit.status}{why}")
-    bought = "" if edit.livemode else "; sandbox: nothing was bought"
-    took = duration(edit.finished_at - edit.created_at) if edit.finished_at else "unknown time"
-    output.note(f"{edit.id} succeeded in {took}, ${edit.cost.usd}{bought}")

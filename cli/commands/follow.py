@@ -5,35 +5,34 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from cli import output, views
+from cli import output
 from cli.client import LONGEST_PAUSE, Client
 from cli.errors import Unreachable
 from cli.explain import STATUSES, WAITS
+from cli.views import Edit
 
 HOLD = 2  # seconds the server may wait before it answers: the age limit of the progress line
 AWAY = 60.0  # seconds to wait for a server that restarts
-Show = Callable[[views.Edit], None]
+Show = Callable[[Edit], None]
 
 
-async def until_ended(client: Client, edit_id: str, show: Show) -> Any:
-    """Returns the ended edit as JSON; waits for a restarting server."""
+async def until_ended(client: Client, edit_id: str, show: Show) -> Edit:
+    """Returns the ended edit; waits for a restarting server."""
     last_seen = time.monotonic()
     while True:
         asked = time.monotonic()
         try:
-            raw, pause = await client.edit(edit_id, wait=HOLD)
+            edit, pause = await client.edit(edit_id, wait=HOLD)
         except Unreachable:
             if time.monotonic() - last_seen > AWAY:
                 raise
             await asyncio.sleep(1)
             continue
         last_seen = time.monotonic()
-        edit = views.edit(raw)
         show(edit)
         if edit.ended:
-            return raw
+            return edit
         if last_seen - asked < HOLD / 2:  # the server ignores `Prefer: wait`
             await asyncio.sleep(min(pause, LONGEST_PAUSE))
 
@@ -49,7 +48,7 @@ def progress() -> Iterator[Show]:
         return
     shown = ""
 
-    def show(edit: views.Edit) -> None:
+    def show(edit: Edit) -> None:
         nonlocal shown
         doing = _doing(edit)
         if doing != shown:
@@ -59,9 +58,9 @@ def progress() -> Iterator[Show]:
     yield show
 
 
-def _doing(edit: views.Edit) -> str:
+def _doing(edit: Edit) -> str:
     if edit.ended:
         return edit.status
-    if edit.waiting:
-        return f"{edit.status}: {WAITS.get(edit.waiting.name, edit.waiting.name)}"
+    if edit.waiting_for:
+        return f"{edit.status}: {WAITS.get(edit.waiting_for, edit.waiting_for)}"
     return f"{edit.status}: {STATUSES.get(edit.status, 'in progress')}"

@@ -6,11 +6,11 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
-from cli import views
 from cli.client import Client
 from cli.sources import Picture, Source
+from cli.views import Edit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,8 @@ class EditRequest:
         return f"retouch-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
-class Submitted(NamedTuple):
-    edit: Any  # JSON of the API
-    known: bool  # an earlier call had made it
-
-
-async def submit_picture(client: Client, source: Source, request: EditRequest) -> Submitted:
-    """Returns a new edit of this picture, or the one of an earlier equal request.
+async def submit_picture(client: Client, source: Source, request: EditRequest) -> tuple[Edit, bool]:
+    """Returns a new edit of this picture, or that of an earlier equal request, and which of the two: `known`.
 
     A canceled edit is submitted again under another key; a failed one is retried if its error is retryable.
     """
@@ -48,13 +43,12 @@ async def submit_picture(client: Client, source: Source, request: EditRequest) -
     after = ""
     while True:
         key = request.key(source, picture, after=after)
-        raw, known = await client.create(request.body(source), picture=picture, idempotency_key=key)
-        edit = views.edit(raw)
+        edit, known = await client.create(request.body(source), picture=picture, idempotency_key=key)
         if not known or edit.status not in {"canceled", "failed"}:
-            return Submitted(raw, known)
+            return edit, known
         if edit.status == "canceled":
             after = edit.id
         elif edit.error is None or not edit.error.retryable:
-            return Submitted(raw, known)
+            return edit, known
         else:
-            return Submitted(await client.retry(edit.id), known)
+            return await client.retry(edit.id), known

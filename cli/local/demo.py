@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from cli import output, pictures, render, sources, views
+from cli import output, pictures, render, sources
 from cli.client import Client, Server
 from cli.commands import follow, submit
 from cli.errors import WorkFailed
@@ -67,20 +67,19 @@ def _apart() -> Iterator[stack.Environment]:
 async def _edit(server: Server) -> None:
     async with Client(server) as client:
         source = sources.Source(str(PICTURE), PICTURE)
-        raw, _ = await submit.submit_picture(client, source, submit.EditRequest(prompt=PROMPT))
-        edit = views.edit(raw)
+        edit, _ = await submit.submit_picture(client, source, submit.EditRequest(prompt=PROMPT))
         output.note(f"{edit.id}: {PICTURE.name}, “{PROMPT}”")
         with follow.progress() as show:
-            edit = views.edit(await follow.until_ended(client, edit.id, show))
+            edit = await follow.until_ended(client, edit.id, show)
         if edit.status != "succeeded" or edit.result is None:
-            raise WorkFailed(f"{edit.id} {edit.status}: {edit.error.message if edit.error else 'no reason given'}")
+            raise WorkFailed(edit.outcome)
         folder = _gallery()
         before = Path(shutil.copyfile(PICTURE, folder / f"before{PICTURE.suffix}"))
         after = folder / f"after.{pictures.ENDINGS.get(edit.result.content_type, 'bin')}"
         with after.open("wb") as file:
             async with client.result(edit.id) as content:
                 await pictures.copy(content, file, result=edit.result)
-        timeline = views.timeline(await client.timeline(edit.id))
+        timeline = await client.timeline(edit.id)
     output.data(_link("before", before))
     output.data(_link("after ", after))
     output.data(render.where_time_went(timeline))

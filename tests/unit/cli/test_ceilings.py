@@ -24,9 +24,7 @@ def test_the_defaults_are_bound_by_what_is_in_flight():
     ],
 )
 def test_the_lowest_ceiling_binds(changed, binds, edits_a_day):
-    lowest = ceilings.ceilings(replace(DEFAULTS, **changed))[0]
-    assert lowest.name == binds
-    assert lowest.edits_a_day == pytest.approx(edits_a_day)
+    assert ceilings.lowest(replace(DEFAULTS, **changed)) == (pytest.approx(edits_a_day), binds)
 
 
 def test_the_assumptions_are_said():

@@ -9,6 +9,7 @@ from cli.errors import Unreachable, WorkFailed, WrongUsage
 from cli.sources import Picture
 
 SERVER = Server(url="http://127.0.0.1:1", key="k")
+EDIT = {"id": "edit_1", "status": "queued", "created_at": "2026-11-22T12:00:00Z", "new": [1]}
 PROBLEM = {"title": "The request is not valid", "detail": "2 faults", "status": 422, "code": "invalid", "type": "x"}
 
 
@@ -34,16 +35,16 @@ def answering(*answers):
 
 async def test_a_busy_server_is_asked_again_with_the_same_idempotency_key():
     busy = httpx.Response(503, headers={"Retry-After": "3"})
-    transport, asked = answering(busy, httpx.ReadError("cut"), httpx.Response(202, json={"id": "edit_1"}))
+    transport, asked = answering(busy, httpx.ReadError("cut"), httpx.Response(202, json=EDIT))
     async with Client(SERVER, transport=transport) as api:
         made = await api.create({"prompt": "p"}, picture=None, idempotency_key="one")
-    assert made == ({"id": "edit_1"}, False)
+    assert (made[0].raw, made[1]) == (EDIT, False)
     assert [request.headers["Idempotency-Key"] for request in asked] == ["one"] * 3
     assert {request.headers["X-API-Key"] for request in asked} == {"k"}
 
 
 async def test_an_edit_that_was_there_before_is_told_from_one_that_our_own_repeat_found():
-    there = httpx.Response(202, headers={"Idempotent-Replayed": "true"}, json={"id": "edit_1"})
+    there = httpx.Response(202, headers={"Idempotent-Replayed": "true"}, json=EDIT)
     transport, _ = answering(there)
     async with Client(SERVER, transport=transport) as api:
         assert (await api.create({}, picture=None, idempotency_key="one"))[1] is True
@@ -54,7 +55,7 @@ async def test_an_edit_that_was_there_before_is_told_from_one_that_our_own_repea
 
 async def test_a_key_whose_picture_is_still_being_read_is_asked_for_again():
     reading = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "idempotency_in_progress"})
-    transport, asked = answering(reading, httpx.Response(202, json={"id": "edit_1"}))
+    transport, asked = answering(reading, httpx.Response(202, json=EDIT))
     async with Client(SERVER, transport=transport) as api:
         await api.create({}, picture=None, idempotency_key="one")
     assert len(asked) == 2
@@ -62,14 +63,14 @@ async def test_a_key_whose_picture_is_still_being_read_is_asked_for_again():
 
 async def test_a_retry_of_what_is_on_its_way_already_shows_it():
     conflict = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "not_finished"})
-    transport, asked = answering(conflict, httpx.Response(200, json={"id": "edit_1", "status": "queued"}))
+    transport, asked = answering(conflict, httpx.Response(200, json=EDIT))
     async with Client(SERVER, transport=transport) as api:
-        assert await api.retry("edit_1") == {"id": "edit_1", "status": "queued"}
+        assert (await api.retry("edit_1")).raw == EDIT
     assert [request.method for request in asked] == ["POST", "GET"]
 
 
 async def test_an_address_goes_as_json_and_a_file_as_a_form_without_its_name():
-    transport, asked = answering(httpx.Response(202, json={"id": "edit_1"}))
+    transport, asked = answering(httpx.Response(202, json=EDIT))
     async with Client(SERVER, transport=transport) as api:
         await api.create({"prompt": "p", "image": "https://x/a.png", "steps": 5}, picture=None, idempotency_key="one")
         await api.create({"prompt": "ä", "steps": 5}, picture=Picture(b"bytes", "image/png"), idempotency_key="two")
@@ -129,15 +130,16 @@ def test_a_refusal_that_is_not_ours_is_told_by_its_status():
     assert str(client.refusal(httpx.Response(502, text="<html>"))) == "the server answered 502 Bad Gateway"
 
 
-async def test_an_answer_that_is_not_json_names_the_server():
-    transport, _ = answering(httpx.Response(200, text="<html>"))
+@pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}', '"\\ud800"'])
+async def test_an_answer_of_another_program_names_the_server(content):
+    transport, _ = answering(httpx.Response(200, text=content))
     async with Client(SERVER, transport=transport) as api:
-        with pytest.raises(WorkFailed, match="did not answer with JSON"):
+        with pytest.raises(WorkFailed, match=r"unexpected answer from http://127\.0\.0\.1:1; check"):
             await api.edit("edit_1")
 
 
 async def test_an_id_cannot_lead_elsewhere():
-    transport, asked = answering(httpx.Response(200, json={}))
+    transport, asked = answering(httpx.Response(200, json=EDIT))
     async with Client(SERVER, transport=transport) as api:
         await api.edit("../admin?x=1")
         with pytest.raises(WrongUsage, match="ID is empty"):

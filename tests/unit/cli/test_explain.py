@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli import explain, views
+from cli import explain
+from cli.views import Edit
 from edits.models import EditStatus, Wait
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -12,7 +13,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 def shown(**changes):
     raw = {"id": "edit_1", "status": "queued", "livemode": True, "created_at": (NOW - timedelta(minutes=2)).isoformat()}
-    return views.edit(raw | changes)
+    return Edit.model_validate(raw | changes)
 
 
 @pytest.mark.parametrize("wait", list(Wait))

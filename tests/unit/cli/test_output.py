@@ -1,7 +1,6 @@
 """Ends of the program: one message, one exit code."""
 
 import pytest
-import typer
 
 from cli import output
 from cli.errors import Unreachable, WorkFailed, WrongUsage
@@ -21,9 +20,9 @@ def test_each_end_has_its_exit_code_and_is_told_on_stderr(error, code, capsys):
     async def work():
         raise error
 
-    with pytest.raises(typer.Exit) as ended:
+    with pytest.raises(SystemExit) as ended, output.ending():
         output.run(work())
-    assert ended.value.exit_code == code
+    assert ended.value.code == code
     told = capsys.readouterr()
     assert "said" in told.err
     assert told.out == ""

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from rich.console import Console
 
-from cli import render, views
+from cli import render
+from cli.views import Edit, Event
 from config.settings import Row
 
 AT = "2026-11-22T12:00:00Z"
@@ -17,25 +18,25 @@ def text(table, *, width=200):
     return out.getvalue()
 
 
+def timeline(events):
+    return [Event.model_validate(one) for one in events]
+
+
 def event(seq, wait, milliseconds, *, kind="step"):
     return {"seq": seq, "at": AT, "type": kind, "wait": wait, "duration_ms": milliseconds, "data": {}}
 
 
 def test_spans_of_the_same_wait_add_up_in_the_order_they_came():
-    timeline = views.timeline(
-        [event(1, None, 0), event(2, "copy", 250), event(3, "notice", 500), event(4, "copy", 250)]
-    )
-    assert render.spans(timeline) == [("copy", timedelta(seconds=0.5)), ("notice", timedelta(seconds=0.5))]
+    events = timeline([event(1, None, 0), event(2, "copy", 250), event(3, "notice", 500), event(4, "copy", 250)])
+    assert render.spans(events) == [("copy", timedelta(seconds=0.5)), ("notice", timedelta(seconds=0.5))]
 
 
 def test_a_span_without_a_name_goes_by_its_event():
-    assert render.spans(views.timeline([event(1, None, 40, kind="accepted")])) == [
-        ("accepted", timedelta(milliseconds=40))
-    ]
+    assert render.spans(timeline([event(1, None, 40, kind="accepted")])) == [("accepted", timedelta(milliseconds=40))]
 
 
 def test_where_the_time_went_shows_shares_of_the_whole():
-    shown = text(render.where_time_went(views.timeline([event(1, "provider_run", 3000), event(2, "copy", 1000)])))
+    shown = text(render.where_time_went(timeline([event(1, "provider_run", 3000), event(2, "copy", 1000)])))
     assert "provider_run      3.00     75%" in shown
     assert "total             4.00    100%" in shown
 
@@ -45,7 +46,7 @@ def test_an_edit_without_spans_is_no_trouble():
 
 
 def test_a_card_shows_what_is_there():
-    edit = views.edit(
+    edit = Edit.model_validate(
         {
             "id": "edit_1", "status": "failed", "livemode": False, "created_at": AT,
             "finished_at": "2026-11-22T12:00:05Z",
@@ -61,7 +62,9 @@ def test_a_card_shows_what_is_there():
 
 
 def test_a_list_keeps_long_prompts_on_one_line():
-    edit = views.edit({"id": "edit_1", "status": "queued", "created_at": AT, "input": {"prompt": "a\nb " + "x" * 100}})
+    edit = Edit.model_validate(
+        {"id": "edit_1", "status": "queued", "created_at": AT, "input": {"prompt": "a\nb " + "x" * 100}}
+    )
     shown = text(render.edit_list([edit]))
     assert "a b xxx" in shown
     assert "…" in shown
@@ -69,7 +72,7 @@ def test_a_list_keeps_long_prompts_on_one_line():
 
 
 def test_ids_and_states_are_whole_on_a_narrow_screen_and_the_prompt_gives_way():
-    edit = views.edit(
+    edit = Edit.model_validate(
         {
             "id": "edit_03QCPC7P00PR2GCXEP2HV2F44X", "status": "processing", "created_at": AT,
             "waiting": {"for": "provider_account"}, "input": {"prompt": "make it much more colourful " * 9},

@@ -104,3 +104,11 @@ def test_a_file_that_is_far_too_large_is_not_read(tmp_path, monkeypatch):
     path.write_bytes(PNG)
     with pytest.raises(WrongUsage, match="larger than"):
         Source("a.png", path).read()
+
+
+def test_a_file_of_a_folder_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(PNG)
+    unreadable = tmp_path / "b.png"
+    unreadable.symlink_to("/proc/self/mem")
+    with pytest.raises(WrongUsage, match=f"IMAGE: {unreadable}: "):
+        sources.find([str(tmp_path)])

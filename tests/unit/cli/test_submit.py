@@ -78,8 +78,8 @@ def test_a_key_is_short_printable_ascii():
 async def test_an_edit_that_was_made_is_taken_as_it_is():
     client, keys, retried = server([shown("edit_1", "succeeded")])
     async with client:
-        handed = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
-    assert (handed.edit["id"], handed.known, len(keys), retried) == ("edit_1", True, 1, [])
+        edit, known = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
+    assert (edit.id, known, len(keys), retried) == ("edit_1", True, 1, [])
 
 
 async def test_a_canceled_edit_is_submitted_again_under_a_key_that_can_be_found_again():
@@ -87,8 +87,8 @@ async def test_a_canceled_edit_is_submitted_again_under_a_key_that_can_be_found_
     for _ in range(2):
         client, keys, _ = server([shown("edit_1", "canceled"), shown("edit_2", "canceled")])
         async with client:
-            handed = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
-        assert (handed.edit["id"], handed.known) == ("edit_new", False)
+            edit, known = await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))
+        assert (edit.id, known) == ("edit_new", False)
         assert len(set(keys)) == 3
         found.append(keys)
     assert found[0] == found[1]
@@ -97,11 +97,11 @@ async def test_a_canceled_edit_is_submitted_again_under_a_key_that_can_be_found_
 async def test_a_failed_edit_is_tried_again_if_that_is_worth_it():
     client, _, retried = server([failed("edit_1", retryable=True)])
     async with client:
-        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))).edit["status"] == "queued"
+        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p")))[0].status == "queued"
     assert retried == ["edit_1"]
     client, _, retried = server([failed("edit_1", retryable=False)])
     async with client:
-        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p"))).edit["status"] == "failed"
+        assert (await submit.submit_picture(client, SOURCE, EditRequest(prompt="p")))[0].status == "failed"
     assert retried == []
 
 
