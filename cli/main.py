@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from cli import arguments, output, streams
+from cli.errors import WrongUsage
 
 app = typer.Typer(
     name="retouch",
@@ -176,8 +177,9 @@ def doctor(*, invariants: Invariants = False, deep: Deep = False, since: Since =
     from cli.doctor import invariants as rules
     from cli.doctor import report
 
-    wanted = rules.parse(invariants=invariants, deep=deep, since=since)
-    work = rules.run(wanted, as_json=as_json) if wanted else report.run(as_json=as_json)
+    if not invariants and (deep or since is not None):
+        raise WrongUsage("--deep and --since belong to --invariants")
+    work = rules.run(deep=deep, since=since, as_json=as_json) if invariants else report.run(as_json=as_json)
     output.run(work, at_once=True)
 
 

@@ -1,13 +1,12 @@
 """`retouch doctor --invariants`: opens what the settings name, and shows what the checker of `edits` finds there."""
 
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 from rich.text import Text
 
 from cli import output
 from cli.doctor.provider_history import ProvidersPast
+from cli.doctor.redis import connected
 from cli.errors import Unreachable, WrongUsage
 from config import addresses, local_stack, values
 from config.settings import Settings
@@ -15,7 +14,7 @@ from edits import invariants
 from edits.attempts import Tokens
 from edits.ceilings import Ceilings
 from edits.db.circuits import Limiter
-from edits.db.connection import LOST, connect
+from edits.db.connection import LOST
 from edits.db.sender import Scripts
 from edits.db.tokens import RequestTokens
 from edits.db.trouble import explain
@@ -29,31 +28,21 @@ SOCKET_TIMEOUT = 5.0  # seconds; nobody waits for the answer but the operator
 STYLES = {True: ("holds", "green"), False: ("broken", "bold red"), None: ("not checked", "yellow")}
 
 
-class Wanted(NamedTuple):
-    deep: bool
-    since: timedelta | None
-
-
-def parse(*, invariants: bool, deep: bool, since: str | None) -> Wanted | None:
-    """None where no invariants are asked for. Raises WrongUsage."""
-    if not invariants:
-        if deep or since is not None:
-            raise WrongUsage("--deep and --since belong to --invariants")
-        return None
+async def run(*, deep: bool, since: str | None, as_json: bool) -> int:
+    """The exit code: 0 every rule holds, 1 one is broken, 3 not everything could be looked at. Raises WrongUsage."""
     try:
-        return Wanted(deep, values.duration(since) if since is not None else None)
+        span = values.duration(since) if since is not None else None
     except ValueError as exc:
         raise WrongUsage(f"--since: {exc}") from exc
-
-
-async def run(wanted: Wanted, *, as_json: bool) -> int:
-    """The exit code: 0 every rule holds, 1 one is broken, 3 not everything could be looked at."""
-    settings = local_stack.load_for_process("worker")
-    report = await check(settings, deep=wanted.deep, since=wanted.since)
+    report = await check(local_stack.load_for_process("worker"), deep=deep, since=span)
     for result in report.results.values():
-        _show(result, as_json=as_json)
+        output.show(_line(result), result.as_json(), as_json=as_json)
     if not as_json:
-        output.data(_sum(report))
+        figures = report.figures
+        output.data(
+            f"{figures['edits']} edits are here: {figures['tasks_bought']} tasks bought = "
+            f"{figures['edits_submitted']} edits submitted + {figures['rebuys']} bought again"
+        )
     if report.broken:
         return 1
     if report.not_checked:
@@ -68,17 +57,13 @@ async def check(
     """The report on a whole system, as these settings of a worker describe it. Raises Unreachable."""
     secret = settings.secret_key.get_secret_value() if settings.secret_key else ""
     previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else None
-    async with AsyncExitStack() as opened:
-        redis = connect(settings.redis_url or "", socket_timeout=SOCKET_TIMEOUT)
-        opened.push_async_callback(redis.aclose, close_connection_pool=True)
+    client = QubicoClient(
+        base_url=settings.qubico.base_url or "",
+        api_key=settings.qubico.api_key.get_secret_value() if settings.qubico.api_key else "",
+        read_timeout=settings.leases.read_timeout.total_seconds(),
+    )
+    async with connected(settings.redis_url, socket_timeout=SOCKET_TIMEOUT) as redis, client as qubico:
         scripts = Scripts(redis, settings.namespace)
-        qubico = await opened.enter_async_context(
-            QubicoClient(
-                base_url=settings.qubico.base_url or "",
-                api_key=settings.qubico.api_key.get_secret_value() if settings.qubico.api_key else "",
-                read_timeout=settings.leases.read_timeout.total_seconds(),
-            )
-        )
         ceilings = Ceilings.of(settings.qubico)
         tokens = Tokens(settings.namespace, secret, previous)
         try:
@@ -100,10 +85,7 @@ async def check(
             raise Unreachable(f"{shown}: {explain(exc)}") from exc
 
 
-def _show(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        output.data_json(result.as_json())
-        return
+def _line(result: Result) -> Text:
     word, style = STYLES[result.holds]
     line = Text.assemble((f"{word:<11}", style), f"  {result.rule:<16}  {result.checked} checked")
     if result.broken:
@@ -115,12 +97,4 @@ def _show(result: Result, *, as_json: bool) -> None:
     if result.broken:
         rule = invariants.RULES[result.rule]
         line.append(f"\n{'':29}{rule.means}\n{'':29}→ {rule.do}")
-    output.data(line)
-
-
-def _sum(report: Report) -> str:
-    f = report.figures
-    return (
-        f"{f['edits']} edits are here: {f['tasks_bought']} tasks bought = {f['edits_submitted']} edits submitted"
-        f" + {f['rebuys']} bought again"
-    )
+    return line

@@ -26,15 +26,13 @@ async def clock(settings: Settings, state: checks.RedisState | Unavailable) -> l
         offsets |= {} if ahead is None else {"the provider": ahead}
     if not offsets:
         return [warn("clock", "not known: neither Redis nor the provider responds")]
-    said = ", ".join(f"{abs(seconds):.1f} s {'behind' if seconds > 0 else 'ahead of'} {name}"
-                     for name, seconds in offsets.items())  # fmt: skip
+    named = (f"{abs(away):.1f} s {'behind' if away > 0 else 'ahead of'} {name}" for name, away in offsets.items())
+    said = f"this host is {', '.join(named)}"
     worst = max(abs(seconds) for seconds in offsets.values())
     do = "set the clocks by NTP: signed links and time limits depend on them"
     if worst > CLOCK_REFUSED:
-        return [fail("clock", f"this host is {said}", do)]
-    return [
-        warn("clock", f"this host is {said}", do) if worst > CLOCK_TOLERANCE else ok("clock", f"this host is {said}")
-    ]
+        return [fail("clock", said, do)]
+    return [warn("clock", said, do) if worst > CLOCK_TOLERANCE else ok("clock", said)]
 
 
 async def _date_of(url: str) -> float | None:
@@ -79,9 +77,8 @@ async def _answers(url: str) -> Result:
         said = f"{asked}: {str(exc) or type(exc).__name__}"
         if is_private(url):
             return fail("public_url", said, "start the API, or set RETOUCH_PUBLIC_URL to its address")
-        return warn(
-            "public_url", f"{said} (as seen from here)", "check it from outside; start the API, check DNS and TLS"
-        )
+        do = "check it from outside; start the API, check DNS and TLS"
+        return warn("public_url", f"{said} (as seen from here)", do)
     if answer.status_code == 200 and '"ok"' in answer.text:
         return ok("public_url", f"{asked} answers")
     said = f"{asked} returns {answer.status_code}, which is not Retouch"

@@ -1,12 +1,12 @@
 """Checks of Redis and the broker: the servers, the rights of their users, lost data, open circuits."""
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from cli.doctor.results import ANSWER_WITHIN, Result, fail, ok, warn
+from cli.doctor.results import Result, fail, ok, warn
 from config import addresses
 from config.settings import Settings
 from edits.db import checks
@@ -17,6 +17,15 @@ from edits.recovery import restoring
 
 MEMORY_NEARLY_FULL = 0.85
 FULL = "raise its maxmemory or RETOUCH_REDIS_MAX_MEMORY_USED, or lower RETOUCH_EDITS__HOT"
+
+
+@asynccontextmanager
+async def connected(url: str | None, *, socket_timeout: float | None = None) -> AsyncIterator[Redis]:
+    client = connect(url or "", socket_timeout=socket_timeout)
+    try:
+        yield client
+    finally:
+        await client.aclose(close_connection_pool=True)
 
 
 async def server(settings: Settings, state: checks.RedisState | Unavailable) -> list[Result]:
@@ -72,28 +81,24 @@ async def access(settings: Settings, state: checks.RedisState | Unavailable) -> 
 
 
 async def _access(name: str, setting: str, url: str | None, namespace: str, said: str) -> Result:
-    client: Redis = connect(url or "")
     try:
-        await checks.require_access(client, namespace, setting=setting, broker=setting == checks.BROKER)
+        async with connected(url) as client:
+            await checks.require_access(client, namespace, setting=setting, broker=setting == checks.BROKER)
     except RedisUnfit as exc:
         why, _, do = str(exc).partition("; ")
         return fail(name, why, f"{do} (no process starts until then)")
     except Unavailable as exc:
         return fail(name, str(exc), "edits are refused (503) until then; those that were accepted wait")
-    finally:
-        await client.aclose(close_connection_pool=True)
     return ok(name, said)
 
 
 async def broker(settings: Settings) -> list[Result]:
     shown = addresses.mask(settings.broker_url or "")
-    client: Redis = connect(settings.broker_url or "")
     try:
-        state = await checks.look(client)
+        async with connected(settings.broker_url) as client:
+            state = await checks.look(client)
     except Unavailable as exc:
         return [fail("broker", f"{shown}: {exc}", "start it, or correct RETOUCH_BROKER_URL: workers need it")]
-    finally:
-        await client.aclose(close_connection_pool=True)
     if state.cluster or state.replica:
         what = "in cluster mode" if state.cluster else "a replica"
         return [fail("broker", f"{shown} is {what}, which Celery cannot use", "set RETOUCH_BROKER_URL to a master")]
@@ -101,15 +106,9 @@ async def broker(settings: Settings) -> list[Result]:
     return [await _access("broker", checks.BROKER, settings.broker_url, settings.namespace, said)]
 
 
-async def whole(settings: Settings) -> list[Result]:
-    """Whether Redis may lack its latest writes, and which paid tasks it does not know."""
-    client: Redis = connect(settings.redis_url or "")
-    try:
-        state = await restoring.look(client, settings.namespace)
-    except Unavailable:
-        return []  # `redis` says so
-    finally:
-        await client.aclose(close_connection_pool=True)
+async def whole(client: Redis, namespace: str) -> list[Result]:
+    """Whether Redis may lack its latest writes, and which paid tasks it does not know. Raises Unavailable."""
+    state = await restoring.look(client, namespace)
     results = []
     if state.since:
         why = "and has lost its latest writes" if state.lost else "and may have lost its latest writes"
@@ -123,17 +122,10 @@ async def whole(settings: Settings) -> list[Result]:
     return results or [ok("redis.whole", "no write is missing")]
 
 
-async def circuits(settings: Settings) -> list[Result]:
-    """The open circuits, and their next probes."""
-    client: Redis = connect(settings.redis_url or "")
-    try:
-        outages = await asyncio.wait_for(shared.outages(client, settings.namespace), ANSWER_WITHIN)
-    except (Unavailable, TimeoutError):
-        return []  # `redis` says so
-    finally:
-        await client.aclose(close_connection_pool=True)
+async def circuits(client: Redis, namespace: str) -> list[Result]:
+    """The open circuits, and their next probes. Raises Unavailable."""
     results = []
-    for name, outage in sorted(outages.items()):
+    for name, outage in sorted((await shared.outages(client, namespace)).items()):
         said = f"{name} has failed since {outage.since:%H:%M:%S} UTC{f' ({outage.cause})' if outage.cause else ''}"
         do = f"nothing is lost; the next probe is at {outage.probe_at:%H:%M:%S} UTC or shortly after"
         results.append(warn("circuits", said, do))

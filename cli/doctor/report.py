@@ -1,7 +1,7 @@
 """`retouch doctor`: runs every check side by side and prints what is wrong and what to do, within seconds."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import TypeVar
 
 from rich.text import Text
@@ -9,20 +9,18 @@ from rich.text import Text
 from cli import ceilings, output
 from cli.doctor import network, provider, redis, storage
 from cli.doctor.results import Level, Result, fail, ok, warn
+from cli.errors import WrongUsage
 from config import addresses, local_stack
 from config.settings import Settings, SettingsError
 from edits.ceilings import Ceilings
 from edits.db import checks
-from edits.db.connection import connect
 from edits.db.workers import Workers
 from edits.errors import Unavailable
 from edits.models import Step
 
 WITHIN = 6.0  # seconds for one check with all its requests; checks run side by side
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
-WRONG_SETTINGS = 2
 
-State = checks.RedisState | Unavailable
 Registry = Workers | Unavailable
 _T = TypeVar("_T")
 
@@ -34,56 +32,53 @@ async def run(*, as_json: bool) -> int:
     except SettingsError as exc:
         for fault in exc.faults:
             _show(fail("settings", addresses.mask(str(fault)), "nothing else was checked"), as_json=as_json)
-        return WRONG_SETTINGS
+        return WrongUsage.exit_code
     failed = False
-    for result in _settings(settings):
-        _show(result, as_json=as_json)
-    state, workers = await _read(settings)
-    running: dict[str, Awaitable[list[Result]]] = {
-        "redis": redis.server(settings, state),
-        "redis.access": redis.access(settings, state),
-        "redis.whole": redis.whole(settings),
-        "broker": redis.broker(settings),
-        "circuits": redis.circuits(settings),
-        "storage": storage.storage(settings),
-        "provider": provider.provider(settings),
-        "clock": network.clock(settings, state),
-        "public_url": network.public_url(settings),
-    }
-    tasks = [asyncio.create_task(_bounded(name, check)) for name, check in running.items()]
-    for task in tasks:
-        for result in await task:
-            failed |= result.level is Level.FAIL
-            _show(result, as_json=as_json)
-    for result in (*_workers(workers), *_ceilings(settings, workers)):
+    async for result in _results(settings):
         failed |= result.level is Level.FAIL
         _show(result, as_json=as_json)
     return int(failed)
 
 
+async def _results(settings: Settings) -> AsyncIterator[Result]:
+    for result in _settings(settings):
+        yield result
+    async with redis.connected(settings.redis_url) as client:
+        state, workers = await asyncio.gather(
+            _or_away(checks.look(client)), _or_away(checks.workers(client, settings.namespace))
+        )
+        running: dict[str, Awaitable[list[Result]]] = {
+            "redis": redis.server(settings, state),
+            "redis.access": redis.access(settings, state),
+            "redis.whole": redis.whole(client, settings.namespace),
+            "broker": redis.broker(settings),
+            "circuits": redis.circuits(client, settings.namespace),
+            "storage": storage.storage(settings),
+            "provider": provider.provider(settings),
+            "clock": network.clock(settings, state),
+            "public_url": network.public_url(settings),
+        }
+        for task in [asyncio.create_task(_bounded(name, check)) for name, check in running.items()]:
+            for result in await task:
+                yield result
+    for result in (*_workers(workers), *_ceilings(settings, workers)):
+        yield result
+
+
 def _show(result: Result, *, as_json: bool) -> None:
-    if as_json:
-        output.data_json(result._asdict())
-        return
     line = Text.assemble((f"{result.level:<4}", STYLES[result.level]), f"  {result.check:<16}  {result.said}")
     if result.do:
         line.append(f"\n{'':24}→ {result.do}")
-    output.data(line)
+    output.show(line, result._asdict(), as_json=as_json)
 
 
 async def _bounded(name: str, check: Awaitable[list[Result]]) -> list[Result]:
     try:
         return await asyncio.wait_for(check, WITHIN)
+    except Unavailable:
+        return []  # `redis` says so
     except TimeoutError:
         return [fail(name, f"no response within {WITHIN:.0f} s", "check that it runs and can be reached from here")]
-
-
-async def _read(settings: Settings) -> tuple[State, Registry]:
-    client = connect(settings.redis_url or "")
-    try:
-        return await asyncio.gather(_or_away(checks.look(client)), _or_away(checks.workers(client, settings.namespace)))
-    finally:
-        await client.aclose(close_connection_pool=True)
 
 
 async def _or_away(looking: Awaitable[_T]) -> _T | Unavailable:

@@ -1,6 +1,7 @@
 """A check result: one line for each checked part, and the action where something is wrong."""
 
 from enum import StrEnum
+from functools import partial
 from typing import Final, NamedTuple
 
 ANSWER_WITHIN: Final = 4.0
@@ -20,13 +21,6 @@ class Result(NamedTuple):
     do: str = ""
 
 
-def ok(check: str, said: str) -> Result:
-    return Result(Level.OK, check, said)
-
-
-def warn(check: str, said: str, do: str = "") -> Result:
-    return Result(Level.WARN, check, said, do)
-
-
-def fail(check: str, said: str, do: str) -> Result:
-    return Result(Level.FAIL, check, said, do)
+ok = partial(Result, Level.OK)
+warn = partial(Result, Level.WARN)
+fail = partial(Result, Level.FAIL)

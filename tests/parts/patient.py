@@ -2,11 +2,11 @@
 
 from tests.parts import patience  # isort: skip  # first, before any module has read a limit
 
-from cli.doctor import network, provider, redis, report, storage
+from cli.doctor import network, provider, report, storage
 from cli.main import main
 
 report.WITHIN = patience.LONG
-for checks in (network, provider, redis, storage):
+for checks in (network, provider, storage):
     checks.ANSWER_WITHIN = patience.LONG
 
 if __name__ == "__main__":

@@ -62,10 +62,10 @@ async def test_a_task_of_an_edit_that_is_not_here_is_counted_and_shown(rounds: R
     await set_back(rounds, own_server, copy)
     await spoken(rounds)
     assert b"retouch_submitting_shut 1.0" in await stats.render(rounds.clients.repository, scope="cluster")
-    (finding,) = await doctor.whole(rounds.clients.settings)
+    (finding,) = await doctor.whole(rounds.redis, rounds.clients.settings.namespace)
     assert "has lost its latest writes" in finding.said
     await settled(rounds)
-    (finding,) = await doctor.whole(rounds.clients.settings)
+    (finding,) = await doctor.whole(rounds.redis, rounds.clients.settings.namespace)
     assert f"such as {task_id} of {lost}" in finding.said
     told = await restoring.look(rounds.redis, rounds.clients.settings.namespace)
     assert told.unknown == (f"{task_id} {lost}",)
