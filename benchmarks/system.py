@@ -22,7 +22,7 @@ from benchmarks.parts import bare_environ, patient, standin_part
 from benchmarks.provider import Provider
 from benchmarks.rounds import say
 from benchmarks.used import Used, used_by
-from cli.local import data_dir, stack
+from cli.local import stack
 from cli.local.ports import Ports, unclaimed
 from cli.local.supervisor import Service, Supervisor
 from config.settings import Settings
@@ -169,8 +169,7 @@ async def running(
         }  # fmt: skip
         ground = stack.Environment(environ=environ, folder=folder)
         asked = ground.load()
-        data_dir.create(asked.data_dir)
-        built = stack.build(ground, settings=asked, secrets=data_dir.keep_secrets(asked.data_dir), ports=ports)
+        built = stack.build(ground, settings=asked, ports=ports)
         left_out = {"flower"} | (set() if api else {"api"}) | (set() if workers else {"worker"})
         more = [beside(built.settings)] if beside else []
         wanted = [patient(part) for part in built.services if part.name.rstrip("0123456789") not in left_out]

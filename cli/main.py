@@ -96,9 +96,9 @@ def worker(*, steps: Steps = "submit,poll,store,adopt,sweep") -> None:
     settings = load_for_process("worker")
     if settings.worker.processes == 1:
         processes.worker(settings, chosen)
-    from cli.local import workers
+    from cli.local import up
 
-    output.run(workers.run(settings, chosen))
+    output.run(up.workers(settings, chosen))
 
 
 @app.command()

@@ -38,14 +38,30 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[int]:
     `patience`: seconds to wait for the services of a killed `up` to end. Raises WrongUsage.
     """
     create(folder)
-    held = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + patience
+    with os.fdopen(os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as lock:
+        while not _is_taken(lock.fileno()):
+            lock.seek(0)
+            holder = lock.read().strip()
+            if (holder.isdecimal() and running(int(holder))) or time.monotonic() > until:
+                raise WrongUsage(
+                    f"`retouch up` (pid {holder or 'unknown'}) already runs in {folder}; "
+                    "stop it, or set RETOUCH_DATA_DIR and RETOUCH_API__PORT for a second one"
+                )
+            time.sleep(LOOK_EVERY)
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield lock.fileno()
+
+
+def _is_taken(lock: int) -> bool:
+    """Whether this process has the lock now."""
     try:
-        _lock(held, folder, until=time.monotonic() + patience)
-        os.ftruncate(held, 0)
-        os.pwrite(held, f"{os.getpid()}\n".encode(), 0)
-        yield held
-    finally:
-        os.close(held)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def create(folder: Path) -> None:
@@ -59,6 +75,7 @@ def create(folder: Path) -> None:
 
 def keep_secrets(folder: Path) -> Secrets:
     """Returns the secrets of this data dir; the first call makes them. Raises WrongUsage."""
+    create(folder)
     path = folder / SECRETS
     try:
         return Secrets.model_validate_json(path.read_bytes())
@@ -81,26 +98,6 @@ def kept_port(folder: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return port if 0 < port < 65_536 else None
-
-
-def _lock(held: int, folder: Path, *, until: float) -> None:
-    while True:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(held, 32, 0).decode().strip()
-            if _runs(holder) or time.monotonic() > until:
-                raise WrongUsage(
-                    f"`retouch up` (pid {holder or 'unknown'}) already runs in {folder}; "
-                    "stop it, or set RETOUCH_DATA_DIR and RETOUCH_API__PORT for a second one"
-                ) from None
-            time.sleep(LOOK_EVERY)
-        else:
-            return
-
-
-def _runs(holder: str) -> bool:
-    return holder.isdecimal() and running(int(holder))
 
 
 def _make(path: Path) -> Secrets:

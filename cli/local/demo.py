@@ -1,12 +1,11 @@
 """`retouch demo`: edits one picture on a temporary system that ignores all settings."""
 
-import asyncio
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rich.text import Text
@@ -15,7 +14,7 @@ from cli import output, pictures, render, sources
 from cli.client import Client, Server
 from cli.commands import follow, submit
 from cli.errors import WorkFailed
-from cli.local import data_dir, ports, signals, stack
+from cli.local import ports, signals, stack
 from cli.local.programs import ROOT
 from cli.local.supervisor import Supervisor
 
@@ -23,29 +22,24 @@ PICTURE = ROOT / "samples" / "landscape.jpg"
 PROMPT = "Make it a snowy winter evening"
 GRACE = 5.0  # seconds
 LATENCY = {"SANDBOX_LATENCY": "2", "SANDBOX_LATENCY_SIGMA": "0.1", "SANDBOX_WAIT": "0.5"}
-NEXT = "make up"
 
 
 async def run() -> int:
-    """The exit code."""
     began = time.monotonic()
     with _apart() as env:
         settings = env.load()
-        kept = data_dir.keep_secrets(settings.data_dir)
-        system = stack.build(env, settings=settings, secrets=kept, ports=ports.Ports())
+        system = stack.build(env, settings=settings, ports=ports.Ports())
         supervisor = Supervisor(system.services, logs=env.folder / "logs", say=output.note, grace=GRACE)
-        with signals.caught_for(supervisor) as caught:
-            output.note("starting Valkey, the Qubico sandbox, the API, a worker and Flower …")
-            try:
-                async with supervisor:
-                    output.note(f"ready after {time.monotonic() - began:.1f} s")
-                    await _edit(Server(url=system.up.api_url, key=system.up.api_key))
-                    output.note("stopping …")
-            except asyncio.CancelledError:
-                if caught.first is None:
-                    raise
-                return signals.INTERRUPTED
-    output.data(f"\nsandbox: nothing was bought\nnext: {NEXT}")
+
+        async def work() -> None:
+            output.note(f"ready after {time.monotonic() - began:.1f} s")
+            await _edit(Server(url=system.up.api_url, key=system.up.api_key))
+            output.note("stopping …")
+
+        output.note("starting Valkey, the Qubico sandbox, the API, a worker and Flower …")
+        if await signals.run(supervisor, work) is not None:
+            return signals.INTERRUPTED
+    output.data("\nsandbox: nothing was bought\nnext: make up")
     return 0
 
 
@@ -88,13 +82,9 @@ async def _edit(server: Server) -> None:
 def _gallery() -> Path:
     """Folder for the pictures: `var/demo`, or a temporary one if that cannot be written."""
     folder = Path("var/demo").absolute()
-    try:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    except OSError:
-        output.note(f"{folder} cannot be made")
-    return Path(tempfile.mkdtemp(prefix="retouch-pictures-"))
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="retouch-pictures-"))
 
 
 def _link(name: str, path: Path) -> Text:

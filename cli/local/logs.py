@@ -14,8 +14,6 @@ WORTH_SEEING = frozenset({"warning", "error", "critical"})
 
 
 class ServiceLog:
-    """Log file of one service."""
-
     def __init__(self, path: Path, *, limit: int = LOG_LIMIT) -> None:
         self.path = path
         self._limit = limit

@@ -38,4 +38,4 @@ def worker(settings: Settings, steps: Sequence[str]) -> NoReturn:
 
 def _become(command: programs.Command, made: Mapping[str, str]) -> NoReturn:
     """Replaces this process; that releases its port claims, and the service binds the port."""
-    os.execve(command[0], command, programs.environment(made, folder=Path.cwd()))  # noqa: S606 - our own command
+    os.execve(command[0], command, programs.environment(made, beneath=os.environ, folder=Path.cwd()))  # noqa: S606 - our own command

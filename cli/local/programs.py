@@ -8,21 +8,20 @@ from pathlib import Path
 
 from cli.errors import WrongUsage
 from config.settings import Settings
+from edits.models import Step
 
 ROOT = Path(__file__).resolve().parents[2]
-STEPS = ("submit", "poll", "store", "adopt", "sweep")
+STEPS: tuple[str, ...] = tuple(Step)
 KEEP_ALIVE = 75  # seconds: longer than proxies keep a connection, so that the proxy closes it
 NEW_PROCESS_WITHIN = 30  # seconds for a new API process to start
-NO_VALKEY = "no Valkey found: install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
 
 Command = tuple[str, ...]
 
 
-def environment(made: Mapping[str, str], *, beneath: Mapping[str, str] | None = None, folder: Path) -> dict[str, str]:
-    """`beneath` (default: our environment) with `made` over it; our packages come before modules in `folder`."""
-    under = os.environ if beneath is None else beneath
+def environment(made: Mapping[str, str], *, beneath: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """`beneath` with `made` over it; our packages come before modules in `folder`."""
     # Flower refuses unknown FLOWER_* names, and Kubernetes injects some.
-    kept = {name: value for name, value in under.items() if not name.startswith("FLOWER_")}
+    kept = {name: value for name, value in beneath.items() if not name.startswith("FLOWER_")}
     # Celery puts the working folder first unless it is on the path already.
     return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "PYTHONSAFEPATH": "1", **made}
 
@@ -42,10 +41,9 @@ def valkey_binary() -> str:
 
         return str(get_binary_path())
     except (ImportError, OSError):
-        found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if found is None:
-        raise WrongUsage(NO_VALKEY)
-    return found
+        if found := shutil.which("valkey-server") or shutil.which("redis-server"):
+            return found
+    raise WrongUsage("no Valkey found: install valkey-server or redis-server, or set RETOUCH_REDIS_URL")
 
 
 def sandbox(port: int) -> Command:
@@ -57,11 +55,12 @@ def sandbox(port: int) -> Command:
 
 def api(settings: Settings) -> Command:
     """The app itself handles trusted proxies."""
+    grace = max(int(settings.shutdown_grace.total_seconds()) - 1, 1)  # seconds, one less than the supervisor waits
     return (
         *_uvicorn("api.app:app"), "--host", settings.api.host, "--port", str(settings.api.port),
         "--workers", str(settings.api.processes), "--timeout-worker-healthcheck", str(NEW_PROCESS_WITHIN),
         "--no-server-header", "--no-access-log", "--no-proxy-headers", "--log-level", settings.log.level,
-        "--timeout-graceful-shutdown", str(grace_within(settings)), "--timeout-keep-alive", str(KEEP_ALIVE),
+        "--timeout-graceful-shutdown", str(grace), "--timeout-keep-alive", str(KEEP_ALIVE),
         "--http", "api.server:Protocol", "--ws", "none",
     )  # fmt: skip
 
@@ -75,13 +74,8 @@ def flower() -> Command:
     return (sys.executable, "-m", "celery", "-A", "workers.app", "flower")
 
 
-def grace_within(settings: Settings) -> int:
-    """Seconds for a service to end by itself, one less than its supervisor waits."""
-    return max(int(settings.shutdown_grace.total_seconds()) - 1, 1)
-
-
 def parse_steps(text: str) -> tuple[str, ...]:
-    steps = tuple(dict.fromkeys(step for step in (part.strip() for part in text.split(",")) if step))
+    steps = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     unknown = [step for step in steps if step not in STEPS]
     if unknown or not steps:
         raise WrongUsage(f"--steps: {', '.join(unknown) or 'nothing'} is not a step; the steps are {','.join(STEPS)}")

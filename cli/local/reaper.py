@@ -1,17 +1,17 @@
-"""Supervisor side of the reaper: reports running services; the end of its pipe stops them (see `reaper_process`)."""
+"""Supervisor side of the reaper, which ends all services when its pipe is closed (see `reaper_process`)."""
 
 import asyncio
 import contextlib
 import os
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from cli.local import reaper_process
 
 SCRIPT = str(Path(reaper_process.__file__).resolve())
-STOP_WITHIN = 5.0  # seconds
 
 
 class Reaper:
@@ -19,7 +19,7 @@ class Reaper:
 
     def __init__(self, *, grace: float, keep_open: tuple[int, ...] = ()) -> None:
         self._grace = grace
-        self._keep_open = keep_open  # keeps the data dir locked until the last service has ended
+        self._keep_open = keep_open
         self._orders: dict[int, int] = {}
         self._process: Process | None = None
         self._pipe = -1
@@ -46,24 +46,31 @@ class Reaper:
             os.close(self._pipe)
             await self.start()
 
-    def register(self, order: int) -> Callable[[], None]:
-        """Returns a function for the child process to call before exec, so that no service runs unregistered."""
-        return lambda: self._write(f"+{os.getpid()} {order}\n")
-
-    def remember(self, pid: int, order: int) -> None:
-        """Stores the service for a restarted reaper."""
-        self._orders[pid] = order
+    async def spawn(self, command: Sequence[str], *, order: int, **options: Any) -> Process:
+        """Starts a service in its own session; the child registers itself before exec, so none runs unregistered."""
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            start_new_session=True,
+            preexec_fn=lambda: self._write(f"+{os.getpid()} {order}\n"),
+            **options,
+        )
+        self._orders[process.pid] = order  # for a restarted reaper
+        return process
 
     def forget(self, pid: int) -> None:
+        """Kills the rest of a dead service's process group, which would hold its port."""
+        reaper_process.kill_group(pid)
         if self._orders.pop(pid, None) is not None:
             self._write(f"-{pid}\n")
 
     async def stop(self) -> None:
+        """Ends the services, highest order first, each order within the grace."""
         if self._process is None:
             return
         os.close(self._pipe)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), STOP_WITHIN)
+        while await self._process.wait() != 0:  # it was killed
+            await self.start()
+            os.close(self._pipe)
         self._process = None
 
     def _write(self, line: str) -> None:

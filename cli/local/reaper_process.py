@@ -1,7 +1,7 @@
-"""Stops the services of a killed supervisor: the end of its pipe is the signal.
+"""Ends the services of a supervisor that stops or was killed: the end of its pipe is the signal.
 
 A script; its argument is the grace in seconds. Reads `+PID ORDER` for each start, written by the child before exec, and
-`-PID` for each end. At the end of the pipe it stops the remaining services, highest order first. Standard library only.
+`-PID` for each end. At the end of the pipe it ends the remaining services, highest order first. Standard library only.
 """
 
 import contextlib
@@ -25,19 +25,21 @@ def main() -> None:
         else:
             left.pop(int(words[0]), None)
     for order in sorted(set(left.values()), reverse=True):
-        end_groups([pid for pid in left if left[pid] == order], grace=float(sys.argv[1]))
+        end_groups({pid for pid in left if left[pid] == order}, grace=float(sys.argv[1]))
 
 
-def end_groups(groups: list[int], *, grace: float) -> None:
+def end_groups(groups: set[int], *, grace: float) -> None:
     """Sends SIGTERM to each leader, then SIGKILL to its group when it has ended or the grace is over."""
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(group, signal.SIGTERM)
     until = time.monotonic() + grace
-    while any(running(group) for group in groups) and time.monotonic() < until:
-        time.sleep(LOOK_EVERY)
-    for group in groups:
-        kill_group(group)
+    while groups:
+        ended = groups if time.monotonic() > until else {group for group in groups if not running(group)}
+        for group in ended:
+            kill_group(group)
+        groups = groups - ended
+        time.sleep(LOOK_EVERY if groups else 0)
 
 
 def running(pid: int) -> bool:

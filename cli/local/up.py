@@ -1,16 +1,19 @@
-"""`retouch up`: runs the whole system on this host until a signal comes."""
+"""Services of this host until a signal comes: the whole system (`retouch up`), or several workers."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
-from cli import ceilings, output
+from cli import ceilings, output, render
 from cli.local import data_dir, signals, stack
 from cli.local.ports import Ports
-from cli.local.supervisor import Patience, Supervisor
+from cli.local.supervisor import Service, Supervisor
 from config import local_stack
+from config.settings import Settings
 from edits.ceilings import Ceilings
 from edits.db import checks
 
@@ -23,60 +26,75 @@ async def run(*, as_json: bool) -> int:
     settings = env.load()
     if settings.redis_url is not None:
         await checks.refuse_unfit(settings.redis_url, settings.namespace, broker_url=settings.broker_url)
-    grace = settings.shutdown_grace.total_seconds()
-    with data_dir.locked(settings.data_dir, patience=3 * grace + KILLED_BEFORE) as lock:
-        secrets = data_dir.keep_secrets(settings.data_dir)
-        system = stack.build(env, settings=settings, secrets=secrets, ports=Ports())
-        logs = settings.data_dir / "logs"
-        patience = Patience.of(settings.stall_limit.total_seconds())
-        supervisor = Supervisor(
-            system.services, logs=logs, say=output.note, grace=grace, patience=patience, keep_open=(lock,)
-        )
+    patience = 3 * settings.shutdown_grace.total_seconds() + KILLED_BEFORE
+    with data_dir.locked(settings.data_dir, patience=patience) as lock:
+        system = stack.build(env, settings=settings, ports=Ports())
+
+        async def work() -> None:
+            """Inside, other processes on this host find the system through its data dir."""
+            local_stack.announce(settings.data_dir, system.up)
+            _greet(system, as_json=as_json)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                output.note("stopping …")
+                local_stack.withdraw(settings.data_dir, pid=system.up.pid)
+
         output.note("starting …")
-        code = await signals.run_until_signal(supervisor, announced(system, as_json=as_json))
+        code = await _run(system.services, settings, settings.data_dir / "logs", work, keep_open=(lock,))
     output.note("stopped")
     return code
 
 
-@contextmanager
-def announced(system: stack.Stack, *, as_json: bool) -> Iterator[None]:
-    """Inside, other processes on this host find the system through its data dir."""
-    local_stack.announce(system.settings.data_dir, system.up)
-    _greet(system, as_json=as_json)
-    try:
-        yield
-    finally:
-        output.note("stopping …")
-        local_stack.withdraw(system.settings.data_dir, pid=system.up.pid)
+async def workers(settings: Settings, steps: Sequence[str]) -> int:
+    """`retouch worker` with several processes. The exit code."""
+    await checks.refuse_unfit(settings.redis_url or "", settings.namespace, broker_url=settings.broker_url)
+    services = stack.here().services({}).workers(settings, Ports(), steps=steps)
+    logs = settings.data_dir / f"logs/worker-{os.getpid()}"
+
+    async def work() -> None:
+        output.note(f"{len(services)} workers for {','.join(steps)}; logs in {logs}; stop with Ctrl-C")
+        await asyncio.Event().wait()
+
+    return await _run(services, settings, logs, work)
+
+
+async def _run(
+    services: Sequence[Service],
+    settings: Settings,
+    logs: Path,
+    work: Callable[[], Awaitable[None]],
+    *,
+    keep_open: tuple[int, ...] = (),
+) -> int:
+    supervisor = Supervisor(
+        services,
+        logs=logs,
+        say=output.note,
+        grace=settings.shutdown_grace.total_seconds(),
+        stall_limit=settings.stall_limit.total_seconds(),
+        keep_open=keep_open,
+    )
+    return signals.INTERRUPTED if await signals.run(supervisor, work) == signal.SIGINT else 0
 
 
 def _greet(system: stack.Stack, *, as_json: bool) -> None:
-    if as_json:
-        output.data_json(dict(addresses(system)))
-    else:
-        card = Table(box=None, show_header=False, pad_edge=False)
-        card.add_column(style="bold")
-        card.add_column(overflow="fold")
-        for name, value in addresses(system):
-            card.add_row(name, Text(value))
-        output.data(card)
+    shown = _addresses(system)
+    output.show(render.card((name, Text(value)) for name, value in shown.items()), shown, as_json=as_json)
     output.note(ceilings.sentence(Ceilings.of(system.settings.qubico)))
     if not system.settings.livemode:
         output.note("the provider is the sandbox: nothing is bought")
     output.note("ready; stop with Ctrl-C")
 
 
-def addresses(system: stack.Stack) -> list[tuple[str, str]]:
-    password = system.settings.flower.password
-    shown = [
-        ("api", system.up.api_url),
-        ("docs", f"{system.up.api_url}/docs"),
-        ("api_key", system.up.api_key),
-        ("flower", system.up.flower_url or ""),
-        ("flower_user", system.settings.flower.user),
-        ("flower_password", password.get_secret_value() if password else ""),
-        ("logs", str(system.settings.data_dir / "logs")),
-    ]
-    if system.up.sandbox_url:
-        shown.insert(6, ("sandbox", system.up.sandbox_url))
-    return shown
+def _addresses(system: stack.Stack) -> dict[str, str]:
+    return {
+        "api": system.up.api_url,
+        "docs": f"{system.up.api_url}/docs",
+        "api_key": system.up.api_key,
+        "flower": system.up.flower_url or "",
+        "flower_user": system.settings.flower.user,
+        "flower_password": system.up.environment["RETOUCH_FLOWER__PASSWORD"],
+        **({"sandbox": system.up.sandbox_url} if system.up.sandbox_url else {}),
+        "logs": str(system.settings.data_dir / "logs"),
+    }

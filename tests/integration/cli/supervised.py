@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from cli.local.supervisor import Backoff, Patience, Service, Supervisor
+from cli.local.supervisor import Backoff, Service, Supervisor
 
 SLEEPS = "import time; time.sleep(60)"
 # Tells its pid and that of a child of its own, and takes no SIGTERM, as a hung program would.
@@ -74,7 +74,7 @@ def supervisor(tmp_path, *parts, said=None, grace=60.0):
         say=said if said is not None else Said(),
         grace=grace,
         backoff=QUICK,
-        patience=Patience(every=0.05, looks=4),
+        stall_limit=0.3,
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cli.errors import WrongUsage
 from cli.local import stack
-from cli.local.data_dir import create, keep_port, keep_secrets, kept_port
+from cli.local.data_dir import keep_port, kept_port
 from cli.local.ports import Ports, why_not
 from tests.parts.valkey import free_port
 
@@ -77,10 +77,9 @@ def _sandbox_port(folder, **settings):
     environ = {"RETOUCH_DATA_DIR": str(folder / "var"), "RETOUCH_API__PORT": str(free_port())} | settings
     env = stack.Environment(environ=environ, folder=folder)
     settings = env.load()
-    create(settings.data_dir)
     ports = Ports(claims=folder / "claims")
     try:
-        built = stack.build(env, settings=settings, secrets=keep_secrets(settings.data_dir), ports=ports)
+        built = stack.build(env, settings=settings, ports=ports)
     finally:
         ports.release()
     return int(built.up.sandbox_url.rpartition(":")[2])
