@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
@@ -28,40 +27,17 @@ WRONG_INPUT = frozenset({400, 401, 403, 404, 413, 415, 422})
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    url: str
-    key: str
-
-
-def find() -> Server:
-    """The server that was set, else the `up` of this data dir."""
-    settings = load(production_guards=False)
-    key = settings.client.api_key
-    if settings.client.url:
-        if key is None:
-            raise WrongUsage("RETOUCH_CLIENT__URL is set without RETOUCH_CLIENT__API_KEY; set the key too")
-        return Server(url=settings.client.url, key=key.get_secret_value())
-    up = local_stack.find(settings.data_dir)
-    if up is None:
-        raise Unreachable(
-            f"no `retouch up` is running in {settings.data_dir}; start one with `make up` (or `retouch up`), "
-            "or set RETOUCH_CLIENT__URL and RETOUCH_CLIENT__API_KEY"
-        )
-    return Server(url=up.api_url, key=key.get_secret_value() if key else up.api_key)
-
-
 class Client:
-    """`async with Client(server)`: one keep-alive connection pool for one command."""
+    """`async with Client(url, key)`: one keep-alive connection pool for one command."""
 
-    def __init__(self, server: Server, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._server = server
+    def __init__(self, url: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._url = url
         self._http = httpx.AsyncClient(
-            base_url=server.url,
-            headers={"X-API-Key": server.key, "User-Agent": "retouch-cli"},
+            base_url=url,
+            headers={"X-API-Key": key, "User-Agent": "retouch-cli"},
             timeout=httpx.Timeout(ANSWER_WITHIN, connect=CONNECT_WITHIN),
             transport=transport,
-            trust_env=not addresses.is_loopback(server.url),  # no proxy for loopback addresses
+            trust_env=not addresses.is_loopback(url),  # no proxy for loopback addresses
         )
 
     async def __aenter__(self) -> Self:
@@ -144,12 +120,29 @@ class Client:
         try:
             return TypeAdapter(shape).validate_json(answer.content)
         except ValidationError as error:
-            raise WorkFailed(f"unexpected answer from {self._server.url}; check that it is a Retouch API") from error
+            raise WorkFailed(f"unexpected answer from {self._url}; check that it is a Retouch API") from error
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
-            f"no answer from {self._server.url} ({str(error) or type(error).__name__}); the command is safe to repeat"
+            f"no answer from {self._url} ({str(error) or type(error).__name__}); the command is safe to repeat"
         )
+
+
+def find() -> Client:
+    """The server that was set, else the `up` of this data dir."""
+    settings = load(production_guards=False)
+    key = settings.client.api_key
+    if settings.client.url:
+        if key is None:
+            raise WrongUsage("RETOUCH_CLIENT__URL is set without RETOUCH_CLIENT__API_KEY; set the key too")
+        return Client(settings.client.url, key.get_secret_value())
+    up = local_stack.find(settings.data_dir)
+    if up is None:
+        raise Unreachable(
+            f"no `retouch up` is running in {settings.data_dir}; start one with `make up` (or `retouch up`), "
+            "or set RETOUCH_CLIENT__URL and RETOUCH_CLIENT__API_KEY"
+        )
+    return Client(up.api_url, key.get_secret_value() if key else up.api_key)
 
 
 def _sent(body: Mapping[str, Any], picture: Picture | None) -> dict[str, Any]:

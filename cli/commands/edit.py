@@ -30,7 +30,7 @@ async def run(command: EditCommand) -> int:
     """The exit code."""
     _refuse_mixture(command)
     found = sources.find(command.images)
-    async with Client(find()) as client:
+    async with find() as client:
         if command.dry_run:
             return await pricing.show(client, found.sources, command.request, as_json=command.as_json)
         if found.several:

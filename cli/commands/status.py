@@ -19,7 +19,7 @@ AROUND = 5  # screen lines for headings and footer
 
 
 async def status(*, edit_id: str | None, as_json: bool) -> None:
-    async with Client(find()) as client:
+    async with find() as client:
         if edit_id is not None:
             edit, _ = await client.edit(edit_id)
             output.show(render.edit_card(edit), edit.raw, as_json=as_json)
@@ -60,13 +60,13 @@ async def _live(client: Client) -> None:
 
 
 async def cancel(*, edit_id: str, as_json: bool) -> None:
-    async with Client(find()) as client:
+    async with find() as client:
         edit = await client.cancel(edit_id)
     output.show(f"{edit.id} {edit.status}", edit.raw, as_json=as_json)
 
 
 async def why(*, edit_id: str, as_json: bool) -> None:
-    async with Client(find()) as client:
+    async with find() as client:
         edit, _ = await client.edit(edit_id)
     said = explain.sentence(edit, now=datetime.now(UTC))
     shown = {"id": edit.id, "status": edit.status, "waiting_for": edit.waiting_for, "explanation": said}

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from cli import output, pictures, render, sources
-from cli.client import Client, Server
+from cli.client import Client
 from cli.commands import follow, submit
 from cli.errors import WorkFailed
 from cli.local import ports, signals, stack
@@ -33,7 +33,7 @@ async def run() -> int:
 
         async def work() -> None:
             output.note(f"ready after {time.monotonic() - began:.1f} s")
-            await _edit(Server(url=system.up.api_url, key=system.up.api_key))
+            await _edit(Client(system.up.api_url, system.up.api_key))
             output.note("stopping …")
 
         output.note("starting Valkey, the Qubico sandbox, the API, a worker and Flower …")
@@ -58,8 +58,8 @@ def _apart() -> Iterator[stack.Environment]:
         yield stack.Environment(environ={**kept, **LATENCY, **own}, folder=Path(folder))
 
 
-async def _edit(server: Server) -> None:
-    async with Client(server) as client:
+async def _edit(client: Client) -> None:
+    async with client:
         source = sources.Source(str(PICTURE), PICTURE)
         edit, _ = await submit.submit_picture(client, source, submit.EditRequest(prompt=PROMPT))
         output.note(f"{edit.id}: {PICTURE.name}, “{PROMPT}”")

@@ -4,11 +4,11 @@ import httpx
 import pytest
 
 from cli import client
-from cli.client import Client, Server
+from cli.client import Client
 from cli.errors import Unreachable, WorkFailed, WrongUsage
 from cli.sources import Picture
 
-SERVER = Server(url="http://127.0.0.1:1", key="k")
+SERVER = ("http://127.0.0.1:1", "k")
 EDIT = {"id": "edit_1", "status": "queued", "created_at": "2026-11-22T12:00:00Z", "new": [1]}
 PROBLEM = {"title": "The request is not valid", "detail": "2 faults", "status": 422, "code": "invalid", "type": "x"}
 
@@ -36,7 +36,7 @@ def answering(*answers):
 async def test_a_busy_server_is_asked_again_with_the_same_idempotency_key():
     busy = httpx.Response(503, headers={"Retry-After": "3"})
     transport, asked = answering(busy, httpx.ReadError("cut"), httpx.Response(202, json=EDIT))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         made = await api.create({"prompt": "p"}, picture=None, idempotency_key="one")
     assert (made[0].raw, made[1]) == (EDIT, False)
     assert [request.headers["Idempotency-Key"] for request in asked] == ["one"] * 3
@@ -46,17 +46,17 @@ async def test_a_busy_server_is_asked_again_with_the_same_idempotency_key():
 async def test_an_edit_that_was_there_before_is_told_from_one_that_our_own_repeat_found():
     there = httpx.Response(202, headers={"Idempotent-Replayed": "true"}, json=EDIT)
     transport, _ = answering(there)
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         assert (await api.create({}, picture=None, idempotency_key="one"))[1] is True
     transport, _ = answering(httpx.ReadError("cut"), there)
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         assert (await api.create({}, picture=None, idempotency_key="one"))[1] is False
 
 
 async def test_a_key_whose_picture_is_still_being_read_is_asked_for_again():
     reading = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "idempotency_in_progress"})
     transport, asked = answering(reading, httpx.Response(202, json=EDIT))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         await api.create({}, picture=None, idempotency_key="one")
     assert len(asked) == 2
 
@@ -64,14 +64,14 @@ async def test_a_key_whose_picture_is_still_being_read_is_asked_for_again():
 async def test_a_retry_of_what_is_on_its_way_already_shows_it():
     conflict = httpx.Response(409, json=PROBLEM | {"status": 409, "code": "not_finished"})
     transport, asked = answering(conflict, httpx.Response(200, json=EDIT))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         assert (await api.retry("edit_1")).raw == EDIT
     assert [request.method for request in asked] == ["POST", "GET"]
 
 
 async def test_an_address_goes_as_json_and_a_file_as_a_form_without_its_name():
     transport, asked = answering(httpx.Response(202, json=EDIT))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         await api.create({"prompt": "p", "image": "https://x/a.png", "steps": 5}, picture=None, idempotency_key="one")
         await api.create({"prompt": "ä", "steps": 5}, picture=Picture(b"bytes", "image/png"), idempotency_key="two")
     assert asked[0].content == b'{"prompt":"p","image":"https://x/a.png","steps":5}'
@@ -84,7 +84,7 @@ async def test_an_address_goes_as_json_and_a_file_as_a_form_without_its_name():
 
 async def test_nobody_listening_is_told_at_once():
     transport, asked = answering(httpx.ConnectError("refused"))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         with pytest.raises(Unreachable, match=r"http://127.0.0.1:1 \(refused\); the command is safe to repeat"):
             await api.recent(5)
     assert len(asked) == 1
@@ -92,7 +92,7 @@ async def test_nobody_listening_is_told_at_once():
 
 async def test_a_connection_that_keeps_breaking_ends_as_unreachable():
     transport, asked = answering(httpx.ReadTimeout(""))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         with pytest.raises(Unreachable, match="ReadTimeout"):
             await api.recent(5)
     assert len(asked) == client.TRIES
@@ -101,7 +101,7 @@ async def test_a_connection_that_keeps_breaking_ends_as_unreachable():
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422])
 async def test_wrong_input_is_for_the_caller_to_change(status):
     transport, _ = answering(httpx.Response(status, json=PROBLEM))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         with pytest.raises(WrongUsage, match="not valid: 2 faults"):
             await api.cancel("edit_1")
 
@@ -109,7 +109,7 @@ async def test_wrong_input_is_for_the_caller_to_change(status):
 @pytest.mark.parametrize("status", [402, 409, 410, 500, 503])
 async def test_other_refusals_are_failed_work(status):
     transport, _ = answering(httpx.Response(status, json=PROBLEM))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         with pytest.raises(WorkFailed):
             await api.cancel("edit_1")
 
@@ -133,14 +133,14 @@ def test_a_refusal_that_is_not_ours_is_told_by_its_status():
 @pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}', '"\\ud800"'])
 async def test_an_answer_of_another_program_names_the_server(content):
     transport, _ = answering(httpx.Response(200, text=content))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         with pytest.raises(WorkFailed, match=r"unexpected answer from http://127\.0\.0\.1:1; check"):
             await api.edit("edit_1")
 
 
 async def test_an_id_cannot_lead_elsewhere():
     transport, asked = answering(httpx.Response(200, json=EDIT))
-    async with Client(SERVER, transport=transport) as api:
+    async with Client(*SERVER, transport=transport) as api:
         await api.edit("../admin?x=1")
         with pytest.raises(WrongUsage, match="ID is empty"):
             await api.edit(" ")

@@ -5,14 +5,14 @@ import json
 import httpx
 import pytest
 
-from cli.client import Client, Server
+from cli.client import Client
 from cli.commands import submit
 from cli.commands.submit import EditRequest
 from cli.sources import Picture, Source
 
 PICTURE = Picture(b"content", "image/png")
 SOURCE = Source("https://example.com/a.png")
-SERVER = Server(url="http://127.0.0.1:1", key="k")
+SERVER = ("http://127.0.0.1:1", "k")
 
 
 def shown(edit_id, status, *, error=None):
@@ -38,7 +38,7 @@ def server(edits):
             return httpx.Response(202, headers={"Idempotent-Replayed": "true"}, json=edits[number])
         return httpx.Response(202, json=shown("edit_new", "queued"))
 
-    return Client(SERVER, transport=httpx.MockTransport(answer)), keys, retried
+    return Client(*SERVER, transport=httpx.MockTransport(answer)), keys, retried
 
 
 def test_the_same_question_has_the_same_key():
