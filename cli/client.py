@@ -118,8 +118,8 @@ class Client:
 
     def _read(self, answer: httpx.Response, shape: type[_T]) -> _T:
         try:
-            return TypeAdapter(shape).validate_json(answer.content)
-        except ValidationError as error:
+            return TypeAdapter(shape).validate_python(answer.json())  # the json module reads lone surrogates, too
+        except ValueError as error:
             raise WorkFailed(f"unexpected answer from {self._url}; check that it is a Retouch API") from error
 
     def _unreachable(self, error: Exception) -> Unreachable:

@@ -130,7 +130,7 @@ def test_a_refusal_that_is_not_ours_is_told_by_its_status():
     assert str(client.refusal(httpx.Response(502, text="<html>"))) == "the server answered 502 Bad Gateway"
 
 
-@pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}', '"\\ud800"'])
+@pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}'])
 async def test_an_answer_of_another_program_names_the_server(content):
     transport, _ = answering(httpx.Response(200, text=content))
     async with Client(*SERVER, transport=transport) as api:
