@@ -33,9 +33,7 @@ class Tokens:
         """The attempt that `token` names, or None if we did not sign it for this namespace."""
         body, _, mac = token.rpartition(".")
         parts = body.split(".")
-        if len(parts) != 3 or parts[0] != self._namespace or not (parts[2].isascii() and parts[2].isdecimal()):
-            return None
-        if not body.isascii() or not mac.isascii():
+        if not token.isascii() or len(parts) != 3 or parts[0] != self._namespace or not parts[2].isdecimal():
             return None
         if not any(hmac.compare_digest(_mac(secret, body), mac) for secret in self._secrets):
             return None

@@ -96,15 +96,13 @@ class HistoryRules:
 
     async def _unknown(self, task: HistoryTask, token: Attempt) -> tuple[str, str] | None:
         """A task that no record names is right while it is searched for, or if the edit ended without an answer."""
-        where = "not in Redis"
         here = await facts.of_edit(self.redis, self.namespace, token.edit_id)
-        if here:
-            record = here.record
-            searched = record.get(Field.PLACE) in {"submit", "adopt"}
-            known = searched or record.get(Field.ERROR_KIND) == ErrorKind.SUBMISSION_UNKNOWN
-            where = f"{record.get(Field.STATUS)} in {record.get(Field.PLACE)}"
+        if here is None:
+            known, where = await self._in_manifest(task, token), "not in Redis"
         else:
-            known = await self._in_manifest(task, token)
+            status, place, kind = map(here.record.get, (Field.STATUS, Field.PLACE, Field.ERROR_KIND))
+            known = place in {"submit", "adopt"} or kind == ErrorKind.SUBMISSION_UNKNOWN
+            where = f"{status} in {place}"
         return None if known else ("known", f"bought for attempt {token.number} of {token.edit_id}, which is {where}")
 
     async def _in_manifest(self, task: HistoryTask, token: Attempt) -> bool:
@@ -113,7 +111,7 @@ class HistoryRules:
         try:
             read = manifest.read(await self.storage.get(layout.manifest_key(token.edit_id)))
         except (ObjectMissing, ValueError):
-            return False
+            read = None
         if read is None:
             return False
         edit, timeline = read

@@ -32,7 +32,7 @@ def bucket(seconds: float) -> int:
 def nearest(seconds: float) -> int:
     """The bound that is nearest."""
     i = bucket(seconds)
-    return i + (seconds > _middle(i))
+    return i + (seconds > _MIDDLES[i])
 
 
 def begin(i: int) -> float:
@@ -40,12 +40,8 @@ def begin(i: int) -> float:
     return BOUNDS[i - 1] if i else 0.0
 
 
-def _middle(i: int) -> float:
-    return (BOUNDS[i] + begin(i)) / 2
-
-
-_MIDDLES: Final = tuple(_middle(i) for i in range(BUCKETS))
-_SQUARES: Final = tuple(_middle(i) ** 2 + (BOUNDS[i] - begin(i)) ** 2 / 12 for i in range(BUCKETS))
+_MIDDLES: Final = tuple((bound + begin(i)) / 2 for i, bound in enumerate(BOUNDS))
+_SQUARES: Final = tuple(_MIDDLES[i] ** 2 + (bound - begin(i)) ** 2 / 12 for i, bound in enumerate(BOUNDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +114,6 @@ class Times:
         return Times.of(masses)
 
 
-def _log(i: int) -> float:
-    return log(_middle(i))
-
-
 def _smoothed(counts: Sequence[float]) -> list[float]:
     """Spreads each bucket evenly over the neighbors on both sides that hold the share `NEIGHBORS` of all samples."""
     below = list(accumulate(counts, initial=0.0))
@@ -142,7 +134,7 @@ def _smoothed(counts: Sequence[float]) -> list[float]:
 
 def _broad(counts: Sequence[float], guess: float) -> tuple[float, float]:
     """Mean and spread (of the log) of a prior wide enough to include unseen times."""
-    seen = [(_log(i), weight) for i, weight in enumerate(counts) if weight]
+    seen = [(log(_MIDDLES[i]), weight) for i, weight in enumerate(counts) if weight]
     if not seen:
         return log(guess), GUESS_SPREAD
     number = sum(weight for _, weight in seen)

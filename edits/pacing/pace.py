@@ -89,21 +89,17 @@ class Pace:
         """Computed on first use; `waiting`: for tasks not yet running at about this age."""
         level = round(log(self.throttle) / log(LEVEL))
         if (waiting, level) not in self._poll_times:
-            times = self.runs if waiting is None else self._whole(begin(waiting * WAITING))
+            times = self.runs
+            if waiting is not None:
+                waits = self.waits.after(begin(waiting * WAITING)) if waiting else self.waits
+                times = waits.plus(self.runs)
+            worth = WORTH * max(1.0, SHORT / self.runs.mean) ** 2
             self._poll_times[waiting, level] = PollTimes.best(
                 times,
-                worth=self._worth / LEVEL ** (3 * level),  # gaps are as the third root of it
+                worth=worth / LEVEL ** (3 * level),  # gaps are as the third root of it
                 not_before=times.quantile(CALLED_BACK) if self.called_back >= TRUSTED else 0.0,
             )
         return self._poll_times[waiting, level]
-
-    @property
-    def _worth(self) -> float:
-        return WORTH * max(1.0, SHORT / self.runs.mean) ** 2
-
-    def _whole(self, age: float) -> Times:
-        """Wait plus run, of tasks seen waiting at this age."""
-        return (self.waits.after(age) if age else self.waits).plus(self.runs)
 
 
 def throttle(now: float, *, late: float, elapsed: float) -> float:
