@@ -50,6 +50,5 @@ class Callbacks:
         except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
             logger.info("callback.unreachable task_id=%s error=%s", task.task_id, type(exc).__name__)
             taken = False
-        task.callbacks += taken
         self.counts["callbacks_delivered" if taken else "callbacks_refused"] += 1
         return taken

@@ -15,15 +15,11 @@ SEND = "sandbox.send"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-class Missing(Response):
-    """No answer at all, counted under the status 0."""
+class Dropped(Response):
+    """The connection is reset; not one byte is answered. Counted under the status 0."""
 
     def __init__(self) -> None:
         super().__init__(status_code=0)
-
-
-class Dropped(Missing):
-    """The connection is reset; not one byte is answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI
         transport = _transport(scope)
@@ -32,7 +28,7 @@ class Dropped(Missing):
         await _gone(receive)
 
 
-class Hanging(Missing):
+class Hanging(Dropped):
     """No answer until the caller gives up, or the server stops."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI

@@ -1,17 +1,18 @@
 """The sandbox's own routes under `/sandbox/`: switches, clock, ledger, counts. No key is asked: serve on loopback."""
 
-import json
 import math
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from qubico.sandbox import faults
 from qubico.sandbox.options import changed
 from qubico.sandbox.provider import Provider
 from qubico.sandbox.wire import BadRequest
+
+OBJECT = TypeAdapter(dict[str, Any])
 
 
 async def options(request: Request) -> Response:
@@ -60,18 +61,6 @@ async def stats(request: Request) -> Response:
     return JSONResponse(provider.stats.summary(provider.ledger.tasks, provider.clock.now()))
 
 
-async def fault_words(_request: Request) -> Response:
-    table = {
-        name: {
-            "stage": fault.stage,
-            "default": "always" if math.isinf(fault.default) else fault.default,
-            "meaning": fault.meaning,
-        }
-        for name, fault in faults.TABLE.items()
-    }
-    return JSONResponse(table)
-
-
 async def health(_request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
@@ -88,14 +77,10 @@ def _options(provider: Provider) -> Response:
 
 
 async def _object(request: Request) -> dict[str, Any]:
-    body = await request.body()
     try:
-        value = json.loads(body or b"{}")
-    except ValueError as exc:
-        raise BadRequest(f"the body is not JSON: {exc}") from exc
-    if not isinstance(value, dict):
-        raise BadRequest("the body is not a JSON object")
-    return value
+        return OBJECT.validate_json(await request.body() or b"{}")
+    except ValidationError as exc:
+        raise BadRequest("the body is not a JSON object") from exc
 
 
 ROUTES = [
@@ -104,6 +89,5 @@ ROUTES = [
     Route("/sandbox/clock", clock, methods=["GET", "POST"]),
     Route("/sandbox/ledger", ledger, methods=["GET"]),
     Route("/sandbox/stats", stats, methods=["GET"]),
-    Route("/sandbox/faults", fault_words, methods=["GET"]),
     Route("/sandbox/health", health, methods=["GET"]),
 ]

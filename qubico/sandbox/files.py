@@ -1,6 +1,5 @@
 """The file host: result pictures by address, without a key, until they expire; here the faults of files happen."""
 
-from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -31,7 +30,7 @@ async def download(request: Request) -> Response:
     task.downloads += 1
     if odd := task.odd_answer("file"):
         return odd
-    if task.has("redirect") and request.url.query != MOVED:
+    if "redirect" in task.faults and request.url.query != MOVED:
         return RedirectResponse(provider.options.redirect_to or _by_other_name(request), 302)
     try:
         return _file(task, await provider.studio.picture(task))
@@ -43,20 +42,13 @@ def _file(task: Task, picture: bytes) -> Response:
     media_type = CONTENT_TYPES[task.result_type]
     if task.spend("cut"):
         return Cut(picture, media_type=media_type)
-    if task.has("huge"):
-        return StreamingResponse(_endless(picture, int(task.faults["huge"])), media_type=media_type)
-    if task.has("wrong_type"):
+    if "huge" in task.faults:
+        return StreamingResponse([picture, *[bytes(MIB)] * int(task.faults["huge"])], media_type=media_type)
+    if "wrong_type" in task.faults:
         picture = GIF
-    if task.has("truncated"):
+    if "truncated" in task.faults:
         picture = picture[: len(picture) * 3 // 5]
     return Response(picture, media_type=media_type)
-
-
-async def _endless(picture: bytes, mebibytes: int) -> AsyncIterator[bytes]:
-    yield picture
-    block = bytes(MIB)
-    for _ in range(mebibytes):
-        yield block
 
 
 def _by_other_name(request: Request) -> str:

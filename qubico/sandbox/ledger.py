@@ -16,6 +16,7 @@ class Ledger:
 
     def add(self, task: Task) -> None:
         self.tasks.append(task)
+        task.number = len(self.tasks)
         self._unended.append(task)
         self._by_name |= {task.task_id: task, task.file_name: task}
         self._sold += task.price
@@ -62,5 +63,4 @@ class Ledger:
             "faults": sorted(task.faults),
             "reads": task.reads,
             "downloads": task.downloads,
-            "callbacks": task.callbacks,
         }

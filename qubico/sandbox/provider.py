@@ -89,13 +89,12 @@ class Provider:
                 raise wire.Refused(fault.answer())
         task = tasks.plan(
             order,
-            number=len(self.ledger.tasks) + 1,
             now=now,
             staged_until=staged_until,
             base=base,
             faults=drawn,
             options=self.options,
-            random=self._random,
+            random=self.random,
         )
         self._journal.write(task)
         self._take(task)
@@ -103,16 +102,17 @@ class Provider:
 
     async def show(self, task: Task, *, reading: bool = False, claim: Status | None = None) -> dict[str, Any]:
         now = self.clock.now()
+        status = claim or task.status(now)
         output = {"image_base64": "", "image_url": ""}
-        if (claim or task.status(now)) == "completed":
-            hidden = task.has("no_address") or task.faults.get("no_address_once", 0) >= 1
+        if status == "completed":
+            hidden = "no_address" in task.faults or task.faults.get("no_address_once", 0) >= 1
             if reading:
                 task.spend("no_address_once")
-            if not task.has("base64"):
+            if "base64" not in task.faults:
                 output["image_url"] = "" if hidden else task.address
             elif not claim:
                 output["image_base64"] = base64.b64encode(await self.studio.picture(task)).decode()
-        return views.task_data(task, now, self.options, output=output, claim=claim)
+        return views.task_data(task, status, now, self.options, output)
 
     async def call_back_early(self, task: Task) -> None:
         """Before the create is answered, which waits for it briefly."""
@@ -127,7 +127,7 @@ class Provider:
         if "next_faults" in patch:
             self.faults.coming = Counter(options.next_faults)
         if "seed" in patch:
-            self._random = Random(options.seed)  # noqa: S311 - repeatable on purpose
+            self.random = Random(options.seed)  # noqa: S311 - repeatable on purpose
             self.faults.random = Random(f"faults {options.seed}")  # noqa: S311 - repeatable on purpose
         if {"creates_per_second", "reads_per_second", "burst"} & patch.keys():
             self.creates = RateLimit(per_second=options.creates_per_second, burst=options.burst)
@@ -169,7 +169,7 @@ class Provider:
     async def _call_back(self, task: Task, *, claim: Status | None = None) -> None:
         if task.called_back:
             body = self.callbacks.body(await self.show(task, claim=claim))
-            times = 2 if task.has("callback_double") else 1
+            times = 2 if "callback_double" in task.faults else 1
             await asyncio.gather(*(self.callbacks.deliver(task, body, self.options) for _ in range(times)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,6 @@ Refusals come in this order: outage, edge, key, rate (the body is still unread),
 """
 
 from collections.abc import Awaitable, Callable
-from functools import wraps
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,40 +21,34 @@ COUNTED = {"create": "creates", "read": "gets", "account": "account_reads", "his
 ProviderRoute = Callable[[Request, Provider], Awaitable[Response]]
 
 
-def served(operation: str) -> Callable[[ProviderRoute], Callable[[Request], Awaitable[Response]]]:
+def served(operation: str, route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
     """Counts calls and answers of an operation, and refuses calls before their body is read."""
 
-    def wrap(route: ProviderRoute) -> Callable[[Request], Awaitable[Response]]:
-        @wraps(route)
-        async def answer(request: Request) -> Response:
-            provider: Provider = request.app.state.provider
-            try:
-                _admit(request, provider, operation)
-                response = await route(request, provider)
-            except Refused as refused:
-                response = refused.answer
-            if response.status_code == 429 and provider.options.retry_after:
-                response.headers["Retry-After"] = str(provider.options.retry_after)
-            provider.stats.answers[response.status_code] += 1
-            return response
+    async def answer(request: Request) -> Response:
+        provider: Provider = request.app.state.provider
+        try:
+            _admit(request, provider, operation)
+            response = await route(request, provider)
+        except Refused as refused:
+            response = refused.answer
+        if response.status_code == 429 and provider.options.retry_after:
+            response.headers["Retry-After"] = str(provider.options.retry_after)
+        provider.stats.answers[response.status_code] += 1
+        return response
 
-        return answer
-
-    return wrap
+    return answer
 
 
-@served("create")
 async def create(request: Request, provider: Provider) -> Response:
     body = await body_of(request, provider.options.max_body_bytes, beyond="task input too large")
     task = provider.accept(intake.parse(body), base=base_of(request, provider.options))
-    if task.has("callback_early"):
+    if "callback_early" in task.faults:
         await provider.call_back_early(task)
     if lost := task.odd_answer("answer"):
         return lost
-    return wire.success(await provider.show(task), status=500 if task.has("failed_create_500") else 200)
+    return wire.success(await provider.show(task), status=500 if "failed_create_500" in task.faults else 200)
 
 
-@served("read")
 async def read(request: Request, provider: Provider) -> Response:
     task = provider.ledger.find(request.path_params["task_id"])
     if task is None:
@@ -67,18 +60,16 @@ async def read(request: Request, provider: Provider) -> Response:
     over = task.over(now)
     if over and task.seen is None:
         task.seen = now
-    status, code = 500 if over and task.has("failed_500") else 200, 0 if task.has("odd_code") else 200
+    status, code = 500 if over and "failed_500" in task.faults else 200, 0 if "odd_code" in task.faults else 200
     return wire.success(await provider.show(task, reading=True), status=status, code=code)
 
 
-@served("account")
 async def account(_request: Request, provider: Provider) -> Response:
     now, book = provider.clock.now(), provider.ledger
     cap = provider.options.max_concurrent
     return wire.success(views.account(left=book.balance(now), used=book.charged(now), cap=cap))
 
 
-@served("account")
 async def active(_request: Request, provider: Provider) -> Response:
     now = provider.clock.now()
     statuses = [task.status(now) for task in provider.ledger.unended(now)]
@@ -86,7 +77,6 @@ async def active(_request: Request, provider: Provider) -> Response:
     return wire.success({"flux": {**counts, "active_tasks": []}})
 
 
-@served("history")
 async def history(request: Request, provider: Provider) -> Response:
     query = request.query_params
     try:
@@ -149,9 +139,9 @@ def base_of(request: Request, options: SandboxOptions) -> str:
 
 
 ROUTES = [
-    Route("/api/v1/task/{task_id}", read, methods=["GET"]),
-    Route("/api/v1/task", create, methods=["POST"]),
-    Route("/account/info", account, methods=["GET"]),
-    Route("/account/active_tasks", active, methods=["GET"]),
-    Route("/api/open/tasks/histories", history, methods=["GET"]),
+    Route("/api/v1/task/{task_id}", served("read", read), methods=["GET"]),
+    Route("/api/v1/task", served("create", create), methods=["POST"]),
+    Route("/account/info", served("account", account), methods=["GET"]),
+    Route("/account/active_tasks", served("account", active), methods=["GET"]),
+    Route("/api/open/tasks/histories", served("history", history), methods=["GET"]),
 ]

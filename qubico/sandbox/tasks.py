@@ -43,14 +43,14 @@ class Task(BaseModel):
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
-    number: int
     order: Order
     created: float
     staged_until: float
     started: float
     ended: float  # infinite: stuck
-    base: str
     result_type: str
+    file_name: str
+    address: str
     paint: str
     plain_bytes: int
     price: int  # units
@@ -59,10 +59,9 @@ class Task(BaseModel):
     failure: Failure | None
     worked: bool  # the picture is painted, or there is nothing to paint
     task_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
-    file_id: str = Field(default_factory=lambda: str(uuid.uuid4()))
+    number: int = 0  # given by the ledger
     reads: int = 0
     downloads: int = 0
-    callbacks: int = 0
     seen: float | None = None  # when a read first showed the end
 
     def status(self, now: float) -> Status:
@@ -78,9 +77,6 @@ class Task(BaseModel):
     def units(self, now: float) -> int:
         """Its cost: the full price from acceptance on."""
         return 0 if self.refunded and self.status(now) == "failed" else self.price
-
-    def has(self, fault: str) -> bool:
-        return fault in self.faults
 
     def spend(self, fault: str) -> bool:
         """True as long as the fault has times left, and takes one."""
@@ -105,22 +101,13 @@ class Task(BaseModel):
         self.ended = now if failure else max(self.ended, now)
 
     @property
-    def file_name(self) -> str:
-        return f"{self.file_id}.{self.result_type}"
-
-    @property
-    def address(self) -> str:
-        return f"{self.base}/temp/{self.file_name}"
-
-    @property
     def called_back(self) -> bool:
-        return self.order.endpoint.startswith(("http://", "https://")) and not self.has("callback_lost")
+        return self.order.endpoint.startswith(("http://", "https://")) and "callback_lost" not in self.faults
 
 
 def plan(
     order: Order,
     *,
-    number: int,
     now: float,
     staged_until: float,
     base: str,
@@ -137,16 +124,18 @@ def plan(
     ended = math.inf if "stuck" in faults else started + run * faults.get("slow", 1)
     if "failed_create" in faults or "failed_create_500" in faults:
         staged_until = started = ended = now
+    result_type = next((kind for kind in ("jpg", "webp") if kind in faults), options.result_type)
+    file_name = f"{uuid.uuid4()}.{result_type}"
     failure = next((FAILURES[name] for name in FAILURES if name in faults), None)
     return Task(
-        number=number,
         order=order,
         created=now,
         staged_until=staged_until,
         started=started,
         ended=ended,
-        base=base,
-        result_type=next((kind for kind in ("jpg", "webp") if kind in faults), options.result_type),
+        result_type=result_type,
+        file_name=file_name,
+        address=f"{base}/temp/{file_name}",
         paint=options.paint,
         plain_bytes=options.plain_bytes,
         price=options.price,

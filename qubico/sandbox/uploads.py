@@ -20,9 +20,7 @@ from qubico.sandbox.storefront import base_of, body_of, check_caller
 from qubico.sandbox.wire import BadRequest
 
 LIFETIME = 24 * 3600.0
-MAX_FILE_BYTES = 10 * 1024 * 1024
-MAX_BODY_BYTES = MAX_FILE_BYTES * 4 // 3 + 4096
-TOO_LARGE = "the file is too large"
+MAX_BODY_BYTES = 10 * 1024 * 1024 * 4 // 3 + 4096  # a file of 10 MiB in base64
 
 
 class Upload(BaseModel):
@@ -37,7 +35,7 @@ class Upload(BaseModel):
 async def upload(request: Request) -> Response:
     provider: Provider = request.app.state.provider
     check_caller(request, provider.options, "upload")
-    body = await body_of(request, MAX_BODY_BYTES, beyond=TOO_LARGE)
+    body = await body_of(request, MAX_BODY_BYTES, beyond="the file is too large")
     try:
         sent = Upload.model_validate_json(body)
     except ValidationError:
@@ -65,12 +63,9 @@ def _content(sent: Upload) -> bytes:
     if marker and declared != f"data:{CONTENT_TYPES[sent.extension]}":
         raise BadRequest("the type of the data does not match the file name")
     try:
-        content = base64.b64decode(data, validate=True)
+        return base64.b64decode(data, validate=True)
     except binascii.Error:
         raise BadRequest("file_data is not base64") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise BadRequest(TOO_LARGE)
-    return content
 
 
 ROUTES = [

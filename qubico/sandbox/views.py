@@ -9,17 +9,9 @@ from qubico.sandbox.tasks import UNITS_PER_USD, Status, Task
 NO_CAP = 1_000_000
 
 
-def task_data(
-    task: Task,
-    now: float,
-    options: SandboxOptions,
-    *,
-    output: dict[str, Any],
-    claim: Status | None = None,
-) -> dict[str, Any]:
-    """A task now, or as `claim` says; the output only if it is completed."""
-    status = claim or task.status(now)
-    odd = task.has("odd")
+def task_data(task: Task, status: Status, now: float, options: SandboxOptions, output: Any) -> dict[str, Any]:
+    """The output is shown only if the status is `completed`."""
+    odd = "odd" in task.faults
     failure = task.failure if status == "failed" else None
     started = None if status in ("staged", "pending") else min(task.started, now)
     ended = min(task.ended, now) if status in ("completed", "failed") else None
@@ -41,7 +33,7 @@ def task_data(
         "detail": None,
         "logs": None if odd else [failure.log] if failure else [],
         "error": {
-            "code": failure.code if failure else 1100 if task.has("odd_code") else 0,
+            "code": failure.code if failure else 1100 if "odd_code" in task.faults else 0,
             "raw_message": failure.raw_message if failure else "",
             "message": failure.message if failure else "",
             "detail": None,

@@ -163,7 +163,7 @@ async def test_stats_count_reads_and_how_late_the_end_was_noticed(api: Caller, s
         ("PATCH", "options", b'{"next_faults": {"drop": -1}}', "next_faults: Input should be greater"),
         ("POST", "reset", b'{"echo": "no"}', "echo: Input should be 'whole', 'blank' or 'strip'"),
         ("POST", "clock", b'{"advance": -5}', "clock: send"),
-        ("POST", "clock", b"{", "the body is not JSON"),
+        ("POST", "clock", b"{", "the body is not a JSON object"),
     ],
 )
 def test_control_calls_with_faults_are_refused_and_change_nothing(
