@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -36,7 +35,7 @@ def create_app(options: SandboxOptions | None = None) -> Sandbox:
 
     app = Sandbox(
         routes=[*storefront.ROUTES, *uploads.ROUTES, *files.ROUTES, *control.ROUTES],
-        exception_handlers={404: _unknown_route, 405: _unknown_route, Refused: _refused},
+        exception_handlers={404: _refused, 405: _refused, Refused: _refused},
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -44,21 +43,12 @@ def create_app(options: SandboxOptions | None = None) -> Sandbox:
     return app
 
 
-async def _unknown_route(_request: Request, _exc: Exception) -> Response:
-    return PlainTextResponse("404 page not found", 404)
+async def _refused(_request: Request, exc: Exception) -> Response:
+    return exc.answer if isinstance(exc, Refused) else PlainTextResponse("404 page not found", 404)
 
 
-async def _refused(_request: Request, exc: Any) -> Response:
-    answer: Response = exc.answer
-    return answer
-
-
-def _from_environment() -> Sandbox:
-    try:
-        return create_app(from_environment(os.environ))
-    except BadRequest as exc:
-        sys.stderr.write(f"{exc}\n")
-        raise SystemExit(2) from None
-
-
-app = _from_environment()
+try:
+    app = create_app(from_environment(os.environ))
+except BadRequest as exc:
+    sys.stderr.write(f"{exc}\n")
+    raise SystemExit(2) from None

@@ -51,10 +51,7 @@ class Cut(Response):
 
 
 def _transport(scope: Scope) -> Any:
-    transport = getattr(getattr(scope[SEND], "__self__", None), "transport", None)
-    if transport is None:
-        raise RuntimeError("connections can only be cut under uvicorn, without a wrapper around the application")
-    return transport
+    return scope[SEND].__self__.transport
 
 
 async def _gone(receive: Receive) -> None:

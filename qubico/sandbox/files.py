@@ -11,8 +11,7 @@ from qubico.sandbox.connection import Cut
 from qubico.sandbox.provider import Provider
 from qubico.sandbox.shelf import CONTENT_TYPES
 from qubico.sandbox.storefront import check_outage
-from qubico.sandbox.studio.painter import BadPicture
-from qubico.sandbox.tasks import Task
+from qubico.sandbox.tasks import BadPicture, Task
 
 GIF = bytes.fromhex("474946383961010001008000000000ffffffff2c00000000010001000002024401003b")
 MOVED = "moved=1"

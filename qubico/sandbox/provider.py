@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import math
 from collections import Counter
 from collections.abc import Coroutine
@@ -9,10 +10,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
-import aiohttp
-
 from qubico.sandbox import tasks, views, wire
-from qubico.sandbox.callbacks import EARLY_TIMEOUT, Callbacks
 from qubico.sandbox.clock import Clock
 from qubico.sandbox.faults import TABLE, FaultBook
 from qubico.sandbox.intake import Order
@@ -20,11 +18,13 @@ from qubico.sandbox.journal import Journal
 from qubico.sandbox.ledger import Ledger
 from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions, changed
+from qubico.sandbox.outgoing import CALLBACK_TIMEOUT, Outgoing
 from qubico.sandbox.shelf import Shelf
 from qubico.sandbox.stats import Stats
 from qubico.sandbox.studio.queue import Studio
 from qubico.sandbox.tasks import Status, Task
 
+EARLY_TIMEOUT = 2.0  # of a callback that a create waits for
 MAX_STAGED = 50
 SETTLE_SECONDS = 1.0
 
@@ -39,11 +39,8 @@ class Provider:
         self.stats = Stats()
         self.faults = FaultBook()
         self.shelf = Shelf()
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=64), headers={"User-Agent": "Qubico-Sandbox"}
-        )
-        self.studio = Studio(self._session, self.shelf)
-        self.callbacks = Callbacks(self._session, self.clock, self.stats.counts)
+        self._outgoing = Outgoing()
+        self.studio = Studio(self._outgoing, self.shelf)
         self._jobs: set[asyncio.Task[None]] = set()
         self._painted = asyncio.Condition()
         self._apply(options.model_dump())
@@ -56,8 +53,7 @@ class Provider:
         for job in self._jobs:
             job.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
-        self.studio.close()
-        await self._session.close()
+        await self._outgoing.close()
         self._journal.close(forget=forget)
 
     def change(self, patch: dict[str, Any]) -> None:
@@ -117,8 +113,7 @@ class Provider:
     async def call_back_early(self, task: Task) -> None:
         """Before the create is answered, which waits for it briefly."""
         if task.called_back:
-            body = self.callbacks.body(await self.show(task, claim="completed"))
-            await self.callbacks.post(task, body, within=EARLY_TIMEOUT)
+            await self._post(task, await self._callback(task, claim="completed"), within=EARLY_TIMEOUT)
 
     def _apply(self, patch: dict[str, Any]) -> None:
         options = self.options
@@ -168,9 +163,27 @@ class Provider:
 
     async def _call_back(self, task: Task, *, claim: Status | None = None) -> None:
         if task.called_back:
-            body = self.callbacks.body(await self.show(task, claim=claim))
+            body = await self._callback(task, claim=claim)
             times = 2 if "callback_double" in task.faults else 1
-            await asyncio.gather(*(self.callbacks.deliver(task, body, self.options) for _ in range(times)))
+            await asyncio.gather(*(self._deliver(task, body) for _ in range(times)))
+
+    async def _callback(self, task: Task, *, claim: Status | None) -> bytes:
+        data = await self.show(task, claim=claim)
+        return json.dumps({"timestamp": int(self.clock.now()), "data": data}).encode()
+
+    async def _deliver(self, task: Task, body: bytes) -> None:
+        """The body stays that of the first attempt: a repeat may be outdated."""
+        for attempt in range(self.options.callback_attempts):
+            if attempt:
+                await self.clock.until(self.clock.now() + self.options.callback_interval)
+            if await self._post(task, body):
+                return
+        self.stats.counts["callbacks_given_up"] += 1
+
+    async def _post(self, task: Task, body: bytes, *, within: float = CALLBACK_TIMEOUT) -> bool:
+        taken = await self._outgoing.callback(task.order.endpoint, task.order.secret, body, within=within)
+        self.stats.counts["callbacks_delivered" if taken else "callbacks_refused"] += 1
+        return taken
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         job = asyncio.create_task(work)

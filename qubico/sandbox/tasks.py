@@ -23,8 +23,10 @@ class Failure:
 
     log: str
     raw_message: str
-    message: str = "task failed"
-    code: int = 10_000
+
+
+class BadPicture(Exception):
+    """The input cannot be loaded, or opened as a picture."""
 
 
 OUT_OF_MEMORY = Failure("worker: out of memory", "")

@@ -33,9 +33,9 @@ def task_data(task: Task, status: Status, now: float, options: SandboxOptions, o
         "detail": None,
         "logs": None if odd else [failure.log] if failure else [],
         "error": {
-            "code": failure.code if failure else 1100 if "odd_code" in task.faults else 0,
+            "code": 10_000 if failure else 1100 if "odd_code" in task.faults else 0,
             "raw_message": failure.raw_message if failure else "",
-            "message": failure.message if failure else "",
+            "message": "task failed" if failure else "",
             "detail": None,
         },
     }

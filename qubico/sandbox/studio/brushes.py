@@ -35,21 +35,21 @@ def sketch(picture: Picture, _random: Random) -> Picture:
 
 
 def painting(picture: Picture, _random: Random) -> Picture:
-    dabs = _shrunk(picture, 3).filter(ImageFilter.ModeFilter(5)).resize(picture.size, Image.Resampling.BICUBIC)
+    small = picture.resize((max(picture.width // 3, 8), max(picture.height // 3, 8)), Image.Resampling.BOX)
+    dabs = small.filter(ImageFilter.ModeFilter(5)).resize(picture.size, Image.Resampling.BICUBIC)
     return ImageEnhance.Color(dabs).enhance(1.5)
 
 
 def poster(picture: Picture, _random: Random) -> Picture:
-    smooth = _shrunk(picture, 2).filter(ImageFilter.GaussianBlur(2)).filter(ImageFilter.MedianFilter(3))
-    flat = ImageOps.posterize(ImageEnhance.Color(ImageOps.autocontrast(smooth, cutoff=1)).enhance(1.3), 3)
-    return flat.resize(picture.size, Image.Resampling.NEAREST)
+    rich = ImageEnhance.Color(ImageOps.autocontrast(_blurred(picture, 200), cutoff=1)).enhance(1.3)
+    return ImageOps.posterize(rich, 3).filter(ImageFilter.MedianFilter(3))
 
 
 def winter(picture: Picture, random: Random) -> Picture:
     """Greens turn to snow, light turns cold, flakes fall."""
     red, green, blue = picture.split()
     leaves = ImageChops.subtract(green, ImageChops.lighter(blue, _scaled(red, 0.55)))
-    snow = leaves.point(lambda value: min(value * 4, 235)).filter(ImageFilter.GaussianBlur(picture.width / 400))
+    snow = _blurred(leaves.point(lambda value: min(value * 4, 235)), 400)
     ground = ImageOps.colorize(ImageOps.autocontrast(ImageOps.grayscale(picture)), black="#8fa3bf", white="#ffffff")
     scene = Image.composite(ground, _tint(picture, (208, 224, 255), 0.3), snow)
     return _sprinkle(scene, random, count=260, colour=(255, 255, 255), size=picture.width / 230)
@@ -81,10 +81,6 @@ def sepia(picture: Picture, _random: Random) -> Picture:
     return ImageOps.colorize(_gray(picture), black="#20130a", mid="#9a7446", white="#fff1d6")
 
 
-def blur(picture: Picture, _random: Random) -> Picture:
-    return picture.filter(ImageFilter.GaussianBlur(picture.width / 90))
-
-
 def vignette(picture: Picture, _random: Random) -> Picture:
     """For prompts without a known word: still plainly another picture than before."""
     rich = ImageEnhance.Contrast(_channels(ImageEnhance.Color(picture).enhance(1.35), 1.1, 1.0, 0.88)).enhance(1.12)
@@ -96,8 +92,8 @@ def _gray(picture: Picture) -> Picture:
     return ImageOps.autocontrast(ImageOps.grayscale(picture), cutoff=1)
 
 
-def _shrunk(picture: Picture, by: int) -> Picture:
-    return picture.resize((max(picture.width // by, 8), max(picture.height // by, 8)), Image.Resampling.BOX)
+def _blurred(picture: Picture, share: float) -> Picture:
+    return picture.filter(ImageFilter.GaussianBlur(picture.width / share))
 
 
 def _tint(picture: Picture, colour: Colour, share: float) -> Picture:

@@ -14,6 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from qubico.sandbox.faults import without_words
 from qubico.sandbox.studio import brushes
+from qubico.sandbox.tasks import BadPicture
 
 INPUT_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000
@@ -25,10 +26,6 @@ ENCODINGS: dict[str, dict[str, Any]] = {
     "jpg": {"format": "JPEG", "quality": 90},
     "webp": {"format": "WEBP", "quality": 88, "method": 1},
 }
-
-
-class BadPicture(Exception):
-    """The input cannot be loaded, or opened as a picture."""
 
 
 def paint(source: bytes, *, prompt: str, size: tuple[int, int], seed: int, small: bool, file_type: str) -> bytes:

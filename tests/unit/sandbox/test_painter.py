@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageChops, ImageStat
 
 from qubico.sandbox.studio import brushes, painter
+from qubico.sandbox.tasks import BadPicture
 
 SAMPLE = Path("samples/landscape.jpg")
 
@@ -118,13 +119,13 @@ def test_small_results_are_64_by_64() -> None:
     ids=["empty", "html", "cut", "gif"],
 )
 def test_what_is_no_picture_is_refused(source: bytes) -> None:
-    with pytest.raises(painter.BadPicture, match="unknown format"):
+    with pytest.raises(BadPicture, match="unknown format"):
         painted("snow", source=source)
 
 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     huge = encoded(Image.new("1", (9000, 6000)))
-    with pytest.raises(painter.BadPicture, match="9000x6000"):
+    with pytest.raises(BadPicture, match="9000x6000"):
         painted("snow", source=huge)
 
 
