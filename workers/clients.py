@@ -24,7 +24,8 @@ from edits.pacing.slots import GOOD_FOR, SlotClock
 from edits.storage.links import Links
 from edits.storage.store import Storage, open_storage
 from qubico.client import QubicoClient
-from workers.circuits import Circuits
+from qubico.schemas import Task
+from workers.circuits import Circuits, reading
 from workers.pace import Paces
 
 SOCKET_TIMEOUT: Final = 3.0  # seconds; a worker can wait longer for Redis than a caller of the API
@@ -51,6 +52,11 @@ class Clients:
     jitter: Callable[[], float] = random.random
     slot_good_for: float = GOOD_FOR
     stopping: Callable[[], bool] = field(default=lambda: False)
+
+    async def read_task(self, task_id: str) -> Task:
+        """A read that is no poll: waits for a token. Raises QubicoError."""
+        async with reading(self.rate_tokens, self.circuits.read):
+            return await self.qubico.get(task_id)
 
 
 @asynccontextmanager

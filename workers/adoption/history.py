@@ -162,8 +162,7 @@ class History:
 
     async def _created(self, task_id: str) -> datetime | None:
         try:
-            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
-                return (await self.clients.qubico.get(task_id)).created_at
+            return (await self.clients.read_task(task_id)).created_at
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
 
@@ -181,8 +180,7 @@ class History:
     async def _sight(self, task_id: str) -> Sighting:
         """A listed task that cannot be read (even 404: it may be too young) proves nothing."""
         try:
-            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
-                task = await self.clients.qubico.get(task_id)
+            task = await self.clients.read_task(task_id)
         except errors.TaskGone as exc:
             raise Unreadable(type(exc).__name__) from exc
         except errors.QubicoError as exc:

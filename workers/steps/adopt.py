@@ -22,7 +22,6 @@ from workers.adoption import matching
 from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
 from workers.adoption.matching import Asked, Wanted
 from workers.adoption.restored import LOOKS_EVERY, Restored
-from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
 from workers.steps.work import Trouble, Work
@@ -158,8 +157,7 @@ class Adopt:
         if not task_id:
             return False
         try:
-            async with reading(self.clients.rate_tokens, self.clients.circuits.read):
-                task = await self.clients.qubico.get(task_id)
+            task = await self.clients.read_task(task_id)
         except errors.QubicoError:
             return False
         if attempt_of(self.clients, task) != self._attempt(work.claim):

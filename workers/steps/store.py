@@ -27,7 +27,6 @@ from edits.models import (
 from edits.storage import layout, manifest
 from edits.storage.backends import ObjectMissing, StorageError, TooLarge
 from qubico import errors
-from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
 from workers.steps.poll import IN_THE_TASK
@@ -128,8 +127,7 @@ class Store:
                 yield chunks
             return
         # The file is in the task itself, or the address failed: read the task again for a fresh one.
-        async with reading(self.clients.rate_tokens, self.clients.circuits.read):
-            task = await self.clients.qubico.get(claim.task_id)
+        task = await self.clients.read_task(claim.task_id)
         if task.image_url is None:
             yield _one(task.image_bytes(max_bytes=cap))
             return

@@ -18,7 +18,6 @@ from edits.storage import manifest
 from edits.storage.backends import ObjectMissing, StorageError
 from edits.storage.layout import manifest_key
 from qubico import errors
-from workers.circuits import reading
 from workers.clients import Clients
 from workers.lease import Lease
 
@@ -89,8 +88,7 @@ class Sweep:
         claims = self.clients.claims
         for task_id, edit_id in await claims.abandoned(ABANDONED_AT_ONCE, lease=self.lease):
             try:
-                async with reading(self.clients.rate_tokens, self.clients.circuits.read):
-                    task = await self.clients.qubico.get(task_id)
+                task = await self.clients.read_task(task_id)
             except errors.TaskGone:
                 await claims.settle_abandoned(task_id, status="gone")
                 continue
