@@ -93,8 +93,11 @@ def _start(sender: Any, **_: Any) -> None:
     sender.options["heartbeat_interval"] = sender.options.get("heartbeat_interval") or FLOWER_HEARTBEAT
     steps = [step for step in Step if step in app.amqp.queues.consume_from]
     # Unacknowledged messages would be put back after the process has ended, without expiry.
-    own = Queue(_own_queue, Exchange(""), no_ack=True, auto_delete=True, expires=OWN_QUEUE_LIFE)
+    own = Queue(_own_queue, no_ack=True, auto_delete=True, expires=OWN_QUEUE_LIFE)
     app.amqp.queues.select_add(own)
+    own.exchange = Exchange(
+        ""
+    )  # Celery sets its default one, whose list of queues would keep those of killed processes
     _engine = Engine(settings, steps, send_link=_send_link, metrics_port=settings.metrics.port, end=_end)
     _engine.start()
 

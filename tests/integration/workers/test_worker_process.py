@@ -66,7 +66,7 @@ async def test_a_terminated_worker_ends_well_and_the_next_one_goes_on(
         assert list(broker.scan_iter("*process.*")) == []  # no queue is left
 
 
-async def test_a_killed_worker_leaves_no_message_for_ever(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_a_killed_worker_leaves_nothing_for_ever(environ: dict[str, str], tmp_path: Path) -> None:
     broker_url = load(environ, dotenv=None).broker_url
     assert broker_url is not None
     with redis_sync.Redis.from_url(broker_url, decode_responses=True) as broker, worker(environ, tmp_path) as running:
@@ -83,6 +83,8 @@ async def test_a_killed_worker_leaves_no_message_for_ever(environ: dict[str, str
         assert any(":process." in key for key in keys), keys  # each link renews the expiry
         assert all(broker.ttl(key) > 0 for key in broker.scan_iter("*process.*"))
         assert list(broker.scan_iter("*unacked*")) == []  # Celery would restore such a message without an expiry
+        bound = {member for key in broker.scan_iter("*_kombu.binding.*") for member in broker.smembers(key)}
+        assert not [member for member in bound if "process." in member], "a binding has no expiry"
 
 
 async def test_a_broker_that_is_emptied_at_work_loses_no_edit(
