@@ -38,7 +38,7 @@ from edits.errors import RedisUnfit
 from edits.media.data_uri import most_characters
 from edits.service import EditService
 from edits.storage.links import Links
-from edits.storage.store import open_storage
+from edits.storage.store import Storage
 from runtime import garbage, watchdog
 
 VERSION: Final = "0.1.0"
@@ -102,7 +102,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     links = Links(secret, previous)
     scripts = Scripts(redis, settings.namespace, replicas=settings.redis_wait_replicas)
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
-    storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
+    storage = Storage(settings.storage_url, links=links, public_url=settings.public_url)
     tokens = Tokens(settings.namespace, secret, previous)
     admission = Admission(
         redis,

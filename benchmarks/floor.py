@@ -14,7 +14,7 @@ import uvloop
 
 from edits.storage.layout import manifest_key, result_key
 from edits.storage.links import Links
-from edits.storage.store import Storage, open_storage
+from edits.storage.store import Storage
 from qubico.client import QubicoClient
 from qubico.schemas import KontextRequest, TaskStatus
 
@@ -50,7 +50,7 @@ class Floor:
 
 async def run(order: dict[str, Any]) -> float:
     """Seconds of CPU that the edits took after the warm-up."""
-    storage = open_storage(f"file://{order['folder']}", links=Links("0" * 32), public_url=order["url"])
+    storage = Storage(f"file://{order['folder']}", links=Links("0" * 32), public_url=order["url"])
     host = order["url"].rpartition("/")[2]
     async with QubicoClient(base_url=order["url"], api_key="bench", result_hosts=[host]) as client:
         floor = Floor(client, storage, order)

@@ -111,9 +111,9 @@ async def _oldest(repository: EditRepository, tenants: list[str]) -> int | None:
 
 async def _room(admission: Admission, queued: int) -> dict[str, float]:
     """How full the queue is, by limit."""
-    state = await admission.memory.look()
+    used = await admission.memory_used()
     ratios = {"max_queued": queued / admission.max_queued}
-    return ratios | ({"redis_memory": state.used / state.cap} if state and state.cap else {})
+    return ratios if used is None else ratios | {"redis_memory": used}
 
 
 def _process(admission: Admission | None) -> Iterator[Metric]:

@@ -22,7 +22,7 @@ from edits.db.tokens import RequestTokens
 from edits.db.workers import WorkerRegistry
 from edits.pacing.slots import GOOD_FOR, SlotClock
 from edits.storage.links import Links
-from edits.storage.store import Storage, open_storage
+from edits.storage.store import Storage
 from qubico.client import QubicoClient
 from qubico.schemas import Task
 from workers.circuits import Circuits, reading
@@ -82,7 +82,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
             limiter=limiter,
             circuits=Circuits(limiter),
             qubico=qubico,
-            storage=open_storage(settings.storage_url, links=Links(*secrets), public_url=settings.public_url),
+            storage=Storage(settings.storage_url, links=Links(*secrets), public_url=settings.public_url),
             tokens=Tokens(settings.namespace, *secrets),
             paces=Paces(repository),
             requests=requests,

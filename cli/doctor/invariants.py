@@ -21,7 +21,7 @@ from edits.db.trouble import explain
 from edits.invariants import Report, Result
 from edits.storage.backends import StorageError
 from edits.storage.links import Links
-from edits.storage.store import open_storage
+from edits.storage.store import Storage
 from qubico.client import QubicoClient
 
 SOCKET_TIMEOUT = 5.0  # seconds; nobody waits for the answer but the operator
@@ -67,7 +67,7 @@ async def check(
         ceilings = Ceilings.of(settings.qubico)
         tokens = Tokens(settings.namespace, secret, previous)
         try:
-            storage = open_storage(settings.storage_url, links=Links(secret, previous), public_url=settings.public_url)
+            storage = Storage(settings.storage_url, links=Links(secret, previous), public_url=settings.public_url)
         except StorageError:
             storage = None
         try:

@@ -9,6 +9,7 @@ from redis.exceptions import NoPermissionError
 from cli.doctor.results import Result, fail, ok, warn
 from config import addresses
 from config.settings import Settings
+from edits.db import access as rights
 from edits.db import checks
 from edits.db import circuits as shared
 from edits.db.connection import connect
@@ -77,13 +78,13 @@ async def access(settings: Settings, state: checks.RedisState | Unavailable) -> 
     if away or (isinstance(state, checks.RedisState) and state.fault):
         return []  # `redis` says so
     said = f"its user has all rights, and the namespace {settings.namespace} is ours"
-    return [await _access("redis.access", checks.REDIS, settings.redis_url, settings.namespace, said)]
+    return [await _access("redis.access", rights.REDIS, settings.redis_url, settings.namespace, said)]
 
 
 async def _access(name: str, setting: str, url: str | None, namespace: str, said: str) -> Result:
     try:
         async with connected(url) as client:
-            await checks.require_access(client, namespace, setting=setting, broker=setting == checks.BROKER)
+            await rights.require(client, namespace, setting=setting)
     except RedisUnfit as exc:
         why, _, do = str(exc).partition("; ")
         return fail(name, why, f"{do} (no process starts until then)")
@@ -103,7 +104,7 @@ async def broker(settings: Settings) -> list[Result]:
         what = "in cluster mode" if state.cluster else "a replica"
         return [fail("broker", f"{shown} is {what}, which Celery cannot use", "set RETOUCH_BROKER_URL to a master")]
     said = f"{state.name} at {shown}, its user has all rights"
-    return [await _access("broker", checks.BROKER, settings.broker_url, settings.namespace, said)]
+    return [await _access("broker", rights.BROKER, settings.broker_url, settings.namespace, said)]
 
 
 async def whole(client: Redis, namespace: str) -> list[Result]:

@@ -7,14 +7,14 @@ from cli.doctor.results import ANSWER_WITHIN, Result, fail, ok
 from config.settings import Settings
 from edits.storage.backends import StorageError
 from edits.storage.links import Links
-from edits.storage.store import open_storage
+from edits.storage.store import Storage
 
 
 async def storage(settings: Settings) -> list[Result]:
     secret = settings.secret_key.get_secret_value() if settings.secret_key else ""
     began = time.monotonic()
     try:
-        opened = open_storage(
+        opened = Storage(
             settings.storage_url,
             links=Links(secret),
             public_url=settings.public_url,

@@ -8,14 +8,14 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from edits import errors, fairness
 from edits.db import admission, records
 from edits.db.admission import Caps, Drain, Verdict
-from edits.db.scripts import Argument, Script, T
+from edits.db.scripts import Script
 from edits.db.sender import NoMemory
-from edits.models import Edit, Frozen, Priority, Wait, from_ms, to_ms
+from edits.models import Edit, Frozen, Wait, from_ms, to_ms
 
 CHUNK: Final = 100  # edits a call: at some 20 µs each, Redis is held for 2 ms
 SLICE: Final = 10  # edits made ready before others of this process have their turn
@@ -56,30 +56,13 @@ _ACCEPT: Final = Script("accept", lambda reply: Judged(**json.loads(reply)))
 Answer = Judged | errors.EditsError
 
 
-class Alike(NamedTuple):
-    """Arguments of accept.lua that several edits share; sent once."""
-
-    tenant: str
-    livemode: int
-    priority: Priority
-    task_steps: int
-    units: int
-    expires_in: int | None
-
-
-class Asking(Protocol):
-    async def __call__(
-        self, script: Script[T], *, lost: errors.EditsError | None = None, **arguments: Argument
-    ) -> T: ...
-
-
 @dataclass(slots=True)
 class Acceptance:
     """`ask` runs a script as the repository does, `read` gives the edits that are there."""
 
-    ask: Asking
+    ask: Callable[..., Awaitable[Judged]]
     read: Callable[[Sequence[str]], Awaitable[list[Edit]]]
-    drain: Drain = field(default_factory=Drain)
+    drain: Drain = field(default_factory=Drain, init=False)
 
     async def many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
         """The outcome of each. While Redis works on a chunk, the previous answer is read and the next chunk prepared.
@@ -159,7 +142,7 @@ def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:
 
 
 async def _told(asked: Sequence[Asked]) -> dict[str, Any]:
-    alike: dict[Alike, int] = {}
+    alike: dict[tuple[tuple[str, object], ...], int] = {}
     edits = []
     for n, (edit, idempotency) in enumerate(asked, start=1):
         place = alike.setdefault(_alike(edit), len(alike) + 1)
@@ -171,14 +154,19 @@ async def _told(asked: Sequence[Asked]) -> dict[str, Any]:
         edits.append(told)
         if n % SLICE == 0:
             await asyncio.sleep(0)
-    return {"alike": [_shared(one) for one in alike], "edits": edits}
+    return {"alike": [dict(one) for one in alike], "edits": edits}
 
 
-def _alike(edit: Edit) -> Alike:
-    expires_in = to_ms(edit.expires_at) - to_ms(edit.created_at) if edit.expires_at else None
-    return Alike(edit.tenant, int(edit.livemode), edit.priority, edit.input.steps, edit.cost_units, expires_in)
-
-
-def _shared(alike: Alike) -> dict[str, Any]:
-    told = {**alike._asdict(), "shift": fairness.arrival_shift(alike.priority)}
-    return {name: value for name, value in told.items() if value is not None}
+def _alike(edit: Edit) -> tuple[tuple[str, object], ...]:
+    """Arguments of accept.lua that several edits share; sent once."""
+    shared = {
+        "tenant": edit.tenant,
+        "livemode": int(edit.livemode),
+        "priority": edit.priority,
+        "shift": fairness.arrival_shift(edit.priority),
+        "task_steps": edit.input.steps,
+        "units": edit.cost_units,
+    }
+    if edit.expires_at:
+        shared["expires_in"] = to_ms(edit.expires_at) - to_ms(edit.created_at)
+    return tuple(shared.items())

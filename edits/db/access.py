@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
+from edits.db.connection import answering
 from edits.db.keys import Key
 from edits.db.trouble import code_of
 from edits.errors import RedisUnfit
@@ -20,6 +21,8 @@ MARKER: Final = "retouch 1"
 RIGHTS: Final = "+@read +@write +@pubsub +@scripting +@transaction +@connection -@admin -@dangerous +info +time +wait"
 """Of every process, for the records and for the broker (docs/operations.md)."""
 
+REDIS: Final = "RETOUCH_REDIS_URL"
+BROKER: Final = "RETOUCH_BROKER_URL"
 KEYS: Final = "its keys"
 CHANNELS: Final = "its channels"
 GRANTED_AS: Final = {"SCRIPT": "script|load"}
@@ -41,11 +44,17 @@ OTHERS: Final = (
 """None of these changes anything but `mark`, whose value says nothing."""
 
 
-async def require(redis: Redis, namespace: str, *, setting: str, broker: bool = False) -> None:
-    """Claims the namespace and tries each right. `broker`: also those of Celery's remote control.
+async def require(redis: Redis, namespace: str, *, setting: str = REDIS) -> None:
+    """Claims the namespace and tries each right; for the broker also those of Celery's remote control.
 
-    Raises RedisUnfit, which begins with `setting`, or RedisError or OSError if Redis cannot be used now.
+    Raises RedisUnfit, which begins with `setting`, for a user that lacks a right or a namespace of another program;
+    Unavailable if Redis cannot be used now.
     """
+    async with answering():
+        await _require(redis, namespace, setting)
+
+
+async def _require(redis: Redis, namespace: str, setting: str) -> None:
     marker = Key.MARKER.of(namespace)
     pipe = redis.pipeline(transaction=False)
     pipe.set(marker, MARKER, nx=True)
@@ -57,13 +66,13 @@ async def require(redis: Redis, namespace: str, *, setting: str, broker: bool = 
         _raise_passing([claimed, found])
     # Without a marker the commands on it could change something.
     denied |= {*await _denied_commands(redis, namespace, () if denied else ON_MARKER)}
-    denied |= {*await _denied_channels(redis, namespace, broker=broker)}
+    denied |= {*await _denied_channels(redis, namespace, broker=setting == BROKER)}
     if denied:
-        grant = acl_line(redis, namespace, denied, broker=broker)
+        grant = _acl_line(redis, namespace, denied, broker=setting == BROKER)
         raise RedisUnfit(f"{setting}: the Redis user may not use {', '.join(sorted(denied))}; grant it: {grant}")
 
 
-def acl_line(redis: Redis, namespace: str, denied: Collection[str], *, broker: bool = False) -> str:
+def _acl_line(redis: Redis, namespace: str, denied: Collection[str], *, broker: bool) -> str:
     """The Redis command by which an operator grants what is denied."""
     options: dict[str, Any] = redis.connection_pool.connection_kwargs
     grants = [f"~{namespace}:*"] if KEYS in denied else []

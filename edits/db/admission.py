@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict
 
 from redis.asyncio import Redis
@@ -67,39 +67,6 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryState:
-    used: int
-    cap: int | None  # None: Redis does not show the whole of which the cap is a share
-
-    @property
-    def full(self) -> bool:
-        return self.cap is not None and self.used >= self.cap
-
-
-@dataclass
-class Memory:
-    """Memory that Redis uses and may use for edits, at most a second old."""
-
-    redis: Redis
-    cap: MemoryCap
-    clock: Callable[[], float] = time.monotonic
-    state: MemoryState | None = None
-    _looked: float = field(default=float("-inf"))
-
-    async def look(self) -> MemoryState | None:
-        """None while Redis has not answered yet."""
-        if self.clock() - self._looked >= LOOKS_EVERY:
-            self._looked = self.clock()  # meanwhile other calls use the last answer
-            try:
-                info = await asyncio.wait_for(self.redis.info("memory"), LOOKS_WITHIN)
-            except LOST:
-                return self.state
-            most = int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0))
-            self.state = MemoryState(used=int(info.get("used_memory", 0)), cap=self.cap.of(most))
-        return self.state
-
-
-@dataclass(frozen=True, slots=True)
 class Caps:
     """How many edits may wait, and whether Redis has no memory for more."""
 
@@ -120,15 +87,38 @@ class Caps:
 class Admission:
     """Holds the caps of this process. `refused` counts its refusals by the answer's code."""
 
-    def __init__(self, redis: Redis, *, max_queued: int, max_of_tenant: int | None, memory: MemoryCap) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        max_queued: int,
+        max_of_tenant: int | None,
+        memory: MemoryCap,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.max_queued = max_queued
         self.max_of_tenant = max_of_tenant
-        self.memory = Memory(redis, memory)
         self.refused: Counter[str] = Counter()
+        self._redis = redis
+        self._memory = memory
+        self._memory_used: float | None = None
+        self._clock = clock
+        self._looked = float("-inf")
 
     async def caps(self) -> Caps:
-        state = await self.memory.look()
-        return Caps(self.max_queued, self.max_of_tenant, no_memory=state is not None and state.full)
+        return Caps(self.max_queued, self.max_of_tenant, no_memory=(await self.memory_used() or 0) >= 1)
+
+    async def memory_used(self) -> float | None:
+        """The share of its memory cap that Redis uses, at most a second old; None while it is unknown."""
+        if self._clock() - self._looked >= LOOKS_EVERY:
+            self._looked = self._clock()  # meanwhile other calls use the last answer
+            try:
+                info = await asyncio.wait_for(self._redis.info("memory"), LOOKS_WITHIN)
+            except LOST:
+                return self._memory_used
+            cap = self._memory.of(int(info.get("maxmemory", 0)) or int(info.get("total_system_memory", 0)))
+            self._memory_used = int(info.get("used_memory", 0)) / cap if cap else None
+        return self._memory_used
 
     @contextmanager
     def counted(self) -> Iterator[None]:

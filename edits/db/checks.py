@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from edits.db import access, clock
+from edits.db.access import BROKER, REDIS
 from edits.db.connection import answering, connect
 from edits.db.keys import Key
 from edits.db.workers import Workers, workers_of
@@ -21,8 +22,6 @@ log = structlog.get_logger()
 
 LEAST_VERSION: Final = (7, 0)  # the first that reads the `#!lua` line of our scripts
 POLICY: Final = "noeviction"
-REDIS: Final = "RETOUCH_REDIS_URL"
-BROKER: Final = "RETOUCH_BROKER_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +111,14 @@ async def require_usable(redis: Redis, namespace: str) -> None:
     except Unavailable as exc:
         if not isinstance(exc.__cause__, NoPermissionError):
             raise
-    await require_access(redis, namespace)
-
-
-async def require_access(redis: Redis, namespace: str, *, setting: str = REDIS, broker: bool = False) -> None:
-    """Raises RedisUnfit for a user that lacks a right or a namespace of another program, Unavailable as `look`."""
-    async with answering():
-        await access.require(redis, namespace, setting=setting, broker=broker)
+    await access.require(redis, namespace)
 
 
 async def refuse_unfit(redis_url: str, namespace: str, *, broker_url: str | None = None) -> None:
     """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
-    await _refuse(redis_url, namespace, REDIS)
-    if broker_url is not None:
-        await _refuse(broker_url, namespace, BROKER)
+    for setting, url in ((REDIS, redis_url), (BROKER, broker_url)):
+        if url is not None:
+            await _refuse(url, namespace, setting)
 
 
 async def _refuse(url: str, namespace: str, setting: str) -> None:
@@ -134,7 +127,7 @@ async def _refuse(url: str, namespace: str, setting: str) -> None:
         if setting == REDIS:
             await require_usable(redis, namespace)
         else:
-            await require_access(redis, namespace, setting=setting, broker=True)
+            await access.require(redis, namespace, setting=setting)
     except RedisUnfit:
         raise
     except Unavailable as exc:

@@ -5,7 +5,6 @@ from typing import Final, Literal, get_args
 
 from redis.asyncio import Redis
 
-from edits.db import records
 from edits.db.connection import answering
 from edits.db.keys import Key
 from edits.db.scripts import Argument, Script, nothing
@@ -54,14 +53,18 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
     }
 
 
-def gate_of(reply: tuple[list[str], str | None]) -> Gate:
-    flat, until = reply
-    state = records.pairs(flat)
+async def gate(redis: Redis, namespace: str) -> Gate:
+    """Raises Unavailable."""
+    pipe = redis.pipeline(transaction=False)
+    pipe.hgetall(Key.GATE.of(namespace))
+    pipe.hget(Key.LIMIT.of(namespace, "create"), "until")
+    async with answering():
+        state, until = await pipe.execute()
     if "blocked" in state:
         since = from_ms(int(state["blocked"]))
         return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
     why = state.get("why")
-    return Gate(reason=Wait(str(why)) if why else None, until=from_ms(int(until)) if until else None)
+    return Gate(reason=Wait(why) if why else None, until=from_ms(int(until)) if until else None)
 
 
 class Limiter:

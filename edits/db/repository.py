@@ -21,9 +21,7 @@ from edits.models import Edit, Priority, TimelineEvent
 from edits.pacing.pace import Took
 
 _CANCEL: Final = Script("cancel", str)
-_GATE: Final = Script("gate_state", circuits.gate_of)
 _NUDGE: Final = Script("nudge", nothing)
-_PAGE: Final[Script[list[str]]] = Script("page", list)
 _RETRY: Final = Script("retry", str)
 _ROOM: Final[Script[admission.Verdict]] = Script("room", parsed)
 
@@ -93,10 +91,10 @@ class EditRepository:
 
     async def newest(self, tenant: str, *, before: str | None, limit: int) -> list[str]:
         """Ids, newest first, older than `before`."""
-        return await self._ask(_PAGE, tenant=tenant, before=before, limit=limit)
+        return await self._page(Key.INDEX.of(self.namespace, tenant), before, limit)
 
     async def by_external_id(self, tenant: str, external_id: str) -> list[str]:
-        return await self._ask(_PAGE, tenant=tenant, external_id=external_id, limit=1000)
+        return await self._page(Key.EXTERNAL_ID.of(self.namespace, tenant, external_id), None, 1000)
 
     async def cancel(self, edit_id: str) -> Edit:
         outcome = await self._ask(_CANCEL, id=edit_id)
@@ -124,7 +122,7 @@ class EditRepository:
 
     async def gate(self) -> circuits.Gate:
         """Raises Unavailable."""
-        return await self._ask(_GATE)
+        return await circuits.gate(self.redis, self.namespace)
 
     async def outages(self) -> dict[circuits.Operation, circuits.Outage]:
         return await circuits.outages(self.redis, self.namespace)
@@ -145,6 +143,11 @@ class EditRepository:
                         yield message["data"]
         except LOST as exc:
             raise errors.Unavailable("Redis does not answer.") from exc
+
+    async def _page(self, index: str, before: str | None, limit: int) -> list[str]:
+        last = f"({before}" if before else "+"
+        async with answering():
+            return await self.redis.zrevrangebylex(index, last, "-", start=0, num=limit)  # type: ignore[return-value] # redis-py's own
 
     async def _changed(self, edit_id: str, outcome: str) -> Edit:
         edit = await self.get(edit_id) if outcome != "missing" else None

@@ -11,7 +11,7 @@ import obstore
 from obstore.store import LocalStore, S3Store
 
 from edits.storage import layout
-from edits.storage.backends import ObjectMissing, StorageUnavailable, Store, TooLarge, bounded, open_store
+from edits.storage.backends import ObjectMissing, StorageUnavailable, TooLarge, bounded, open_store
 from edits.storage.links import Links
 from edits.storage.writing import Writer
 
@@ -25,6 +25,8 @@ DELETE_AT_ONCE: Final = 1000
 
 DELETES_AT_ONCE: Final = 16
 """For stores that delete one object a request."""
+
+PATIENCE: Final = timedelta(seconds=15)
 
 LONGEST_LINK: Final = timedelta(days=7)
 """S3's own limit."""
@@ -42,19 +44,15 @@ class Address(NamedTuple):
     expires_at: datetime
 
 
-def open_storage(url: str, *, links: Links, public_url: str, patience: timedelta = timedelta(seconds=15)) -> "Storage":
-    """Storage at `url`; endpoint and keys of a cloud come from its usual environment variables.
-
-    `patience` bounds each call of the store; each part of a stream is one call.
-    """
-    return Storage(open_store(url), links=links, public_url=public_url, patience=patience)
-
-
 class Storage(Writer):
     """Every method may raise StorageUnavailable or StorageRefused, and ValueError for a key that no layout makes."""
 
-    def __init__(self, store: Store, *, links: Links, public_url: str, patience: timedelta) -> None:
-        super().__init__(store, patience=patience)
+    def __init__(self, url: str, *, links: Links, public_url: str, patience: timedelta = PATIENCE) -> None:
+        """Endpoint and keys of a cloud come from its usual environment variables. Raises StorageRefused.
+
+        `patience` bounds each call of the store; each part of a stream is one call.
+        """
+        super().__init__(open_store(url), patience=patience)
         self._links = links
         self._public_url = public_url.rstrip("/")
 

@@ -6,8 +6,6 @@
 -- words; `ceilings`: the lowest of all live processes. Unchanged values are not written.
 local COUNTED = 24 * 3600 * 1000 -- ms; longer than any outage of Redis that a process survives
 local counted = tonumber(redis.call('GET', key('beat', A.process)) or 0)
-local live, workers = redis.call('ZRANGE', key('live'), 0, -1, 'WITHSCORES'), redis.call('HGETALL', key('workers'))
-local held = redis.call('HGETALL', key('ceilings'))
 local state = serve(A.told or {})
 spoke(state, A.process, A.told or {})
 
@@ -22,34 +20,30 @@ if NOW > state.n or behind and A.beat > counted then give_number(state, state.ru
 local words = A.steps
 for name, value in pairs(A.ceilings) do words[#words + 1] = string.format('%s=%.14g', name, value) end
 table.sort(words)
-local alive, said = {[A.process] = A.leave ~= 1 and table.concat(words, ' ') or nil}, {}
-for i = 1, #workers, 2 do said[workers[i]] = workers[i + 1] end
-for i = 1, #live, 2 do
-  if live[i] ~= A.process and tonumber(live[i + 1]) > NOW then
-    alive[live[i]] = said[live[i]] or ''
-  elseif live[i] ~= A.process then
-    redis.call('ZREM', key('live'), live[i])
-  end
-end
+local said = table.concat(words, ' ')
+redis.call('ZREMRANGEBYSCORE', key('live'), '-inf', NOW)
 if A.leave == 1 then
   redis.call('ZREM', key('live'), A.process)
 else
   redis.call('ZADD', key('live'), NOW + A.ttl, A.process)
-  if said[A.process] ~= alive[A.process] then redis.call('HSET', key('workers'), A.process, alive[A.process]) end
 end
-for process in pairs(said) do
-  if not alive[process] then redis.call('HDEL', key('workers'), process) end
+local live, workers, lowest = {}, redis.call('HGETALL', key('workers')), {}
+for _, process in ipairs(redis.call('ZRANGE', key('live'), 0, -1)) do live[process] = '' end
+for i = 1, #workers, 2 do
+  if live[workers[i]] then live[workers[i]] = workers[i + 1] else redis.call('HDEL', key('workers'), workers[i]) end
 end
-
-local lowest, before = {}, {}
-for i = 1, #held, 2 do before[held[i]] = tonumber(held[i + 1]) end
-for _, one in pairs(alive) do
+if live[A.process] and live[A.process] ~= said then
+  redis.call('HSET', key('workers'), A.process, said)
+  live[A.process] = said
+end
+for _, one in pairs(live) do
   for name, value in string.gmatch(one, '(%S+)=(%S+)') do lowest[name] = math.min(lowest[name] or math.huge, tonumber(value)) end
 end
-for name, value in pairs(lowest) do
-  if before[name] ~= value then redis.call('HSET', key('ceilings'), name, string.format('%.14g', value)) end
-end
-for name in pairs(before) do
+local held = redis.call('HGETALL', key('ceilings'))
+for i = 1, #held, 2 do
+  local name = held[i]
   if not lowest[name] then redis.call('HDEL', key('ceilings'), name) end
+  if lowest[name] == tonumber(held[i + 1]) then lowest[name] = nil end
 end
+for name, value in pairs(lowest) do redis.call('HSET', key('ceilings'), name, string.format('%.14g', value)) end
 return cjson.encode({run = state.run, n = state.n, shut = state.shut and 1 or 0})

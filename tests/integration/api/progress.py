@@ -19,7 +19,7 @@ from edits.db.workers import WorkerRegistry
 from edits.models import CostState, EditError, EditResult, ErrorKind, Step, to_ms
 from edits.storage import layout, manifest
 from edits.storage.links import Links
-from edits.storage.store import Storage, open_storage
+from edits.storage.store import Storage
 from tests.integration.edits.core import raw
 
 LEASE = timedelta(seconds=40)
@@ -101,7 +101,7 @@ async def progress_of(settings: Settings) -> AsyncIterator[Progress]:
     assert settings.secret_key is not None
     redis = connection.connect(settings.redis_url)
     links = Links(settings.secret_key.get_secret_value())
-    storage = open_storage(settings.storage_url, links=links, public_url=settings.public_url)
+    storage = Storage(settings.storage_url, links=links, public_url=settings.public_url)
     try:
         yield Progress(EditRepository(redis, namespace=settings.namespace), storage)
     finally:

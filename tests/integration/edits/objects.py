@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from edits.storage.links import Links
-from edits.storage.store import Storage, open_storage
+from edits.storage.store import Storage
 
 LINKS = Links("a secret of at least thirty-two bytes")
 KEY = "edits/2026/11/22/edit_01KAPQ0Q5XMM1DZVQJ2M4E6T9C/result.png"
@@ -17,7 +17,7 @@ LARGE = Random(2).randbytes(12_000_000)
 
 
 def open_at(url: str, *, patience: float = 15) -> Storage:
-    return open_storage(url, links=LINKS, public_url="http://127.0.0.1:8000/", patience=timedelta(seconds=patience))
+    return Storage(url, links=LINKS, public_url="http://127.0.0.1:8000/", patience=timedelta(seconds=patience))
 
 
 async def pieces(data: bytes, size: int = 100_000) -> AsyncIterator[bytes]:

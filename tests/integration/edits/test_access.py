@@ -49,13 +49,13 @@ async def user(admin: redis_sync.Redis, engine_port: int) -> AsyncIterator[Calla
 
 async def refusal(redis: Redis, **options: Any) -> str:
     with pytest.raises(RedisUnfit) as refused:
-        await checks.require_access(redis, "retouch", **options)
+        await access.require(redis, "retouch", **options)
     return str(refused.value)
 
 
 async def test_the_documented_rights_are_enough(user: Callable[..., Redis]):
     await checks.require_usable(user(*LEAST), "retouch")
-    await checks.require_access(user(*LEAST, PIDBOX), "retouch", setting=checks.BROKER, broker=True)
+    await access.require(user(*LEAST, PIDBOX), "retouch", setting=access.BROKER)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ async def test_a_missing_right_is_named_with_the_line_that_grants_it(
 
 
 async def test_what_celery_needs_beside_it_is_named_for_the_broker(user: Callable[..., Redis]):
-    said = await refusal(user(*LEAST), setting=checks.BROKER, broker=True)
+    said = await refusal(user(*LEAST), setting=access.BROKER)
     assert said.startswith("RETOUCH_BROKER_URL: the Redis user may not use its channels; grant it: ")
     assert PIDBOX in said.split()
 
@@ -93,7 +93,7 @@ async def test_what_celery_needs_beside_it_is_named_for_the_broker(user: Callabl
 async def test_trying_changes_nothing_but_the_marker(user: Callable[..., Redis], admin: redis_sync.Redis):
     redis = user(*LEAST)
     for _ in range(2):
-        await checks.require_access(redis, "retouch")
+        await access.require(redis, "retouch")
     assert set(admin.keys()) == {"retouch:marker", "retouch:mark"}
     assert admin.get("retouch:marker") == access.MARKER
 

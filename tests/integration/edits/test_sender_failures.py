@@ -53,7 +53,7 @@ async def test_an_unexpected_error_is_told_to_the_whole_batch_and_is_not_called_
     with monkeypatch.context() as patched:
         patched.setattr(AbstractConnection, "read_response", broken)
         repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
-        answers = await outcomes(repository.get("edit_1"), repository.get("edit_2"), repository.gate())
+        answers = await outcomes(repository.get("edit_1"), repository.get("edit_2"), repository.cancel("edit_3"))
     assert [type(answer) for answer in answers] == [BatchFailed] * 3
     assert not isinstance(answers[0], errors.EditsError)
     assert await far.run(raw("read"), ids=["edit_none"]) == [None]

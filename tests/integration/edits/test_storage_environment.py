@@ -16,10 +16,10 @@ import asyncio
 from config.local_stack import load_for_process
 from edits.storage.links import Links
 from edits.storage.backends import StorageError
-from edits.storage.store import open_storage
+from edits.storage.store import Storage
 
 settings = load_for_process("worker")
-storage = open_storage(settings.storage_url, links=Links("x" * 32), public_url=settings.public_url)
+storage = Storage(settings.storage_url, links=Links("x" * 32), public_url=settings.public_url)
 try:
     asyncio.run(storage.check())
 except StorageError as exc:
