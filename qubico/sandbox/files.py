@@ -30,7 +30,7 @@ async def download(request: Request) -> Response:
     if odd := task.odd_answer("file"):
         return odd
     if "redirect" in task.faults and request.url.query != MOVED:
-        return RedirectResponse(provider.options.redirect_to or _by_other_name(request), 302)
+        return RedirectResponse(_by_other_name(request), 302)
     try:
         return _file(task, await provider.studio.picture(task))
     except BadPicture:

@@ -23,31 +23,17 @@ class Field:
     refusal: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskType:
-    """The fields of an input, and a bound over several of them."""
-
-    fields: dict[str, Field]
-    valid: Callable[[dict[str, Any]], object] = lambda _input: True
-    refusal: str = ""
-
-
 SIDE = Field(int, 1024, lambda side: 128 <= side <= 2048, "width and height must be between 128 and 2048")
-CATALOGUE: dict[tuple[str, str], TaskType] = {
-    ("Qubico/flux1-dev-advanced", "kontext"): TaskType(
-        {
-            "prompt": Field(str, "", str.strip, "prompt is required"),
-            "image": Field(str, "", bool, "image is required"),
-            "width": SIDE,
-            "height": SIDE,
-            "steps": Field(int, 28, lambda steps: 1 <= steps <= 40, "steps must be between 1 and 40"),
-            "seed": Field(int, -1, lambda seed: seed >= -1, "seed must be -1 or greater"),
-        },
-        lambda asked: asked["width"] * asked["height"] <= MAX_AREA,
-        f"width*height must not exceed {MAX_AREA}",
-    )
+INPUT = {
+    "prompt": Field(str, "", str.strip, "prompt is required"),
+    "image": Field(str, "", bool, "image is required"),
+    "width": SIDE,
+    "height": SIDE,
+    "steps": Field(int, 28, lambda steps: 1 <= steps <= 40, "steps must be between 1 and 40"),
+    "seed": Field(int, -1, lambda seed: seed >= -1, "seed must be -1 or greater"),
 }
-MODELS = {"Qubico/flux1-dev", "Qubico/flux1-schnell", *(model for model, _ in CATALOGUE)}
+KONTEXT = ("Qubico/flux1-dev-advanced", "kontext")
+MODELS = {"Qubico/flux1-dev", "Qubico/flux1-schnell", KONTEXT[0]}
 BODY = {
     "model": Field(str, "", MODELS.__contains__, "invalid model"),
     "task_type": Field(str, ""),
@@ -74,24 +60,19 @@ class Order:
 
     @property
     def prompt(self) -> str:
-        return str(self.input.get("prompt", ""))
-
-    @property
-    def seed(self) -> int:
-        return int(self.input.get("seed", -1))
+        return str(self.input["prompt"])
 
 
 def parse(body: bytes) -> Order:
     """Raises: BadRequest, with the server's text."""
     top = _read(_json(body), "CreateTask", BODY)
-    kind = CATALOGUE.get((top["model"], top["task_type"]))
-    if kind is None:
+    if (top["model"], top["task_type"]) != KONTEXT:
         raise BadRequest("invalid task type")
-    asked = _read(top["input"], "CreateTask.input", kind.fields)
+    asked = _read(top["input"], "CreateTask.input", INPUT)
     config = _read(top["config"], "CreateTask.config", CONFIG)
     webhook = _read(config["webhook_config"], "CreateTask.config.webhook_config", WEBHOOK)
-    if not kind.valid(asked):
-        raise BadRequest(kind.refusal)
+    if asked["width"] * asked["height"] > MAX_AREA:
+        raise BadRequest(f"width*height must not exceed {MAX_AREA}")
     return Order(top["model"], top["task_type"], asked, config["service_mode"], **webhook)
 
 

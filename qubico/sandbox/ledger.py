@@ -57,7 +57,7 @@ class Ledger:
             "status": task.status(now),
             "units": task.units(now),
             "prompt": task.order.prompt,
-            "seed": task.order.seed,
+            "seed": task.order.input["seed"],
             "webhook_endpoint": task.order.endpoint,
             "webhook_secret": task.order.secret,
             "faults": sorted(task.faults),

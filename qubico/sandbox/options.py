@@ -41,8 +41,7 @@ class SandboxOptions(BaseModel):
     reads_per_second: Amount = 0  # reads beyond this are answered 429
     burst: Amount = 1.0  # how many seconds of requests both rate limits let through at once
     retry_after: Count = 1  # `Retry-After` of 429 answers; 0: no such header
-    max_concurrent: Count = 0  # tasks pending or processing at once
-    over_concurrent: Literal["refuse", "stage"] = "refuse"  # beyond it: 429, or parked as `staged`
+    max_concurrent: Count = 0  # tasks pending or processing at once; creates beyond this are answered 429
 
     history_lag: Amount = 0.5  # a task appears in the history so long after its create
     history_page: Annotated[int, Field(ge=1, le=100)] = 100  # rows of a history page, at most
@@ -62,7 +61,6 @@ class SandboxOptions(BaseModel):
     plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = 65_536  # size of `plain` results
     result_type: Literal["png", "jpg", "webp"] = "png"  # file type of results
     max_body_bytes: Annotated[int, Field(gt=0)] = 16_777_216  # creates beyond: `task input too large`
-    redirect_to: str | None = None  # where `redirect` points; unset: this host by its other name
 
     outage: Literal["none", "refuse_503", "drop", "hang"] = "none"  # the API is away, in one way
     outage_of: Annotated[list[Operation], JSON] = []  # what it takes away; empty: all of the API, but not the files

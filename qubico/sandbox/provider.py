@@ -25,7 +25,6 @@ from qubico.sandbox.studio.queue import Studio
 from qubico.sandbox.tasks import Status, Task
 
 EARLY_TIMEOUT = 2.0  # of a callback that a create waits for
-MAX_STAGED = 50
 SETTLE_SECONDS = 1.0
 
 
@@ -78,15 +77,14 @@ class Provider:
         now = self.clock.now()
         if self.ledger.balance(now) < self.options.price:
             raise wire.Refused(wire.error(402, "insufficient credits"))
-        staged_until = self._room(now)
-        drawn = self.faults.draw(order.prompt, seed=order.seed, rates=self.options.fault_rates)
+        self._check_room(now)
+        drawn = self.faults.draw(order.prompt, seed=order.input["seed"], rates=self.options.fault_rates)
         for fault in map(TABLE.__getitem__, drawn):
             if fault.stage == "refuse" and fault.answer:
                 raise wire.Refused(fault.answer())
         task = tasks.plan(
             order,
             now=now,
-            staged_until=staged_until,
             base=base,
             faults=drawn,
             options=self.options,
@@ -128,19 +126,12 @@ class Provider:
             self.creates = RateLimit(per_second=options.creates_per_second, burst=options.burst)
             self.reads = RateLimit(per_second=options.reads_per_second, burst=options.burst)
 
-    def _room(self, now: float) -> float:
-        """When a task accepted now leaves `staged` (`now`: at once). Raises Refused if too many run already."""
+    def _check_room(self, now: float) -> None:
+        """Raises Refused if too many tasks run already."""
         cap = self.options.max_concurrent
-        if not cap:
-            return now
-        unended = self.ledger.unended(now)
-        staged = sum(task.status(now) == "staged" for task in unended)
-        if len(unended) - staged < cap:
-            return now
-        if self.options.over_concurrent == "refuse" or staged >= MAX_STAGED:
+        if cap and sum(task.status(now) != "staged" for task in self.ledger.unended(now)) >= cap:
             self.stats.counts["throttled_creates"] += 1
             raise wire.Refused(wire.throttled())
-        return sorted(task.ended for task in unended)[-cap]
 
     def _take(self, task: Task) -> None:
         self.ledger.add(task)

@@ -56,11 +56,8 @@ async def read(request: Request, provider: Provider) -> Response:
     task.reads += 1
     if odd := task.odd_answer("read"):
         return odd
-    now = provider.clock.now()
-    over = task.over(now)
-    if over and task.seen is None:
-        task.seen = now
-    status, code = 500 if over and "failed_500" in task.faults else 200, 0 if "odd_code" in task.faults else 200
+    status = 500 if task.over(provider.clock.now()) and "failed_500" in task.faults else 200
+    code = 0 if "odd_code" in task.faults else 200
     return wire.success(await provider.show(task, reading=True), status=status, code=code)
 
 
@@ -99,8 +96,6 @@ async def history(request: Request, provider: Provider) -> Response:
 def _admit(request: Request, provider: Provider, operation: str) -> None:
     now, stats = provider.clock.now(), provider.stats
     stats.counts[COUNTED[operation]] += 1
-    if operation == "create":
-        stats.creates.append(now)
     check_caller(request, provider.options, operation)
     limit: RateLimit = provider.creates if operation == "create" else provider.reads
     if not limit.allows(now):

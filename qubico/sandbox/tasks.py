@@ -64,7 +64,6 @@ class Task(BaseModel):
     number: int = 0  # given by the ledger
     reads: int = 0
     downloads: int = 0
-    seen: float | None = None  # when a read first showed the end
 
     def status(self, now: float) -> Status:
         if self.over(now):
@@ -111,7 +110,6 @@ def plan(
     order: Order,
     *,
     now: float,
-    staged_until: float,
     base: str,
     faults: dict[str, float],
     options: SandboxOptions,
@@ -121,7 +119,7 @@ def plan(
     wait, run = (
         median * math.exp(random.gauss(0, options.latency_sigma)) for median in (options.wait, options.latency)
     )
-    staged_until = max(staged_until, now + options.latency * faults.get("staged", 0))
+    staged_until = now + options.latency * faults.get("staged", 0)
     started = staged_until + wait
     ended = math.inf if "stuck" in faults else started + run * faults.get("slow", 1)
     if "failed_create" in faults or "failed_create_500" in faults:

@@ -65,28 +65,13 @@ def account(*, left: int, used: int, cap: int) -> dict[str, Any]:
     """Credit is in units; a cap of 0 is none."""
     return {
         "id": 1,
-        "name": "sandbox",
         "account_id": 1,
         "account_name": "sandbox",
         "plan": "sandbox",
-        "type": "sandbox",
-        "is_enable": True,
-        "is_verified": True,
         "equivalent_in_usd": left / UNITS_PER_USD,
         "max_concurrent_task_count": cap or NO_CAP,
-        "max_image_toolkit_concurrency": cap or NO_CAP,
-        "notification_hook_url": "",
-        "credit_pack_info": {
-            "available_credits": left,
-            "used_credits": used,
-            "total_credits": left + used,
-            "frozen_credits": 0,
-            "expired_credits": 0,
-            "inactive_credits": 0,
-            "credit_packs_count": 1,
-            "credit_packs": [{"id": 1, "active": True, "capacity": left + used, "expired_at": go_time(None)}],
-        },
-        "wallet": {"point_remain": left, "point_frozen": 0, "point_used": used, "auto_recharge_enabled": False},
+        "credit_pack_info": {"available_credits": left, "used_credits": used, "total_credits": left + used},
+        "wallet": {"point_remain": left, "point_frozen": 0, "point_used": used},
     }
 
 

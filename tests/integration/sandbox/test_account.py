@@ -114,31 +114,7 @@ async def test_tasks_beyond_the_concurrency_are_refused_until_one_ends(api: Call
     assert sandbox.stats()["max_in_flight"] == 2
 
 
-async def test_tasks_beyond_the_concurrency_may_be_staged_instead(api: Caller, sandbox: Sandbox) -> None:
-    sandbox.options(latency=100, latency_sigma=0, wait=0, max_concurrent=1, over_concurrent="stage")
-    tasks = [await api.bought(f"{number}") for number in range(3)]
-
-    async def statuses() -> list[str]:
-        return [(await api.read(task_id)).json()["data"]["status"] for task_id in tasks]
-
-    assert await statuses() == ["processing", "staged", "staged"]
-    counts = (await api.http.get("/account/active_tasks")).json()["data"]["flux"]
-    assert counts == {"staged_count": 2, "pending_count": 0, "processing_count": 1, "active_tasks": []}
-    sandbox.advance(101)
-    assert (await statuses())[2] == "staged"
-    sandbox.advance(100)
-    assert (await statuses())[:2] == ["completed", "completed"]
-    assert (await statuses())[2] != "staged"
-    assert sandbox.stats()["max_in_flight"] == 1
-
-
-async def test_no_more_than_fifty_tasks_are_staged(api: Caller, sandbox: Sandbox) -> None:
-    sandbox.options(latency=1000, max_concurrent=1, over_concurrent="stage")
-    statuses = [(await api.create(f"{number}")).status_code for number in range(52)]
-    assert statuses == [200] * 51 + [429]
-
-
-async def test_stats_count_reads_and_how_late_the_end_was_noticed(api: Caller, sandbox: Sandbox) -> None:
+async def test_stats_count_reads_and_answers(api: Caller, sandbox: Sandbox) -> None:
     sandbox.options(latency=100, latency_sigma=0, wait=0, paint="plain")
     task_id = await api.bought()
     await api.read(task_id)
@@ -146,9 +122,6 @@ async def test_stats_count_reads_and_how_late_the_end_was_noticed(api: Caller, s
     await api.shown(task_id)
     stats = sandbox.stats()
     assert stats["gets"] == 2
-    assert stats["reads_per_task"]["max"] == 2
-    assert 29 < stats["noticed_after"]["p50"] < 60
-    assert stats["max_creates_per_second"] == 1
     assert stats["answers"] == {"200": 3}
 
 

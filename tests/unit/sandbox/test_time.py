@@ -16,7 +16,7 @@ ORDER = parse(b'{"model": "Qubico/flux1-dev-advanced", "task_type": "kontext", "
 
 
 def planned(options: SandboxOptions, random: Random, **faults: float) -> Task:
-    return plan(ORDER, now=1000.0, staged_until=1000.0, base="http://x", faults=faults, options=options, random=random)
+    return plan(ORDER, now=1000.0, base="http://x", faults=faults, options=options, random=random)
 
 
 @pytest.mark.parametrize(
