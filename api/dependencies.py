@@ -42,11 +42,12 @@ def as_json(view: BaseModel, status: int = 200, headers: Mapping[str, str] | Non
 
 
 async def known_parameters(request: Request) -> None:
-    """Raises Problem invalid for a query sent to a route without parameters: a misspelt one must not be ignored.
-
-    The models of the other routes refuse unknown parameters themselves.
-    """
+    """Raises Problem invalid for a parameter that the route does not have: a misspelt one must not be ignored."""
     route = request.scope["route"]
-    if request.scope["query_string"] and isinstance(route, APIRoute) and not route.dependant.query_params:
-        names = request.query_params or {"": ""}
-        raise invalid(*((f"query:{name}", "unknown_field", "this call has no such parameter") for name in names))
+    if request.scope["query_string"] and isinstance(route, APIRoute):
+        known: set[str] = set()
+        for parameter in route.dependant.query_params:  # one, or a model of several
+            known |= getattr(parameter.field_info.annotation, "model_fields", {parameter.alias: None}).keys()
+        unknown = [name for name in request.query_params if name not in known]
+        if unknown:
+            raise invalid(*((f"query:{name}", "unknown_field", "this call has no such parameter") for name in unknown))

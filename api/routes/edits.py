@@ -17,7 +17,7 @@ from api.dependencies import as_json, known_parameters, parts_of
 from api.openapi.document import described, edit_body
 from api.schemas import forms, views
 from api.schemas.edits import DryRunView, EditView, EventView, PageView, WindowView
-from api.schemas.parameters import IDEMPOTENCY_KEY, PREFER, CreateQuery, ListQuery, idempotency_key_of, wait_of
+from api.schemas.parameters import IDEMPOTENCY_KEY, PREFER, ListQuery, idempotency_key_of, wait_of
 from api.schemas.requests import EditRequest
 from edits.intake import NewEdit
 from edits.listing import Filters
@@ -57,7 +57,10 @@ class _Direct(APIRoute):
         await response(scope, receive, send)
 
 
-async def create(request: Request, query: Annotated[CreateQuery, Query()] = CreateQuery()) -> Response:
+DryRun = Annotated[bool, Query(description="`true`: check and price the edit; store and buy nothing.")]
+
+
+async def create(request: Request, *, dry_run: DryRun = False) -> Response:
     caller = await auth.principal(request)
     parts = parts_of(request)
     sent_as = body.media_type(request)
@@ -70,7 +73,7 @@ async def create(request: Request, query: Annotated[CreateQuery, Query()] = Crea
         asked = _parse(form.fields, form.picture)
     else:
         asked = _parse(await body.read(request, max_bytes=most_characters(most) + OTHER_FIELDS))
-    if query.dry_run:
+    if dry_run:
         checked = await parts.service.check(caller, asked, idempotency_key=key)
         return as_json(views.dry_run(checked, seed=asked.seed))
     accepted = await parts.service.accept(caller, asked, idempotency_key=key)

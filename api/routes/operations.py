@@ -5,13 +5,13 @@ from collections.abc import Awaitable
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BeforeValidator
 from starlette.responses import PlainTextResponse, Response
 
 from api import auth
 from api.dependencies import Parts, as_json, known_parameters, parts_of
 from api.openapi.document import Responses, described
 from api.schemas.operations import CircuitView, HealthView, PartView, ReadyView
-from api.schemas.parameters import MetricsQuery, ReadyQuery
 from edits import stats
 from edits.db import checks
 from edits.db.circuits import Gate
@@ -28,6 +28,16 @@ _NOT_READY: Final[Responses] = {
     503: {"model": ReadyView, "description": "It cannot: Redis is unusable, or the process is shutting down."}
 }
 
+Verbose = Annotated[
+    bool,
+    BeforeValidator(lambda sent: sent == "" or sent),
+    Query(description="Every part; needs the operator's key."),
+]
+Scope = Annotated[
+    Literal["process", "cluster"] | None,
+    Query(description="`cluster` metrics are the same in every process: scrape one. Default: both."),
+]
+
 LOOK_FOR: Final = 1.5
 """Seconds for each part: the whole answer takes less than two."""
 
@@ -41,16 +51,16 @@ async def healthz(_request: Request) -> Response:
     "/readyz",
     **described("is_ready", "Check readiness to accept edits", ReadyView, "unauthorized", "invalid", also=_NOT_READY),
 )
-async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = ReadyQuery()) -> Response:
+async def readyz(request: Request, *, verbose: Verbose = False) -> Response:
     parts = parts_of(request)
-    if query.verbose:
+    if verbose:
         shown, circuits = await _every_part(parts, await auth.principal(request))
     else:
         shown, circuits = {"redis": await _redis(parts), "process": _process(parts)}, None
     overall: Literal["ok", "degraded", "down"] = "ok"
     if any(part.status != "ok" for part in shown.values()):
         overall = "down" if "down" in {shown["redis"].status, shown["process"].status} else "degraded"
-    view = ReadyView(status=overall, parts=shown if query.verbose else None, circuits=circuits)
+    view = ReadyView(status=overall, parts=shown if verbose else None, circuits=circuits)
     return as_json(view, 503, {"Retry-After": "2"}) if overall == "down" else as_json(view)
 
 
@@ -60,13 +70,13 @@ async def readyz(request: Request, query: Annotated[ReadyQuery, Query()] = Ready
     response_class=PlainTextResponse,
     response_description="Prometheus text format.",
 )
-async def metrics(request: Request, query: Annotated[MetricsQuery, Query()] = MetricsQuery()) -> Response:
+async def metrics(request: Request, scope: Scope = None) -> Response:
     parts = parts_of(request)
     if not auth.is_local(request, parts.settings):
         await auth.principal(request)
     try:
         async with asyncio.timeout(LOOK_FOR):
-            text = await stats.render(parts.repository, scope=query.scope, admission=parts.admission)
+            text = await stats.render(parts.repository, scope=scope, admission=parts.admission)
     except TimeoutError as exc:
         raise Unavailable("Redis does not answer.") from exc
     return Response(text, media_type=stats.CONTENT_TYPE)

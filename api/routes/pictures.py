@@ -16,14 +16,13 @@ from api.dependencies import Parts, as_json, known_parameters, parts_of
 from api.errors import Problem
 from api.openapi.document import Responses, described, pictures
 from api.schemas.edits import AddressView
-from api.schemas.parameters import ResultQuery
 from edits.errors import Gone, NotFound
 from edits.storage.backends import ObjectMissing
 from edits.storage.links import LinkExpired, LinkInvalid
 from edits.storage.store import Storage
 
 _T = TypeVar("_T", bound=Callable[..., Any])
-_Query = Annotated[ResultQuery, Query()]
+_Redirect = Annotated[bool, Query(description="`false`: answer the picture's address as JSON.")]
 
 edits = APIRouter(
     prefix="/v1/edits/{edit_id}", tags=["pictures"], dependencies=[Depends(auth.principal), Depends(known_parameters)]
@@ -92,18 +91,18 @@ def _served(router: APIRouter, path: str, name: str, what: str, answers: Respons
     edits, "/result", "edit_result", "The result of an edit", _BYTES,
     "unauthorized", "invalid", "not_finished", "not_succeeded",
 )  # fmt: skip
-async def result(request: Request, caller: Caller, edit_id: str, query: _Query = ResultQuery()) -> Response:
+async def result(request: Request, caller: Caller, edit_id: str, *, redirect: _Redirect = True) -> Response:
     parts = parts_of(request)
     found = await parts.service.result(caller, edit_id)
     picture = Picture(key=found.key, size=found.bytes, content_type=found.content_type, sha256=found.sha256)
-    return await _picture(request, parts, picture, query=query)
+    return await _picture(request, parts, picture, redirect=redirect)
 
 
 @_served(edits, "/input", "edit_input", "The uploaded picture", _BYTES, "unauthorized", "invalid")
-async def uploaded(request: Request, caller: Caller, edit_id: str, query: _Query = ResultQuery()) -> Response:
+async def uploaded(request: Request, caller: Caller, edit_id: str, *, redirect: _Redirect = True) -> Response:
     parts = parts_of(request)
     picture = await _stored(parts, await parts.service.input_key(caller, edit_id))
-    return await _picture(request, parts, picture, query=query)
+    return await _picture(request, parts, picture, redirect=redirect)
 
 
 @_served(objects, "/{token}/{filename}", "object", "A picture by its signed link", _LINKED)
@@ -121,8 +120,8 @@ async def linked(request: Request, token: str, filename: str) -> Response:
     return await _serve(request, parts.storage, await _stored(parts, key))
 
 
-async def _picture(request: Request, parts: Parts, picture: Picture, *, query: ResultQuery) -> Response:
-    if not query.redirect:
+async def _picture(request: Request, parts: Parts, picture: Picture, *, redirect: bool) -> Response:
+    if not redirect:
         address = await parts.views.address(picture.key)
         return as_json(AddressView(**address._asdict()), headers=_PRIVATE)
     elsewhere = not parts.settings.storage_url.startswith("file:")

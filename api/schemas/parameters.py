@@ -4,7 +4,7 @@ Unknown parameters and times without a zone are refused.
 """
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import Request
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
@@ -53,15 +53,7 @@ _UNENCODED: Final = re.compile(r"(:\d\d\S*) (\d\d:?\d\d)$")
 Moment = Annotated[AwareDatetime, BeforeValidator(_as_written)]
 
 
-class Query(BaseModel, extra="forbid", frozen=True):
-    pass
-
-
-class CreateQuery(Query):
-    dry_run: bool = Field(default=False, description="`true`: check and price the edit; store and buy nothing.")
-
-
-class ListQuery(Query):
+class ListQuery(BaseModel, frozen=True):
     status: Annotated[list[EditStatus], BeforeValidator(_by_comma)] = Field(
         default=[], max_length=7, description="Comma-separated."
     )
@@ -73,22 +65,6 @@ class ListQuery(Query):
     )
     limit: int = Field(default=20, ge=1, le=200)
     cursor: str | None = Field(default=None, max_length=4096, description="`next_cursor` of the previous page.")
-
-
-class ResultQuery(Query):
-    redirect: bool = Field(default=True, description="`false`: answer the picture's address as JSON.")
-
-
-class ReadyQuery(Query):
-    verbose: Annotated[bool, BeforeValidator(lambda sent: sent == "" or sent)] = Field(
-        default=False, description="Every part; needs the operator's key."
-    )
-
-
-class MetricsQuery(Query):
-    scope: Literal["process", "cluster"] | None = Field(
-        default=None, description="`cluster` metrics are the same in every process: scrape one. Default: both."
-    )
 
 
 def wait_of(request: Request) -> int | None:
