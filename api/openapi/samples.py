@@ -6,17 +6,7 @@ from typing import Any, Final
 from api.schemas import views
 from api.schemas.edits import EditView
 from edits.estimates import Estimate, Eta
-from edits.models import (
-    CostState,
-    Edit,
-    EditError,
-    EditInput,
-    EditResult,
-    EditStatus,
-    ErrorKind,
-    TimelineEvent,
-    Wait,
-)  # fmt: skip
+from edits.models import CostState, Edit, EditError, EditInput, EditResult, EditStatus, ErrorKind, TimelineEvent, Wait
 from edits.service import Checked
 from edits.storage.store import Address
 
