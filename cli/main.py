@@ -143,8 +143,7 @@ def edit(
     given = {"width": width, "height": height, "steps": steps, "seed": seed, "priority": priority}
     options = {name: value for name, value in given.items() if value is not None}
     request = EditRequest(prompt=prompt, options=options, force=force)
-    command = edit.EditCommand(images, request, out, wait=not no_wait, dry_run=dry_run, as_json=as_json)
-    output.run(edit.run(command))
+    output.run(edit.run(images, request, out=out, wait=not no_wait, dry_run=dry_run, as_json=as_json))
 
 
 @app.command()

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cli import output, pictures, sources, streams
@@ -16,55 +15,47 @@ from cli.sources import Source
 from cli.views import Edit
 
 
-@dataclass(frozen=True)
-class EditCommand:
-    images: Sequence[str]
-    request: EditRequest
-    out: str | None
-    wait: bool
-    dry_run: bool
-    as_json: bool
-
-
-async def run(command: EditCommand) -> int:
+async def run(
+    images: Sequence[str], request: EditRequest, *, out: str | None, wait: bool, dry_run: bool, as_json: bool
+) -> int:
     """The exit code."""
-    _refuse_mixture(command)
-    found = sources.find(command.images)
+    _refuse_mixture(out, wait=wait, as_json=as_json)
+    found = sources.find(images)
     async with find() as client:
-        if command.dry_run:
-            return await pricing.show(client, found.sources, command.request, as_json=command.as_json)
+        if dry_run:
+            return await pricing.show(client, found.sources, request, as_json=as_json)
         if found.several:
-            if command.out == "-":
+            if out == "-":
                 raise WrongUsage("-o - takes one picture; use a folder for several")
-            folder = batch.folder_for(found, command.out) if command.wait else Path()
-            work = batch.Batch(client, command.request, folder=folder, wait=command.wait, as_json=command.as_json)
-            return await work.run(found)
-        await _one(client, found.sources[0], command)
+            folder = batch.folder_for(found, out) if wait else Path()
+            return await batch.Batch(client, request, folder=folder, wait=wait, as_json=as_json).run(found)
+        await _one(client, found.sources[0], request, out=out, wait=wait, as_json=as_json)
     return 0
 
 
-def _refuse_mixture(command: EditCommand) -> None:
-    out = command.out
-    if out is not None and not command.wait:
+def _refuse_mixture(out: str | None, *, wait: bool, as_json: bool) -> None:
+    if out is not None and not wait:
         raise WrongUsage("--out cannot be used with --no-wait")
-    if out == "-" and command.as_json:
+    if out == "-" and as_json:
         raise WrongUsage("--json cannot be used with -o -: both write to stdout")
     if out == "-" and sys.stdout.isatty():
         raise WrongUsage("-o - writes binary data to stdout; redirect stdout to a file or pipe")
 
 
-async def _one(client: Client, source: Source, command: EditCommand) -> None:
-    pictures.refuse_taken(command.out)
-    edit, known = await submit.submit_picture(client, source, command.request)
+async def _one(
+    client: Client, source: Source, request: EditRequest, *, out: str | None, wait: bool, as_json: bool
+) -> None:
+    pictures.refuse_taken(out)
+    edit, known = await submit.submit_picture(client, source, request)
     output.note(f"{edit.id} exists already; it is not bought again" if known else f"{edit.id} accepted")
-    if not command.wait:
-        output.show(edit.id, edit.raw, as_json=command.as_json)
-        if not command.as_json:
+    if not wait:
+        output.show(edit.id, edit.raw, as_json=as_json)
+        if not as_json:
             output.note(f"`retouch status {edit.id}` shows its state")
         return
     edit = await _followed(client, edit.id)
-    saved = await _save(client, edit, source=source, out=command.out)
-    if command.as_json:
+    saved = await _save(client, edit, source=source, out=out)
+    if as_json:
         output.data_json(edit.raw | {"saved_to": str(saved.absolute()) if saved else None})
     elif saved:
         output.data(str(saved))
