@@ -28,7 +28,7 @@ from runtime import garbage, watchdog
 from runtime.watchdog import LOOP, Watch
 from workers.chains import Chain, steps_of
 from workers.clients import Clients, open_clients
-from workers.health import Health, serve_status
+from workers.health import serve_status
 from workers.permits import HANDED_BACK_WITHIN, Permits
 
 log = structlog.get_logger()
@@ -89,10 +89,12 @@ class Engine:
         for chain in self.chains.values():
             chain.woken.set()
 
-    def health(self) -> Health:
+    def health(self) -> dict[str, Any]:
+        """`status`: ok, stopping or stalled. `chains`: how many run now. `stalled`: names of what has stalled."""
         stalled = self.watch.unwell()
         status = "stalled" if stalled else "stopping" if self.stopping else "ok"
-        return Health(status, sum(chain.running for chain in self.chains.values()), stalled)
+        running = sum(chain.running for chain in self.chains.values())
+        return {"status": status, "chains": running, "stalled": stalled}
 
     def _work(self, chain: Chain, number: int) -> int | None:
         """Runs a link on the loop. Returns the number of its successor, None if there is none."""
@@ -141,7 +143,9 @@ class Engine:
             garbage.settle()
             self._ready.set()
             await self._finished.wait()
-            await self.permits.drain(clients.outcomes, within=self._grace())
+            # The rest of the grace is for the last messages to Redis.
+            grace = self.settings.shutdown_grace.total_seconds() - 2 * HANDED_BACK_WITHIN
+            await self.permits.drain(clients.outcomes, within=max(grace, 1.0))
             with contextlib.suppress(ScriptError):
                 await clients.registry.heartbeat(self.steps, counts=clients.requests, leave=True)
 
@@ -220,10 +224,6 @@ class Engine:
             self.chains[Step(what)].woken.set()
         elif what == "open":
             clients.circuits.create.opened()
-
-    def _grace(self) -> float:
-        """Seconds for `drain`. The rest of the grace is for the last messages to Redis."""
-        return max(self.settings.shutdown_grace.total_seconds() - 2 * HANDED_BACK_WITHIN, 1.0)
 
 
 @contextlib.asynccontextmanager

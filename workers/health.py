@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -13,17 +13,10 @@ from workers.clients import Clients
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """`status`: ok, stopping or stalled. `chains`: how many run now. `stalled`: names of what has stalled."""
-
-    status: str
-    chains: int
-    stalled: list[str]
-
-
 @asynccontextmanager
-async def serve_status(clients: Clients, health: Callable[[], Health], *, port: int | None) -> AsyncIterator[None]:
+async def serve_status(
+    clients: Clients, health: Callable[[], dict[str, Any]], *, port: int | None
+) -> AsyncIterator[None]:
     """Listens while the body runs; not at all where `port` is None."""
     if port is None:
         yield
@@ -31,7 +24,7 @@ async def serve_status(clients: Clients, health: Callable[[], Health], *, port: 
 
     async def healthz(_request: web.Request) -> web.Response:
         now = health()
-        return web.json_response(asdict(now), status=503 if now.stalled else 200)
+        return web.json_response(now, status=503 if now["stalled"] else 200)
 
     async def metrics(request: web.Request) -> web.Response:
         from edits import stats  # noqa: PLC0415 - a worker need not be asked, and starts without it
