@@ -33,12 +33,8 @@ class Unreadable(Incomplete):
     """A fault that may be permanent: a listed task that the provider does not know, or clocks too far apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """A task of the history without a known edit, and its attempt (None: not ours, or no token)."""
-
-    attempt: Attempt | None
-    silent: Silent | None  # it shows neither a token nor any callback address
+Sighting = Attempt | Silent | None
+"""A task of the history without a known edit: ours, without a token or callback address, or of somebody else (None)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +44,14 @@ class Window:
     end: datetime
     listed: Mapping[str, datetime | None]
     without_edit: Mapping[str, Sighting]
+
+    @property
+    def ours(self) -> dict[str, Attempt]:
+        return {task_id: seen for task_id, seen in self.without_edit.items() if isinstance(seen, Attempt)}
+
+    @property
+    def silent(self) -> dict[str, Silent]:
+        return {task_id: seen for task_id, seen in self.without_edit.items() if isinstance(seen, Silent)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,8 @@ class History:
             start = min([since, from_ms(max(known.tasks.values(), default=known.now))])
             async for window in self.windows(start - CLOCKS, from_ms(known.now) + CLOCKS):
                 listed |= {task_id: at for task_id, at in window.listed.items() if task_id in known.tasks}
-                ours |= {task_id: seen.attempt for task_id, seen in window.without_edit.items() if seen.attempt}
-                silent |= {task_id: seen.silent for task_id, seen in window.without_edit.items() if seen.silent}
+                ours |= window.ours
+                silent |= window.silent
             await self._compare_clocks(known, listed)
             return Reading(await self._freshness.judge(known, listed, since=to_ms(start)), ours, silent)
         except ScriptError as exc:
@@ -156,38 +160,35 @@ class History:
         """A page of another time would lack the wanted tasks and seem complete."""
         ours = sorted((claimed, task_id) for task_id, claimed in known.tasks.items() if task_id in listed)
         for claimed, task_id in ours[-1:]:
-            created = listed[task_id] or await self._created(task_id)
+            created = listed[task_id] or (await self._task(task_id)).created_at
             if created is None or not TRAVEL - CLOCKS <= created - from_ms(claimed) <= CLOCKS:
                 raise Unreadable(f"our time and the provider's are apart: task {task_id} was created at {created}")
-
-    async def _created(self, task_id: str) -> datetime | None:
-        try:
-            return (await self.clients.read_task(task_id)).created_at
-        except errors.QubicoError as exc:
-            raise Incomplete(type(exc).__name__) from exc
 
     async def _sightings(self, listed: Mapping[str, object]) -> dict[str, Sighting]:
         """Sightings of tasks without a known edit. A remembered task is not read again."""
         tasks, found = list(listed), {}
         for first in range(0, len(tasks), LARGEST_PAGE):
             for task_id in await self._freshness.without_edit(tasks[first : first + LARGEST_PAGE]):
-                sighting = self.remembered.get(task_id) or await self._sight(task_id)
-                found[task_id] = self.remembered[task_id] = sighting
+                if task_id not in self.remembered:
+                    self.remembered[task_id] = self._sighting(await self._task(task_id))
+                found[task_id] = self.remembered[task_id]
         for task_id in list(self.remembered)[: max(0, len(self.remembered) - MOST_REMEMBERED)]:
             del self.remembered[task_id]
         return found
 
-    async def _sight(self, task_id: str) -> Sighting:
+    def _sighting(self, task: schemas.Task) -> Sighting:
+        if task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()):
+            return attempt_of(self.clients, task)
+        return Silent(task.task_id, Asked.by_task(task.input), task.created_at)
+
+    async def _task(self, task_id: str) -> schemas.Task:
         """A listed task that cannot be read (even 404: it may be too young) proves nothing."""
         try:
-            task = await self.clients.read_task(task_id)
+            return await self.clients.read_task(task_id)
         except errors.TaskGone as exc:
             raise Unreadable(type(exc).__name__) from exc
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
-        says = bool(task.webhook_endpoint or (task.webhook_secret and task.webhook_secret.get_secret_value()))
-        silent = None if says else Silent(task_id, Asked.by_task(task.input), task.created_at)
-        return Sighting(attempt_of(self.clients, task), silent)
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:

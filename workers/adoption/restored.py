@@ -69,7 +69,8 @@ class Restored:
         try:
             whole = passing.result()
         except Unreadable:
-            if self._long_quiet(doubt):
+            quiet = self.clients.settings.qubico.unknown_quiet_period
+            if doubt.now > doubt.shut + ms(quiet + UNREADABLE_FOR):
                 await self._open(doubt, only_if_idle=True)  # no edit could be bought twice
             raise
         if whole:
@@ -109,15 +110,9 @@ class Restored:
         leases = self.clients.settings.leases
         return doubt.shut + ms(leases.send_window + leases.create_timeout)
 
-    def _long_quiet(self, doubt: Doubt) -> bool:
-        return doubt.now > doubt.shut + ms(self.clients.settings.qubico.unknown_quiet_period + UNREADABLE_FOR)
-
     async def _take(self, doubt: Doubt, window: Window) -> None:
         """Gives each of our unrecorded tasks to its edit."""
-        for task_id, sighting in window.without_edit.items():
-            attempt = sighting.attempt
-            if attempt is None:
-                continue
+        for task_id, attempt in window.ours.items():
             outcome = await self.clients.outcomes.bought(
                 attempt.edit_id, attempt=attempt.number, task_id=task_id, how="history"
             )
@@ -136,7 +131,7 @@ class Restored:
         """
         earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
         by_seed: dict[int | None, list[Silent]] = {}  # avoids comparing all edits with all tasks
-        for task in (seen.silent for seen in window.without_edit.values() if seen.silent):
+        for task in window.silent.values():
             if task.created_at is None or earliest <= task.created_at <= latest:
                 by_seed.setdefault(task.asked.seed, []).append(task)
         decided = True
