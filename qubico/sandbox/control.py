@@ -42,17 +42,15 @@ async def clock(request: Request) -> Response:
 
 
 async def ledger(request: Request) -> Response:
-    """`?tasks=false` leaves the rows out."""
     provider = _provider(request)
     now, book = provider.clock.now(), provider.ledger
-    summary: dict[str, Any] = {
+    summary = {
         "tasks_bought": len(book.tasks),
         "units": book.charged(now),
         "balance_units": book.balance(now),
         "duplicates": book.duplicates(),
+        "tasks": [book.row(task, now) for task in book.tasks],
     }
-    if request.query_params.get("tasks") != "false":
-        summary["tasks"] = [book.row(task, now) for task in book.tasks]
     return JSONResponse(summary)
 
 

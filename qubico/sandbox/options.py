@@ -49,7 +49,6 @@ class SandboxOptions(BaseModel):
     echo: Literal["whole", "blank", "strip"] = "whole"  # how `config` comes back in answers
 
     balance_usd: float = Field(10_000, allow_inf_nan=False)  # credit; setting it while running refills it
-    refund_failed: bool = True  # failed tasks cost nothing (a guess about the provider)
 
     callback_processing: bool = True  # callbacks also say `processing`, not only the end
     callback_attempts: Annotated[int, Field(ge=1)] = 3  # tries of one callback
@@ -58,8 +57,6 @@ class SandboxOptions(BaseModel):
     price: Annotated[int, Field(gt=0)] = 200_000  # units of a task; 10,000,000 are a dollar
     usage: Literal["2025", "2026"] = "2026"  # where a running task has its price: `consume`, or `frozen` (2026)
     paint: Literal["full", "small", "plain"] = "full"  # real size; 64x64; or noise, nothing loaded
-    plain_bytes: Annotated[int, Field(ge=1000, le=20_000_000)] = 65_536  # size of `plain` results
-    result_type: Literal["png", "jpg", "webp"] = "png"  # file type of results
     max_body_bytes: Annotated[int, Field(gt=0)] = 16_777_216  # creates beyond: `task input too large`
 
     outage: Literal["none", "refuse_503", "drop", "hang"] = "none"  # the API is away, in one way

@@ -54,9 +54,7 @@ class Task(BaseModel):
     file_name: str
     address: str
     paint: str
-    plain_bytes: int
     price: int  # units
-    refunded: bool  # if it fails
     faults: dict[str, float]  # with the number of times that are left
     failure: Failure | None
     worked: bool  # the picture is painted, or there is nothing to paint
@@ -76,8 +74,8 @@ class Task(BaseModel):
         return self.worked and now >= self.ended
 
     def units(self, now: float) -> int:
-        """Its cost: the full price from acceptance on."""
-        return 0 if self.refunded and self.status(now) == "failed" else self.price
+        """Its cost: the full price from acceptance on, nothing once it failed (a guess about the provider)."""
+        return 0 if self.status(now) == "failed" else self.price
 
     def spend(self, fault: str) -> bool:
         """True as long as the fault has times left, and takes one."""
@@ -124,7 +122,7 @@ def plan(
     ended = math.inf if "stuck" in faults else started + run * faults.get("slow", 1)
     if "failed_create" in faults or "failed_create_500" in faults:
         staged_until = started = ended = now
-    result_type = next((kind for kind in ("jpg", "webp") if kind in faults), options.result_type)
+    result_type = next((kind for kind in ("jpg", "webp") if kind in faults), "png")
     file_name = f"{uuid.uuid4()}.{result_type}"
     failure = next((FAILURES[name] for name in FAILURES if name in faults), None)
     return Task(
@@ -137,9 +135,7 @@ def plan(
         file_name=file_name,
         address=f"{base}/temp/{file_name}",
         paint=options.paint,
-        plain_bytes=options.plain_bytes,
         price=options.price,
-        refunded=options.refund_failed,
         faults=faults,
         failure=failure,
         worked=failure is not None or options.paint == "plain" or "stuck" in faults,

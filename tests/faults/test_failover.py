@@ -34,7 +34,7 @@ def sentinel(folder: Path, primary: int) -> Iterator[int]:
 
 
 async def test_failover_to_a_replica(sandbox: Sandbox, tmp_path: Path):
-    sandbox.options(latency=0.5, wait=0.01, paint="plain", plain_bytes=4000)
+    sandbox.options(latency=0.5, wait=0.01, paint="plain")
     with (
         valkey.own(tmp_path / "primary") as primary,
         valkey.own(tmp_path / "replica", "--replicaof", "127.0.0.1", str(primary.port)) as replica,

@@ -5,7 +5,6 @@ The same picture, prompt, size and seed give the same bytes.
 
 import io
 import re
-from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -19,6 +18,7 @@ from qubico.sandbox.tasks import BadPicture
 INPUT_FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_PIXELS = 50_000_000
 SMALL = (64, 64)
+NOISE = Image.frombytes("RGB", (36, 36), Random(0).randbytes(36 * 36 * 3))  # noqa: S311 - not a secret
 QUOTED = re.compile(r"(?<!\w)[\"“«„']([^\"”»“']{1,80})[\"”»“'](?!\w)")
 WRITING = re.compile(r"\b(text|write|writing|word|words|title|caption|sign|says|saying|letters)\b", re.IGNORECASE)
 ENCODINGS: dict[str, dict[str, Any]] = {
@@ -44,23 +44,17 @@ def paint(source: bytes, *, prompt: str, size: tuple[int, int], seed: int, small
     return _encoded(picture, **ENCODINGS[file_type])
 
 
-def plain(*, size_bytes: int, mark: str) -> bytes:
-    """A valid PNG of about this size, another for each mark: nothing is loaded, painted or compressed."""
+def plain(*, mark: str) -> bytes:
+    """A valid PNG of about 4 KB, another for each mark: nothing is loaded, painted or compressed."""
     comment = PngInfo()
     comment.add_text("Comment", mark)
-    return _encoded(_noise(size_bytes), format="PNG", compress_level=0, pnginfo=comment)
+    return _encoded(NOISE, format="PNG", compress_level=0, pnginfo=comment)
 
 
 def _encoded(picture: Image.Image, **encoding: Any) -> bytes:
     out = io.BytesIO()
     picture.save(out, **encoding)
     return out.getvalue()
-
-
-@lru_cache(maxsize=4)
-def _noise(size_bytes: int) -> Image.Image:
-    side = max(int((size_bytes / 3) ** 0.5), 8)
-    return Image.frombytes("RGB", (side, side), Random(0).randbytes(side * side * 3))  # noqa: S311 - not a secret
 
 
 def _load(source: bytes, size: tuple[int, int]) -> Image.Image:

@@ -34,7 +34,7 @@ class Studio:
     async def picture(self, task: Task) -> bytes:
         """Raises: BadPicture."""
         if task.paint == "plain":
-            return painter.plain(size_bytes=task.plain_bytes, mark=task.task_id)
+            return painter.plain(mark=task.task_id)
         picture = self._shelf.get(task.file_name)
         if picture is None:
             picture = await self._paint(task)

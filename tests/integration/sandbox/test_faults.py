@@ -116,13 +116,6 @@ async def test_a_failed_task_tells_its_cause_only_in_the_logs_and_costs_nothing(
     assert (ledger["tasks_bought"], ledger["units"]) == (1, 0)
 
 
-async def test_failed_tasks_are_charged_when_the_switch_says_so(api: Caller, sandbox: Sandbox) -> None:
-    sandbox.options(refund_failed=False)
-    data = await api.shown(await api.bought("x [fault:failed]"))
-    assert data["meta"]["usage"]["consume"] == 200000
-    assert sandbox.ledger()["units"] == 200000
-
-
 async def test_failed_500_is_http_500_with_the_failed_task_inside(api: Caller) -> None:
     task_id = await api.bought("x [fault:failed_500]")
     assert (await api.shown(task_id))["status"] == "failed"

@@ -15,7 +15,7 @@ from tests.parts.sandbox import Sandbox
 from workers.clients import open_clients
 
 SECRET = "a-secret-of-thirty-two-bytes-or-more"
-STEADY: Mapping[str, Any] = {"latency": 4.0, "wait": 1.0, "latency_sigma": 0.0, "paint": "plain", "plain_bytes": 4000}
+STEADY: Mapping[str, Any] = {"latency": 4.0, "wait": 1.0, "latency_sigma": 0.0, "paint": "plain"}
 """Every task waits one second and runs for four, so that tests are predictable."""
 
 OpenRounds = Callable[..., AbstractAsyncContextManager[Rounds]]
@@ -73,7 +73,7 @@ async def rounds(open_rounds: OpenRounds) -> AsyncIterator[Rounds]:
 
 @pytest.fixture
 def environ(redis_url: str, sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
-    sandbox.options(latency=0.05, wait=0.01, paint="plain", plain_bytes=4000)
+    sandbox.options(latency=0.05, wait=0.01, paint="plain")
     return environment(redis_url, sandbox, tmp_path)
 
 

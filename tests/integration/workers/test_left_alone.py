@@ -31,7 +31,7 @@ System = Callable[[OwnServer, str, Sequence[Sequence[str]]], Processes]
 
 @pytest.fixture
 def system(sandbox: Sandbox, tmp_path: Path) -> Iterator[System]:
-    sandbox.options(latency=0.05, wait=0.01, paint="plain", plain_bytes=4000)
+    sandbox.options(latency=0.05, wait=0.01, paint="plain")
     with contextlib.ExitStack() as opened:
 
         def made(server: OwnServer, namespace: str, sets: Sequence[Sequence[str]]) -> Processes:

@@ -51,7 +51,7 @@ async def is_told_in_full(rounds: Rounds, edit_id: str) -> None:
 async def test_a_result_is_kept_with_its_type_hash_and_size(
     kind: str, extension: str, content_type: str, rounds: Rounds
 ) -> None:
-    rounds.sandbox.options(paint="small", result_type=kind)
+    rounds.sandbox.options(paint="small", next_faults={} if kind == "png" else {kind: 1})
     edit_id = await completed(rounds)
     await rounds.run(Step.STORE)
     edit = await rounds.edit(edit_id)

@@ -18,7 +18,7 @@ def test_every_option_can_be_set_from_the_environment() -> None:
         {
             "SANDBOX_LATENCY": "1.5",
             "SANDBOX_MAX_CONCURRENT": "7",
-            "SANDBOX_REFUND_FAILED": "false",
+            "SANDBOX_CALLBACK_PROCESSING": "false",
             "SANDBOX_ECHO": "strip",
             "SANDBOX_FAULT_RATES": '{"drop": 0.5}',
             "SANDBOX_OUTAGE_OF": '["read"]',
@@ -29,7 +29,7 @@ def test_every_option_can_be_set_from_the_environment() -> None:
     changed = {
         "latency": 1.5,
         "max_concurrent": 7,
-        "refund_failed": False,
+        "callback_processing": False,
         "echo": "strip",
         "fault_rates": {"drop": 0.5},
         "outage_of": ["read"],
