@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 
 from edits.db.clock import ms
+from edits.db.records import READ
 from edits.db.scripts import Script, nothing, parsed
 from edits.db.sender import Scripts
 from edits.models import from_ms
@@ -44,7 +45,6 @@ class Turn(TypedDict):
 
 _EVICT: Final = Script("evict", int)
 _CLAIM: Final[Script[Turn]] = Script("purge", parsed, op="claim")
-_KEPT: Final[Script[list[str]]] = Script("purge", list, op="kept")
 _LEAVE: Final = Script("purge", nothing, op="leave")
 
 
@@ -132,5 +132,7 @@ class Retention:
         owners = {key: edit_id for key in keys if (edit_id := layout.edit_of(key)) is not None}
         if not owners:
             return []
-        kept = await self.scripts.run(_KEPT, ids=sorted(set(owners.values())))
+        ids = sorted(set(owners.values()))
+        rows = await self.scripts.run(READ, ids=ids)
+        kept = {edit_id for edit_id, row in zip(ids, rows, strict=True) if row}
         return [key for key, edit_id in owners.items() if edit_id not in kept]

@@ -38,11 +38,9 @@ class Together:
                 _answer(waiting, [exc] * len(waiting))
             except BaseException:
                 _answer(waiting, [unknown()] * len(waiting))
+                ending = Unavailable("Not accepted: this process is shutting down. Send it again.")
                 for others in self._waiting.values():
-                    _answer(
-                        others,
-                        [Unavailable("Not accepted: this process is shutting down. Send it again.")] * len(others),
-                    )
+                    _answer(others, [ending] * len(others))
                 self._waiting = {}
                 raise
 

@@ -5,8 +5,7 @@ h11 reads the answers: it accepts what servers really send (repeated equal `Cont
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urljoin
@@ -58,21 +57,15 @@ class Fetcher:
 
     async def fetch(self, address: str) -> bytes:
         """The bytes at `address`, unpacked. Raises InputRefused, or Unavailable when too many fetches are running."""
-        async with self._slot():
-            try:
-                async with asyncio.timeout(self._within):
-                    return await self._followed(address)
-            except TimeoutError:
-                raise _unreachable(f"the picture did not arrive within {self._within:g} s") from None
-
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
         try:
             await asyncio.wait_for(self._slots.acquire(), _SLOT_WITHIN)
         except TimeoutError:
             raise Unavailable("Too many pictures are being fetched now; try again.") from None
         try:
-            yield
+            async with asyncio.timeout(self._within):
+                return await self._followed(address)
+        except TimeoutError:
+            raise _unreachable(f"the picture did not arrive within {self._within:g} s") from None
         finally:
             self._slots.release()
 

@@ -24,7 +24,6 @@ PARTS_AT_ONCE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    key: str
     bytes: int
     sha256: str
 
@@ -37,10 +36,12 @@ class Writer:
         self._patience = patience
         self._takes_parts = True
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> StoredObject:
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         """Replaces the object."""
-        await self._write(key, data, content_type=content_type)
-        return StoredObject(key, len(data), hashlib.sha256(data).hexdigest())
+        try:
+            await self._put(key, data, content_type=content_type)
+        except NoETag:
+            await self._put_without_etag(key, data, content_type=content_type)
 
     async def put_stream(
         self, key: str, chunks: AsyncIterator[bytes], *, content_type: str, max_bytes: int
@@ -53,16 +54,10 @@ class Writer:
         measured = _Measured(chunks, max_bytes=max_bytes, key=key)
         first = await measured.first(PART_BYTES if self._takes_parts else max_bytes + 1)
         if measured.ended:
-            await self._write(key, first, content_type=content_type)
+            await self.put(key, first, content_type=content_type)
         else:
             await self._put_parts(key, first, measured, content_type=content_type)
-        return StoredObject(key, measured.bytes, measured.sha256)
-
-    async def _write(self, key: str, data: bytes, *, content_type: str) -> None:
-        try:
-            await self._put(key, data, content_type=content_type)
-        except NoETag:
-            await self._put_without_etag(key, data, content_type=content_type)
+        return StoredObject(measured.bytes, measured.sha256)
 
     async def _put(self, key: str, data: bytes, *, content_type: str) -> None:
         async with self._call("a write", key):

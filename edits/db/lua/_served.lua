@@ -102,13 +102,3 @@ local function serve(told)
   if s.shut and not s.newest and NOW >= s.shut + SETTLES then doubted(s, {newest = newest()}) end
   return s
 end
-
-local function spoke(s, process, told)
-  if not s.shut then return end
-  if told[1] and told[1].run == s.run then redis.call('ZREM', key('awaited'), process) end
-  local all = s.expected > 0 and redis.call('ZCARD', key('awaited')) == 0
-  if all and s.lost == '0' and NOW >= s.shut + SETTLES then
-    count('restored:whole')
-    reopen(s)
-  end
-end

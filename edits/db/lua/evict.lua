@@ -17,29 +17,20 @@ local function is_needed(e, tasks)
 end
 
 local found = redis.call('ZRANGEBYSCORE', key('retention'), '-inf', NOW - A.hot, 'LIMIT', 0, A.k)
-local leaving, gone = {}, {}
 for _, id in ipairs(found) do
   local can, e = readable(id)
   local tasks = can and e and tasks_of(e)
-  if can and not e then
-    gone[id] = true
-  elseif can and FINAL[e.st] and not is_needed(e, tasks) then
-    local decoded, asked = pcall(cjson.decode, redis.call('GET', key('i', id)) or '')
-    leaving[#leaving + 1] = {e = e, tasks = tasks, external_id = decoded and asked.external_id or nil}
+  local leaves = tasks and FINAL[e.st] and not is_needed(e, tasks)
+  if leaves then
+    local decoded, input = pcall(cjson.decode, redis.call('GET', key('i', id)) or '')
+    local external_id = decoded and type(input) == 'table' and input.external_id
+    if external_id then redis.call('ZREM', key('ext', e.tn, external_id), id) end
+    redis.call('ZREM', key('index', e.tn), id)
+    redis.call('ZREM', key('fresh', e.tn), id)
+    for _, task in ipairs(tasks) do redis.call('DEL', key('task', task)) end
+    redis.call('DEL', key('e', id), key('i', id), key('x', id), key('t', id))
   end
-end
-
-for _, one in ipairs(leaving) do
-  local e = one.e
-  gone[e.id] = true
-  redis.call('ZREM', key('index', e.tn), e.id)
-  redis.call('ZREM', key('fresh', e.tn), e.id)
-  if one.external_id then redis.call('ZREM', key('ext', e.tn, one.external_id), e.id) end
-  for _, task in ipairs(one.tasks) do redis.call('DEL', key('task', task)) end
-  redis.call('DEL', key('e', e.id), key('i', e.id), key('x', e.id), key('t', e.id))
-end
-for _, id in ipairs(found) do
-  if gone[id] then
+  if leaves or (can and not e) then
     redis.call('ZREM', key('retention'), id)
   else
     redis.call('ZADD', key('retention'), NOW - A.hot + A.later, id)

@@ -1,13 +1,20 @@
 #!lua flags=allow-oom
 --- @include _served
 -- The heartbeat of a worker process. A: process, steps, ttl (ms), ceilings {name = value}, beat (1, 2, … of this process),
--- counts {counter = n since the last beat}, leave (1), told? (see serve). Returns {run, n, shut (1: data may be missing)}.
+-- counts {counter = n since the last beat}, leave (1), told (see serve). Returns {run, n, shut (1: data may be missing)}.
 -- `live`, a zset: processes by the time (ms) at which they count as dead; `workers`, a hash: their steps and ceilings as
 -- words; `ceilings`: the lowest of all live processes. Unchanged values are not written.
 local COUNTED = 24 * 3600 * 1000 -- ms; longer than any outage of Redis that a process survives
 local counted = tonumber(redis.call('GET', key('beat', A.process)) or 0)
-local state = serve(A.told or {})
-spoke(state, A.process, A.told or {})
+local state = serve(A.told)
+if state.shut then
+  if A.told[1] and A.told[1].run == state.run then redis.call('ZREM', key('awaited'), A.process) end
+  local all = state.expected > 0 and redis.call('ZCARD', key('awaited')) == 0
+  if all and state.lost == '0' and NOW >= state.shut + SETTLES then
+    count('restored:whole')
+    reopen(state)
+  end
+end
 
 -- Counts are added once, also if a beat is repeated after a lost reply.
 local behind = NOW < state.n -- the clock was set back: epochs rise by one, and a repeated beat gets no other

@@ -2,7 +2,6 @@
 --- @include _time
 -- Lets one process at a time delete objects after their retention, day by day. A: op and, by op:
 --   claim: nonce, lease (ms) - returns {now, day ('' at the start of a round)} as JSON, or {} if there is nothing to do
---   kept: ids - returns those that have a record
 --   leave: nonce (the fence), day? (where a round continues), again? (ms until the next round) - returns ok|stale
 local purge = key('purge')
 if A.op == 'claim' then
@@ -11,14 +10,7 @@ if A.op == 'claim' then
   if s[1] ~= A.nonce and (ahead(held) or ahead(again)) then return '{}' end
   redis.call('HSET', purge, 'holder', A.nonce, 'until', NOW + A.lease)
   return cjson.encode({now = NOW, day = s[3] or ''})
-elseif A.op == 'kept' then
-  local kept = {}
-  for _, id in ipairs(A.ids) do
-    if redis.call('EXISTS', key('e', id)) == 1 then kept[#kept + 1] = id end
-  end
-  return kept
-else
-  if redis.call('HGET', purge, 'holder') ~= A.nonce then return 'stale' end
-  redis.call('HSET', purge, 'until', 0, 'day', A.day or '', 'again', A.again and NOW + math.min(A.again, HORIZON - 1) or 0)
-  return 'ok'
 end
+if redis.call('HGET', purge, 'holder') ~= A.nonce then return 'stale' end
+redis.call('HSET', purge, 'until', 0, 'day', A.day or '', 'again', A.again and NOW + math.min(A.again, HORIZON - 1) or 0)
+return 'ok'

@@ -69,12 +69,16 @@ class Progress:
         assert await self._outcomes.completed(polled, address="http://x/y", started_at=None, ended_at=None, units=None)
         (claim,) = (await self._claims.due("store", 1, lease=LEASE, wakes=Step.STORE, with_input=True)).claims
         key = layout.result_key(claim.id, claim.attempt, "png")
-        stored = await self.storage.put(key, data, content_type="image/png")
+        await self.storage.put(key, data, content_type="image/png")
         result = EditResult(
-            key=key, content_type="image/png", bytes=len(data), sha256=stored.sha256, width=64, height=48
+            key=key,
+            content_type="image/png",
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            width=64,
+            height=48,
         )
         assert await self._outcomes.succeed(claim, result, at=to_ms(datetime.now(UTC)), extension="png")
-        assert stored.sha256 == hashlib.sha256(data).hexdigest()
         return claim.id
 
     async def block(self, message: str) -> None:

@@ -15,8 +15,7 @@ from tests.integration.edits.objects import KEY, LARGE, LINKS, PNG, SMALL, every
 
 
 async def test_what_was_put_is_got_with_its_type_and_size(storage: Storage):
-    stored = await storage.put(KEY, SMALL, content_type=PNG)
-    assert (stored.key, stored.bytes, stored.sha256) == (KEY, len(SMALL), hashlib.sha256(SMALL).hexdigest())
+    await storage.put(KEY, SMALL, content_type=PNG)
     assert await storage.get(KEY) == SMALL
     info = await storage.head(KEY)
     assert info

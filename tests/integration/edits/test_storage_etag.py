@@ -30,8 +30,7 @@ async def read(storage: Storage) -> bytes:
 
 @pytest.mark.parametrize("data", [b"", SMALL, LARGE], ids=["none", "small", "large"])
 async def test_an_object_is_written_read_and_deleted(storage: Storage, data: bytes) -> None:
-    stored = await storage.put(KEY, data, content_type=PNG)
-    assert (stored.bytes, stored.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    await storage.put(KEY, data, content_type=PNG)
     assert await read(storage) == data
     info = await storage.head(KEY)
     assert info is not None
