@@ -1,13 +1,11 @@
 """Accepts one edit or thousands: makes the arguments of accept.lua and reads its answers.
 
-Thousands go in chunk by chunk, each sent when the one before has its answer: what was taken stands before what was not.
+Thousands go in chunk by chunk, each sent after the response to the one before.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from edits import errors, fairness
@@ -18,8 +16,6 @@ from edits.db.sender import NoMemory
 from edits.models import Edit, Frozen, Wait, from_ms, to_ms
 
 CHUNK: Final = 100  # edits a call: at some 20 µs each, Redis is held for 2 ms
-SLICE: Final = 10  # edits made ready before others of this process have their turn
-TURNS: Final = 3  # of the loop, from a call that is made to its bytes on their way
 
 
 class Idempotency(Frozen):
@@ -65,23 +61,15 @@ class Acceptance:
     drain: Drain = field(default_factory=Drain, init=False)
 
     async def many(self, asked: Sequence[Asked], caps: Caps) -> list[Taken]:
-        """The outcome of each. While Redis works on a chunk, the previous answer is read and the next chunk prepared.
-
-        After a chunk without an answer nothing is sent any more: of that one alone it is unknown what was taken.
-        """
-        chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+        """The outcome of each. After a chunk without an answer nothing is sent: of that one alone it is unknown."""
         taken: list[Taken] = []
-        sent: asyncio.Task[Answer] | None = None
-        async with asyncio.TaskGroup() as group:
-            for chunk, following in pairwise([(), *chunks, ()]):
-                told = await _told(following)
-                answer = await sent if sent else Judged(0, [])
-                if isinstance(answer, errors.EditsError):
-                    rest = len(asked) - len(taken) - len(chunk)
-                    return [*taken, *[answer] * len(chunk), *[_of_the_rest(answer)] * rest]
-                sent = group.create_task(self._answer(told, caps)) if following else None
-                await _begun()
-                taken += await self._meant(chunk, answer, caps)
+        for start in range(0, len(asked), CHUNK):
+            chunk = asked[start : start + CHUNK]
+            answer = await self._answer(_told(chunk), caps)
+            if isinstance(answer, errors.EditsError):
+                rest = len(asked) - len(taken) - len(chunk)
+                return [*taken, *[answer] * len(chunk), *[_of_the_rest(answer)] * rest]
+            taken += await self._meant(chunk, answer, caps)
         return taken
 
     async def _answer(self, told: dict[str, Any], caps: Caps) -> Answer:
@@ -120,12 +108,6 @@ class Acceptance:
             return exc
 
 
-async def _begun() -> None:
-    """Yields, so that the call leaves before CPU work blocks the loop."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
 def unknown() -> errors.AcceptUnknown:
     return errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
 
@@ -141,10 +123,10 @@ def _of_the_rest(answer: errors.EditsError) -> errors.EditsError:
     return answer
 
 
-async def _told(asked: Sequence[Asked]) -> dict[str, Any]:
+def _told(asked: Sequence[Asked]) -> dict[str, Any]:
     alike: dict[tuple[tuple[str, object], ...], int] = {}
     edits = []
-    for n, (edit, idempotency) in enumerate(asked, start=1):
+    for edit, idempotency in asked:
         place = alike.setdefault(_alike(edit), len(alike) + 1)
         told: dict[str, Any] = {"id": edit.id, "like": place, "input": records.written_input(edit)}
         if edit.external_id is not None:
@@ -152,8 +134,6 @@ async def _told(asked: Sequence[Asked]) -> dict[str, Any]:
         if idempotency is not None:
             told["idem"] = {"key": idempotency.key, "fingerprint": idempotency.fingerprint}
         edits.append(told)
-        if n % SLICE == 0:
-            await asyncio.sleep(0)
     return {"alike": [dict(one) for one in alike], "edits": edits}
 
 
