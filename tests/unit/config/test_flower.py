@@ -134,7 +134,9 @@ def test_flower_shows_nothing_without_the_password(running):
         status, page = running.get(path, "letmein")
         assert (status, "<html" in page) == (200, True), path
 
-    workers = json.loads(running.waited("/api/workers?refresh=1", "letmein", lambda body: "active_queues" in body))
+    whole = ("active_queues", "stats")
+    told = running.waited("/api/workers?refresh=1", "letmein", lambda body: all(part in body for part in whole))
+    workers = json.loads(told)
     (worker,) = workers.values()
     assert [queue["name"] for queue in worker["active_queues"]] == ["submit"]
     assert "ThreadPool" in worker["stats"]["pool"]["implementation"] or "thread" in json.dumps(worker["stats"]["pool"])
