@@ -84,25 +84,24 @@ def _moment(text: str) -> datetime:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-def _azure(query: Query) -> datetime:
-    return _moment(query["se"])
+def _azure(parameters: str) -> tuple[str, Ends]:
+    return f"{parameters} se sig", lambda query: _moment(query["se"])
+
+
+def _version_4(prefix: str) -> tuple[str, Ends]:
+    names = ("algorithm", "credential", "date", "expires", "signedheaders", "signature")
+    return " ".join(prefix + name for name in names), _signed_for(f"{prefix}date", f"{prefix}expires")
 
 
 SCHEMES: Final[dict[str, tuple[str, Ends]]] = {
-    "S3 v4": (
-        "x-amz-algorithm x-amz-credential x-amz-date x-amz-expires x-amz-signedheaders x-amz-signature",
-        _signed_for("x-amz-date", "x-amz-expires"),
-    ),
+    "S3 v4": _version_4("x-amz-"),
     "S3 v2": ("awsaccesskeyid expires signature", _unix("expires")),
-    "Google v4": (
-        "x-goog-algorithm x-goog-credential x-goog-date x-goog-expires x-goog-signedheaders x-goog-signature",
-        _signed_for("x-goog-date", "x-goog-expires"),
-    ),
+    "Google v4": _version_4("x-goog-"),
     "Google v2": ("googleaccessid expires signature", _unix("expires")),
     "Google Cloud CDN": ("expires keyname signature", _unix("expires")),
-    "Azure, a service": ("sv sr sp se sig", _azure),
-    "Azure, a stored policy": ("sv sr si se sig", _azure),
-    "Azure, an account": ("sv ss srt sp se sig", _azure),
+    "Azure, a service": _azure("sv sr sp"),
+    "Azure, a stored policy": _azure("sv sr si"),
+    "Azure, an account": _azure("sv ss srt sp"),
     "CloudFront, canned policy": ("expires signature key-pair-id", _unix("expires")),
     "CloudFront, custom policy": ("policy signature key-pair-id", _cloudfront_policy),
     "Alibaba OSS v1": ("ossaccesskeyid expires signature", _unix("expires")),

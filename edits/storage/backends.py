@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 
 Store = LocalStore | S3Store | GCSStore | AzureStore
 
-CLOUDS: Final = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
-"""Schemes, and the names in the environment that hold their endpoint and keys."""
-
 _ENDPOINTS: Final = {
-    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
-    "gs": (),
-    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+    "s3": ("AWS_*", ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
+    "gs": ("GOOGLE_*", ()),
+    "az": ("AZURE_*", ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")),
 }
+"""By scheme: the names in the environment that hold endpoint and keys, and of these the endpoint's."""
 
 _CLIENT: "Final[ClientConfig]" = {"connect_timeout": "2s", "read_timeout": "10s", "timeout": "60s"}
 """`timeout` is for a whole body, which a slow reader may prolong; `read_timeout` detects a hung server."""
@@ -79,7 +77,7 @@ def open_store(url: str) -> Store:
     parts = urlsplit(url)
     if parts.scheme == "file":
         return _open_folder(parts.netloc, unquote(parts.path))
-    if parts.scheme not in CLOUDS or not parts.netloc:
+    if parts.scheme not in _ENDPOINTS or not parts.netloc:
         raise StorageRefused(
             "RETOUCH_STORAGE_URL must be file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
         )
@@ -87,7 +85,7 @@ def open_store(url: str) -> Store:
         return _open_cloud(parts.scheme, url)
     except (BaseError, ValueError):
         raise StorageRefused(
-            f"RETOUCH_STORAGE_URL ({parts.scheme}://) cannot be opened: check it and {CLOUDS[parts.scheme]}"
+            f"RETOUCH_STORAGE_URL ({parts.scheme}://) cannot be opened: check it and {_ENDPOINTS[parts.scheme][0]}"
         ) from None
 
 
@@ -104,7 +102,7 @@ def _open_folder(host: str, path: str) -> Store:
 
 def _open_cloud(scheme: str, url: str) -> Store:
     """The client reads keys and other settings from the environment. A configured endpoint may use plain http."""
-    endpoint = next((value for name in _ENDPOINTS[scheme] if (value := os.environ.get(name))), "")
+    endpoint = next((value for name in _ENDPOINTS[scheme][1] if (value := os.environ.get(name))), "")
     client: ClientConfig = {**_CLIENT, "allow_http": True} if endpoint.startswith("http://") else _CLIENT
     if scheme == "gs":
         return GCSStore.from_url(url, client_options=client, retry_config=_RETRY)

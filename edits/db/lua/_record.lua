@@ -20,7 +20,8 @@ local function fields_of(id, names)
   return flat
 end
 
--- `names`: the fields that the caller needs, where it does not need all; `fm` is one of them.
+-- `names`: the fields that the caller needs, where it does not need all; `fm` is one of them. Raises an error for an
+-- unreadable record: where it must stop no other, call pcall(record, id).
 local function record(id, names)
   local flat = fields_of(id, names)
   if #flat == 0 then return nil end
@@ -34,11 +35,6 @@ local function record(id, names)
     if ALWAYS[field] and not e[field] then error('the record of ' .. id .. ' lacks ' .. field, 0) end
   end
   return e
-end
-
--- For claims of many: an unreadable record stops no other. Returns whether it is readable, and the record.
-local function readable(id, names)
-  return pcall(record, id, names)
 end
 
 -- The record for its claim: the fields as read, then the fields written, which count.

@@ -12,7 +12,7 @@ local due = key('due', A.step)
 -- A create without a decision within its lease: the answer is lost, the task may exist.
 if A.step == 'adopt' then
   for _, id in ipairs(due_in(key('due', 'submit'), 100)) do
-    local can, e = readable(id)
+    local can, e = pcall(record, id)
     if not can then
       redis.call('ZADD', key('due', 'submit'), NOW + LEFT, id)
     elseif e and e.st == 'submitting' then
@@ -31,17 +31,12 @@ for n, want in ipairs(A.needs) do
 end
 local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
 
-local function long_texts(id)
-  local texts = redis.call('HGETALL', key('x', id))
-  return #texts > 0 and texts or nil
-end
-
 local needed = A.step == 'poll' and $POLLED or nil
 local claims, leased, ids = {}, {}, wanted > 0 and due_in(due, wanted) or {}
 -- This chain works on for now, and others need not look.
 if #ids > 0 then redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) end
 for _, id in ipairs(ids) do
-  local can, e = readable(id, needed)
+  local can, e = pcall(record, id, needed)
   if not can then
     leased[#leased + 1], leased[#leased + 2] = NOW + LEFT, id
   elseif not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
@@ -58,7 +53,7 @@ for _, id in ipairs(ids) do
     redis.call('HSET', key('e', id), unpack(written))
     claims[#claims + 1] = {
       id = id, slot = paced and (paced.first - NOW + #claims * paced.gap) or 0, e = with(e, written),
-      input = A.with_input and redis.call('GET', key('i', id)) or '', x = not needed and long_texts(id) or nil,
+      input = A.with_input and redis.call('GET', key('i', id)) or '', x = not needed and redis.call('HGETALL', key('x', id)) or nil,
     }
   end
 end
@@ -72,15 +67,13 @@ end
 
 local next_at = NOW + A.idle
 local function sooner(set, least)
-  local first = redis.call('ZRANGE', key('due', set), 0, 0, 'WITHSCORES')
-  if first[2] then next_at = math.min(next_at, math.max(tonumber(first[2]), least)) end
+  local first = tonumber(redis.call('ZRANGE', key('due', set), 0, 0, 'WITHSCORES')[2])
+  if first then next_at = math.min(next_at, math.max(first, least)) end
+  return first or NOW
 end
-sooner(A.step, not_before)
-local late = 0
-if paced and paced.n <= #claims and paced.reason == 'rate_limit' and not paced.half then
-  local first = redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')
-  late = math.max(0, NOW - tonumber(first[2] or NOW))
-end
+local first = sooner(A.step, not_before)
+local held_back = paced and paced.n <= #claims and paced.reason == 'rate_limit' and not paced.half
+local late = held_back and math.max(0, NOW - first) or 0
 if A.step == 'adopt' then sooner('submit', NOW) end
 if #claims == 0 then
   next_at = math.min(NOW + A.idle, in_turn(A.wakes, A.chain, next_at))

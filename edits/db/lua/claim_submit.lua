@@ -63,7 +63,7 @@ end
 local why = redis.call('HGET', key('gate'), 'why')
 -- Expires edits at any place in the queue; not during a data-loss check, because they may have been bought.
 for _, id in ipairs(state.shut and {} or redis.call('ZRANGEBYSCORE', key('expiring'), '-inf', NOW, 'LIMIT', 0, 100)) do
-  local can, e = readable(id)
+  local can, e = pcall(record, id)
   if can and e and e.st == 'queued' then
     name_wait(e, why, create)
     expire(e)
@@ -103,7 +103,7 @@ while #claims < wanted and looked < wanted + 200 do
   looked = looked + 1
   local id, tenant = next_in_line()
   if not id or broken[id] then break end
-  local can, e = readable(id)
+  local can, e = pcall(record, id)
   if not can then
     broken[id] = true
     for _, line in ipairs({'q', 'fresh'}) do redis.call('ZADD', key(line, tenant), 'XX', NOW + HORIZON, id) end -- last, until it is readable

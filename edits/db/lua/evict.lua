@@ -18,7 +18,7 @@ end
 
 local found = redis.call('ZRANGEBYSCORE', key('retention'), '-inf', NOW - A.hot, 'LIMIT', 0, A.k)
 for _, id in ipairs(found) do
-  local can, e = readable(id)
+  local can, e = pcall(record, id)
   local tasks = can and e and tasks_of(e)
   local leaves = tasks and FINAL[e.st] and not is_needed(e, tasks)
   if leaves then
