@@ -127,7 +127,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 garbage.settle()
                 yield
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 @contextmanager

@@ -43,7 +43,7 @@ async def server(fsync: str = "always") -> AsyncIterator[Redis]:
             await _until_up(client)
             yield client
         finally:
-            await client.aclose(close_connection_pool=True)
+            await client.aclose()
             process.terminate()
             await process.wait()
             ports.release()

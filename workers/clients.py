@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from redis.asyncio import Redis
-
 from config.settings import Settings
 from edits.attempts import Tokens
 from edits.ceilings import Ceilings
@@ -71,7 +69,7 @@ async def open_clients(settings: Settings, *, stopping: Callable[[], bool] = lam
     repository = EditRepository(redis, namespace=settings.namespace, scripts=scripts)
     registry = WorkerRegistry(scripts, Ceilings.of(settings.qubico))
     slots, limiter, requests = SlotClock(), Limiter(scripts), Counter[str]()
-    async with _closed_with_its_pool(redis), _qubico(settings, requests) as qubico:
+    async with redis, _qubico(settings, requests) as qubico:
         yield Clients(
             settings=settings,
             repository=repository,
@@ -104,12 +102,3 @@ def _qubico(settings: Settings, requests: Counter[str]) -> QubicoClient:
         result_hosts=settings.qubico.result_hosts,
         observe=lambda operation, outcome: requests.update([f"request:{operation}:{outcome}"]),
     )
-
-
-@asynccontextmanager
-async def _closed_with_its_pool(redis: Redis) -> AsyncIterator[None]:
-    """A client that was given its pool leaves it open by itself."""
-    try:
-        yield
-    finally:
-        await redis.aclose(close_connection_pool=True)

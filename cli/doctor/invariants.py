@@ -6,7 +6,6 @@ from rich.text import Text
 
 from cli import output
 from cli.doctor.provider_history import ProvidersPast
-from cli.doctor.redis import connected
 from cli.errors import Unreachable, WrongUsage
 from config import addresses, local_stack, values
 from config.settings import Settings
@@ -14,7 +13,7 @@ from edits import invariants
 from edits.attempts import Tokens
 from edits.ceilings import Ceilings
 from edits.db.circuits import Limiter
-from edits.db.connection import LOST
+from edits.db.connection import LOST, connect
 from edits.db.sender import Scripts
 from edits.db.tokens import RequestTokens
 from edits.db.trouble import explain
@@ -62,7 +61,7 @@ async def check(
         api_key=settings.qubico.api_key.get_secret_value() if settings.qubico.api_key else "",
         read_timeout=settings.leases.read_timeout.total_seconds(),
     )
-    async with connected(settings.redis_url, socket_timeout=SOCKET_TIMEOUT) as redis, client as qubico:
+    async with connect(settings.redis_url or "", socket_timeout=SOCKET_TIMEOUT) as redis, client as qubico:
         scripts = Scripts(redis, settings.namespace)
         ceilings = Ceilings.of(settings.qubico)
         tokens = Tokens(settings.namespace, secret, previous)

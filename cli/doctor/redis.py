@@ -1,7 +1,6 @@
 """Checks of Redis and the broker: the servers, the rights of their users, lost data, open circuits."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
@@ -18,15 +17,6 @@ from edits.recovery import restoring
 
 MEMORY_NEARLY_FULL = 0.85
 FULL = "raise its maxmemory or RETOUCH_REDIS_MAX_MEMORY_USED, or lower RETOUCH_EDITS__HOT"
-
-
-@asynccontextmanager
-async def connected(url: str | None, *, socket_timeout: float | None = None) -> AsyncIterator[Redis]:
-    client = connect(url or "", socket_timeout=socket_timeout)
-    try:
-        yield client
-    finally:
-        await client.aclose(close_connection_pool=True)
 
 
 async def server(settings: Settings, state: checks.RedisState | Unavailable) -> list[Result]:
@@ -83,7 +73,7 @@ async def access(settings: Settings, state: checks.RedisState | Unavailable) -> 
 
 async def _access(name: str, setting: str, url: str | None, namespace: str, said: str) -> Result:
     try:
-        async with connected(url) as client:
+        async with connect(url or "") as client:
             await rights.require(client, namespace, setting=setting)
     except RedisUnfit as exc:
         why, _, do = str(exc).partition("; ")
@@ -96,7 +86,7 @@ async def _access(name: str, setting: str, url: str | None, namespace: str, said
 async def broker(settings: Settings) -> list[Result]:
     shown = addresses.mask(settings.broker_url or "")
     try:
-        async with connected(settings.broker_url) as client:
+        async with connect(settings.broker_url or "") as client:
             state = await checks.look(client)
     except Unavailable as exc:
         return [fail("broker", f"{shown}: {exc}", "start it, or correct RETOUCH_BROKER_URL: workers need it")]

@@ -14,6 +14,7 @@ from config import addresses, local_stack
 from config.settings import Settings, SettingsError
 from edits.ceilings import Ceilings
 from edits.db import checks
+from edits.db.connection import connect
 from edits.db.workers import Workers
 from edits.errors import Unavailable
 from edits.models import Step
@@ -43,7 +44,7 @@ async def run(*, as_json: bool) -> int:
 async def _results(settings: Settings) -> AsyncIterator[Result]:
     for result in _settings(settings):
         yield result
-    async with redis.connected(settings.redis_url) as client:
+    async with connect(settings.redis_url or "") as client:
         state, workers = await asyncio.gather(
             _or_away(checks.look(client)), _or_away(checks.workers(client, settings.namespace))
         )

@@ -135,4 +135,4 @@ async def _refuse(url: str, namespace: str, setting: str) -> None:
             raise RedisUnfit(f"{setting}: {exc}") from exc
         log.warning("redis.not_checked", setting=setting, reason=str(exc))
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()

@@ -51,7 +51,7 @@ def connect(url: str, *, socket_timeout: float | None = None, max_connections: i
         options |= {"socket_connect_timeout": CONNECT_TIMEOUT, "socket_keepalive": True}
     if urlsplit(url).scheme == "sentinel":
         return _behind_sentinels(url, options)
-    return Redis(connection_pool=_noticing_closed(BlockingConnectionPool.from_url(url, **options)))
+    return Redis.from_pool(_noticing_closed(BlockingConnectionPool.from_url(url, **options)))
 
 
 def _noticing_closed(pool: ConnectionPool) -> ConnectionPool:
