@@ -8,7 +8,7 @@ Failures are counted in the process, so that success costs Redis nothing.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from edits.db.circuits import MOST_REFUSED, OPERATIONS, Limiter, Operation
 from edits.db.claims import Claims
@@ -59,27 +59,25 @@ class Circuit:
         if not self.failures:
             self.failing_since = boot_time()
         self.failures += 1
-        probe = claim_id in self.probes
-        if probe or at_once or self.failures >= IN_A_ROW:
+        if claim_id in self.probes or at_once or self.failures >= IN_A_ROW:
             self.failures = 0
-            self.opened()
-            ago = boot_time() - self.failing_since
-            await self.limiter.open(self.operation, age=age, ago=ago, probe=probe, cause=_told(cause))
-            self.probes.discard(claim_id)
+            await self._open(claim_id, cause, age=age, ago=boot_time() - self.failing_since)
 
     async def refused(self, claim_id: str, cause: Exception, *, age: float, after: float | None) -> None:
         """Answered 429. `age`: seconds since the request."""
-        probe = claim_id in self.probes
-        self.opened()
-        told = _told(cause)
-        await self.limiter.open(self.operation, age=age, after=after, probe=probe, most=MOST_REFUSED, cause=told)
-        self.probes.discard(claim_id)
+        await self._open(claim_id, cause, age=age, after=after, most=MOST_REFUSED)
 
     async def over(self, claim_id: str) -> None:
         """A probe that ended without a result lets another start."""
         if claim_id in self.probes:
             self.probes.discard(claim_id)
             await self.limiter.probe_again(self.operation)
+
+    async def _open(self, claim_id: str, cause: Exception, **limits: Any) -> None:
+        self.opened()
+        probe, told = claim_id in self.probes, f"{type(cause).__name__}: {cause}"
+        await self.limiter.open(self.operation, probe=probe, cause=told, **limits)
+        self.probes.discard(claim_id)
 
 
 class Circuits:
@@ -91,8 +89,7 @@ class Circuits:
     async def worked_on(self, claim_id: str) -> None:
         """The work on a claim is over."""
         for circuit in self._all:
-            if claim_id in circuit.probes:
-                await circuit.over(claim_id)
+            await circuit.over(claim_id)
 
 
 @asynccontextmanager
@@ -124,7 +121,3 @@ async def reading(tokens: RequestTokens, circuit: Circuit) -> AsyncIterator[None
     finally:
         with suppress(ScriptError):  # then its time as a probe runs out
             await circuit.over(name)
-
-
-def _told(cause: Exception) -> str:
-    return f"{type(cause).__name__}: {cause}"
