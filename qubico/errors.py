@@ -21,10 +21,6 @@ _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 class QubicoError(Exception):
     """Anything the provider or the way to it did to a call."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 class NotSent(QubicoError):
     """Create: nothing left this machine; send it again, no attempt was spent."""
@@ -89,7 +85,7 @@ def transport_trouble(lost: type[AnswerLost] | type[Unavailable]) -> Iterator[No
         yield
     except TROUBLE as exc:
         if (held := _held_back(exc)) is not None:
-            raise NotSent(held.message) from None
+            raise NotSent(str(held)) from None
         if lost is AnswerLost and never_left(exc):
             raise NotSent(f"no connection to the provider: {_cause(exc)}") from None
         raise lost(f"no answer could be read: {_cause(exc)}") from None
