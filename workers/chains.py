@@ -7,11 +7,11 @@ should start and does not is sent again; that a chain moves is the process's sig
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final
 
 import structlog
 
-from edits.db.claims import Claim, Claims
+from edits.db.claims import Claim
 from edits.db.sender import ScriptError
 from edits.models import Step
 from runtime.watchdog import Watch
@@ -23,7 +23,7 @@ from workers.steps.poll import Poll
 from workers.steps.store import Store
 from workers.steps.submit import Submit
 from workers.steps.sweep import Sweep
-from workers.steps.work import Work
+from workers.steps.work import StepWork, Work
 
 log = structlog.get_logger()
 
@@ -34,25 +34,8 @@ TROUBLE: Final = 1.0  # seconds to wait when Redis does not answer
 SENT_AGAIN_AFTER: Final = 2.0  # seconds without a link; a message is taken within milliseconds
 
 
-class StepWork(Protocol):
-    """One step of an edit: claims what is due and works on each claim."""
-
-    step: Any
-
-    @property
-    def lease(self) -> Any: ...
-    async def claim(self, most: int) -> Claims: ...
-    async def work(self, claim: Claim, lease: Lease) -> None: ...
-
-
 def steps_of(clients: Clients) -> dict[Step, StepWork]:
-    return {
-        Step.SUBMIT: Submit(clients),
-        Step.POLL: Poll(clients),
-        Step.STORE: Store(clients),
-        Step.ADOPT: Adopt(clients),
-        Step.SWEEP: Sweep(clients),
-    }
+    return {kind.step: kind(clients) for kind in (Submit, Poll, Store, Adopt, Sweep)}
 
 
 @dataclass(slots=True)
@@ -74,7 +57,7 @@ class Chain:
 
     @property
     def step(self) -> Step:
-        return Step(self.work.step)
+        return self.work.step
 
     @property
     def name(self) -> str:

@@ -14,7 +14,7 @@ from kombu.asynchronous import get_event_loop
 
 from edits.models import Step
 from workers import app as worker
-from workers.chains import StepWork
+from workers.steps.work import StepWork
 
 log = structlog.get_logger()
 

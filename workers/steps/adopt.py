@@ -22,9 +22,8 @@ from workers.adoption import matching
 from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
 from workers.adoption.matching import Asked, Wanted
 from workers.adoption.restored import LOOKS_EVERY, Restored
-from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps.work import Trouble, Work
+from workers.steps.work import StepWork, Trouble, Work
 
 log = structlog.get_logger()
 
@@ -32,8 +31,7 @@ LOOKS_ON: Final = timedelta(minutes=5)  # after the quiet period, if that may br
 
 
 @dataclass(slots=True)
-class Adopt:
-    clients: Clients
+class Adopt(StepWork):
     step = Step.ADOPT
     history: History = field(init=False)
     restored: Restored = field(init=False)
@@ -41,10 +39,6 @@ class Adopt:
     def __post_init__(self) -> None:
         self.history = History(self.clients)
         self.restored = Restored(self.clients, self.history)
-
-    @property
-    def lease(self) -> timedelta:
-        return self.clients.settings.leases.adopt_lease
 
     async def claim(self, most: int) -> Claims:
         claims = await self.clients.claims.due(Step.ADOPT, most, lease=self.lease, wakes=Step.ADOPT, with_input=False)

@@ -1,8 +1,5 @@
 """Step poll: reads due tasks. An unfinished task is a snooze at no cost; only a read that shows an end ends an edit."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-
 import structlog
 
 from edits import retry
@@ -12,23 +9,16 @@ from edits.models import CostState, ErrorKind, Step, Wait
 from edits.pacing.pace import Took
 from qubico import errors, schemas
 from qubico.schemas import TaskStatus
-from workers.clients import Clients
 from workers.lease import Lease
-from workers.steps.work import Trouble, Work
+from workers.steps.work import StepWork, Trouble, Work
 
 log = structlog.get_logger()
 
 IN_THE_TASK = "task:"  # stands for an address: the file is base64 in the task itself, too large for a record
 
 
-@dataclass(slots=True)
-class Poll:
-    clients: Clients
+class Poll(StepWork):
     step = Step.POLL
-
-    @property
-    def lease(self) -> timedelta:
-        return self.clients.settings.leases.poll_lease
 
     async def claim(self, most: int) -> Claims:
         claims = await self.clients.claims.due(Step.POLL, most, lease=self.lease, wakes=Step.POLL, with_input=False)

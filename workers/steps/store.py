@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -27,10 +26,9 @@ from edits.models import (
 from edits.storage import layout, manifest
 from edits.storage.backends import ObjectMissing, StorageError, TooLarge
 from qubico import errors
-from workers.clients import Clients
 from workers.lease import Lease
 from workers.steps.poll import IN_THE_TASK
-from workers.steps.work import Trouble, Work, failures
+from workers.steps.work import StepWork, Trouble, Work, failures
 
 log = structlog.get_logger()
 
@@ -39,14 +37,8 @@ class LaterAttempt(Exception):
     """The storage has a later state than Redis, which gets it from the provider's history (restored.py)."""
 
 
-@dataclass(slots=True)
-class Store:
-    clients: Clients
+class Store(StepWork):
     step = Step.STORE
-
-    @property
-    def lease(self) -> timedelta:
-        return self.clients.settings.leases.store_lease
 
     async def claim(self, most: int) -> Claims:
         claims = await self.clients.claims.due(Step.STORE, most, lease=self.lease, wakes=Step.STORE, with_input=True)

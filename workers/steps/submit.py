@@ -1,6 +1,5 @@
 """Step submit: buys a task for each claimed edit. Never resends a create that may have reached the provider."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
@@ -11,10 +10,10 @@ from edits.models import PRICE_UNITS, CostState, Edit, ErrorKind, Step, Wait
 from edits.storage.backends import StorageError
 from edits.storage.layout import input_key
 from qubico import errors, schemas
-from workers.clients import CALLBACKS, Clients
+from workers.clients import CALLBACKS
 from workers.lease import Lease, hold
 from workers.steps.send_slot import SendSlot
-from workers.steps.work import Work
+from workers.steps.work import StepWork, Work
 
 log = structlog.get_logger()
 
@@ -22,14 +21,8 @@ ADDRESS_LIFE = timedelta(hours=6)  # the provider may queue a task for long befo
 LOOK_FOR_LOST_AFTER = 2.0  # seconds; a callback or the history may name the task that soon
 
 
-@dataclass(slots=True)
-class Submit:
-    clients: Clients
+class Submit(StepWork):
     step = Step.SUBMIT
-
-    @property
-    def lease(self) -> timedelta:
-        return self.clients.settings.leases.submit_lease
 
     async def claim(self, most: int) -> Claims:
         claims = await self.clients.claims.submit(most, lease=self.lease)

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Final
 
 import structlog
@@ -18,8 +17,8 @@ from edits.storage import manifest
 from edits.storage.backends import ObjectMissing, StorageError
 from edits.storage.layout import manifest_key
 from qubico import errors
-from workers.clients import Clients
 from workers.lease import Lease
+from workers.steps.work import StepWork
 
 log = structlog.get_logger()
 
@@ -29,8 +28,7 @@ READ_WITHIN: Final = 10.0  # seconds; a provider that is slow or closed for long
 
 
 @dataclass(slots=True)
-class Sweep:
-    clients: Clients
+class Sweep(StepWork):
     step = Step.SWEEP
     looked_at: float = float("-inf")
     too_old_left: bool = False
@@ -40,10 +38,6 @@ class Sweep:
         edits = self.clients.settings.edits
         scripts, storage = self.clients.repository.scripts, self.clients.storage
         self.retention = Retention(scripts, storage, hot=edits.hot, retention=edits.retention, lease=self.lease)
-
-    @property
-    def lease(self) -> timedelta:
-        return self.clients.settings.leases.poll_lease
 
     async def claim(self, most: int) -> Claims:
         its_time = boot_time() - self.looked_at > LOOKS_EVERY

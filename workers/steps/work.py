@@ -1,12 +1,14 @@
 """What a step decides about one claimed edit. A decision that cannot be committed is dropped when the lease ends."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import IntEnum
-from typing import Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
 from edits import retry
-from edits.db.claims import Claim
+from edits.db.claims import Claim, Claims
 from edits.db.fields import Field
 from edits.models import CostState, EditError, ErrorKind, Step, Wait
 from qubico import schemas
@@ -39,6 +41,29 @@ class Trouble(IntEnum):
 
 def failures(claim: Claim, trouble: Trouble) -> int:
     return claim.tries >> 8 * trouble & MOST_COUNTED
+
+
+@dataclass(slots=True)
+class StepWork(ABC):
+    """One step of an edit: claims what is due and works on each claim."""
+
+    clients: Clients
+    step: ClassVar[Step]
+
+    @property
+    def lease(self) -> timedelta:
+        leases = self.clients.settings.leases
+        return {
+            Step.SUBMIT: leases.submit_lease,
+            Step.STORE: leases.store_lease,
+            Step.ADOPT: leases.adopt_lease,
+        }.get(self.step, leases.poll_lease)
+
+    @abstractmethod
+    async def claim(self, most: int) -> Claims: ...
+
+    @abstractmethod
+    async def work(self, claim: Claim, lease: Lease) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ from edits.invariants import check
 from edits.models import Edit, EditInput, EditStatus, Priority, Step, new_id
 from edits.storage import layout
 from tests.parts.sandbox import Sandbox
-from workers.chains import StepWork, steps_of
+from workers.chains import steps_of
 from workers.clients import Clients
 from workers.lease import Lease
+from workers.steps.work import StepWork
 
 STEP_OF = {"queue": Step.SUBMIT, "submit": Step.ADOPT, "adopt": Step.ADOPT, "poll": Step.POLL, "store": Step.STORE}
 """The step that handles an edit in this place; adopt handles a submit without a response."""
