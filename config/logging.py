@@ -64,15 +64,15 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
         processors=[*chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=False,
     )
     for warning in settings.warnings:
         structlog.get_logger("config").warning("settings.unknown", what=warning)
 
 
 def _hide(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    """Masks prompts, pictures, addresses and secrets, recognised by key name or text shape."""
-    return {key: _hidden(key, value) for key, value in event_dict.items()}
+    """Masks prompts, pictures, addresses and secrets, recognised by key name or text shape, and orders the keys."""
+    shown = {"host": _HOST_NAME} | {key: _hidden(key, value) for key, value in event_dict.items()}
+    return {key: shown[key] for key in _FIRST_KEYS if key in shown} | shown
 
 
 def _handler(out: TextIO, chain: list[Processor], renderer: Processor) -> logging.Handler:
@@ -80,18 +80,11 @@ def _handler(out: TextIO, chain: list[Processor], renderer: Processor) -> loggin
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.format_exc_info,  # before `_hide`, which masks the messages in tracebacks
         _hide,
-        _order,
         renderer,
     ]
     handler = logging.StreamHandler(out)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=last))
     return handler
-
-
-def _order(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
-    event_dict.setdefault("host", _HOST_NAME)
-    first = {key: event_dict[key] for key in _FIRST_KEYS if key in event_dict}
-    return {**first, **event_dict}
 
 
 def _hidden(key: str, value: Any) -> Any:
