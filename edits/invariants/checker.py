@@ -137,13 +137,11 @@ class _Checker:
 
     def _count_purchases(self, records: Sequence[Facts]) -> None:
         """Tasks bought = edits submitted + repurchases that were requested or allowed."""
-        figures = self.report.figures
-        figures["edits"] += len(records)
-        for one in records:
-            bought = int(one.record.get(Field.TASKS_BOUGHT, 0))
-            figures["tasks_bought"] += bought
-            figures["edits_submitted"] += bought > 0
-            figures["rebuys"] += max(0, bought - 1)
+        bought = [int(one.record.get(Field.TASKS_BOUGHT, 0)) for one in records]
+        submitted = sum(map(bool, bought))
+        self.report.figures.update(
+            edits=len(records), tasks_bought=sum(bought), edits_submitted=submitted, rebuys=sum(bought) - submitted
+        )
 
     async def in_flight(self) -> None:
         self.report.count(1, "in_flight")

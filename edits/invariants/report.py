@@ -1,5 +1,6 @@
 """The rules and the check's report: for each rule how much was checked, what violates it and what was not checked."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -130,10 +131,8 @@ class Result:
 @dataclass(slots=True)
 class Report:
     results: dict[str, Result] = field(default_factory=lambda: {name: Result(name) for name in RULES})
-    figures: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("edits", "tasks_bought", "edits_submitted", "rebuys"), 0)
-    )
-    """Purchases, over the stored records."""
+    figures: Counter[str] = field(default_factory=Counter)
+    """Edits, tasks bought, edits submitted and repurchases, over the stored records."""
 
     @property
     def broken(self) -> list[Result]:
