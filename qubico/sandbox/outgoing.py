@@ -9,7 +9,7 @@ from qubico.sandbox.tasks import BadPicture
 logger = logging.getLogger(__name__)
 MAX_INPUT_BYTES = 20 * 1024 * 1024
 FETCH_TIMEOUT = aiohttp.ClientTimeout(20.0)
-CALLBACK_TIMEOUT = 5.0
+CALLBACK_TIMEOUT = aiohttp.ClientTimeout(5.0)
 FAILURES = (aiohttp.ClientError, TimeoutError, ValueError)
 
 
@@ -33,13 +33,12 @@ class Outgoing:
         except FAILURES as exc:
             raise BadPicture(f"download input image: {type(exc).__name__}") from exc
 
-    async def callback(self, endpoint: str, secret: str, body: bytes, *, within: float = CALLBACK_TIMEOUT) -> bool:
+    async def callback(self, endpoint: str, secret: str, body: bytes) -> bool:
         """True if the receiver took it."""
         headers = {"Content-Type": "application/json", **({"x-webhook-secret": secret} if secret else {})}
-        timeout = aiohttp.ClientTimeout(within)
         try:
             async with self._session.post(
-                endpoint, data=body, headers=headers, timeout=timeout, allow_redirects=False
+                endpoint, data=body, headers=headers, timeout=CALLBACK_TIMEOUT, allow_redirects=False
             ) as answer:
                 return 200 <= answer.status < 300
         except FAILURES as exc:

@@ -18,13 +18,12 @@ from qubico.sandbox.journal import Journal
 from qubico.sandbox.ledger import Ledger
 from qubico.sandbox.limits import RateLimit
 from qubico.sandbox.options import SandboxOptions, changed
-from qubico.sandbox.outgoing import CALLBACK_TIMEOUT, Outgoing
+from qubico.sandbox.outgoing import Outgoing
 from qubico.sandbox.shelf import Shelf
 from qubico.sandbox.stats import Stats
 from qubico.sandbox.studio.queue import Studio
 from qubico.sandbox.tasks import Status, Task
 
-EARLY_TIMEOUT = 2.0  # of a callback that a create waits for
 SETTLE_SECONDS = 1.0
 
 
@@ -109,9 +108,9 @@ class Provider:
         return views.task_data(task, status, now, self.options, output)
 
     async def call_back_early(self, task: Task) -> None:
-        """Before the create is answered, which waits for it briefly."""
+        """Before the create is answered, which waits for it."""
         if task.called_back:
-            await self._post(task, await self._callback(task, claim="completed"), within=EARLY_TIMEOUT)
+            await self._post(task, await self._callback(task, claim="completed"))
 
     def _apply(self, patch: dict[str, Any]) -> None:
         options = self.options
@@ -171,8 +170,8 @@ class Provider:
                 return
         self.stats.counts["callbacks_given_up"] += 1
 
-    async def _post(self, task: Task, body: bytes, *, within: float = CALLBACK_TIMEOUT) -> bool:
-        taken = await self._outgoing.callback(task.order.endpoint, task.order.secret, body, within=within)
+    async def _post(self, task: Task, body: bytes) -> bool:
+        taken = await self._outgoing.callback(task.order.endpoint, task.order.secret, body)
         self.stats.counts["callbacks_delivered" if taken else "callbacks_refused"] += 1
         return taken
 

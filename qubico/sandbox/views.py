@@ -45,19 +45,12 @@ def history_row(task: Task, now: float) -> dict[str, Any]:
     """No prompt, input or webhook: only the read of a task shows those."""
     return {
         "id": task.number,
-        "account_id": 1,
-        "api_key_id": 1,
-        "action": "create",
         "task_id": task.task_id,
         "task_model": task.order.model,
         "status": task.status(now),
         "service_mode": task.order.service_mode,
         "usage": task.units(now),
-        "usage_type": "point",
-        "fixed": False,
         "created_at": go_time(task.created),
-        "updated_at": go_time(task.ended if task.over(now) else task.created),
-        "detail": {"model": task.order.model, "task_id": task.task_id, "workflow_type": task.order.task_type},
     }
 
 

@@ -46,10 +46,7 @@ async def test_history_rows_name_tasks_but_not_what_was_asked(api: Caller) -> No
     ids = [await api.bought(f"secret wish {number}", hook={"endpoint": "", "secret": "tok"}) for number in range(3)]
     found = await rows(api)
     assert [row["task_id"] for row in found] == ids[::-1]
-    assert set(found[0]) == {
-        "id", "account_id", "api_key_id", "action", "task_id", "task_model", "status", "service_mode", "usage",
-        "usage_type", "fixed", "created_at", "updated_at", "detail",
-    }  # fmt: skip
+    assert set(found[0]) == {"id", "task_id", "task_model", "status", "service_mode", "usage", "created_at"}
     assert "wish" not in str(found)
     assert "tok" not in str(found)
 
