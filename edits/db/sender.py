@@ -53,20 +53,12 @@ class ScriptRefused(ScriptError):
     """Redis answered with an error; the script wrote nothing."""
 
 
-class NotNow(ScriptError):
-    """Redis takes no writes at present (a full disk, too few replicas, a right that was withdrawn); call it again."""
-
-
 class NewerRecord(ScriptRefused):
     """The edit's record is of a later release: its own processes alone may change it."""
 
 
 class NoMemory(ScriptRefused):
     """Redis uses all the memory it may, and this script is not one of those that run even then."""
-
-
-class TooFewReplicas(Disconnected):
-    """What was written may be gone with the primary."""
 
 
 class BatchFailed(ScriptError):
@@ -103,7 +95,7 @@ class Scripts:
         self._clock = Watch()
 
     async def run(self, script: Script[T], /, **arguments: Argument) -> T:
-        """What `script.read` makes of the reply. Raises Unsent, ReplyLost, NotNow, ScriptRefused or BatchFailed."""
+        """What `script.read` makes of the reply. Raises ScriptError, mostly one of its kinds."""
         given = {key: value for key, value in arguments.items() if value is not None}
         if script.op is not None:
             given["op"] = script.op
@@ -225,7 +217,7 @@ class Scripts:
         await connection.read_response()
         reached = await connection.read_response()
         if int(reached) < self._replicas:
-            raise TooFewReplicas(f"{reached} of {self._replicas} replicas have it")
+            raise Disconnected(f"{reached} of {self._replicas} replicas have it")
 
     async def _load(self, connection: AbstractConnection) -> None:
         commands = [("SCRIPT", "LOAD", script.text) for script in SCRIPTS.values()]
@@ -283,8 +275,8 @@ def _refused(script: Composed, exc: RedisError) -> ScriptError:
     text = f"{script.name}: {f'{code}: ' if code else ''}{str(exc)[:300]}"
     if code == "OOM":
         return NoMemory(text)
-    if code is not None:
-        return NotNow(text)
+    if code is not None:  # no writes at present: a full disk, too few replicas, a right that was withdrawn
+        return ScriptError(text)
     return NewerRecord(text) if "NEWER " in text[:150] else ScriptRefused(text)
 
 

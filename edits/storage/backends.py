@@ -64,10 +64,6 @@ class ObjectMissing(StorageError):
     """There is nothing under this key."""
 
 
-class RangeInvalid(StorageError):
-    """The object has no such range of bytes."""
-
-
 class TooLarge(StorageError):
     """More bytes than are allowed."""
 
@@ -132,7 +128,7 @@ def _translated(error: BaseError | OSError, *, operation: str, key: str) -> Stor
     code = _found(r"<Code>(\w{1,64})</Code>", text)
     because = " ".join(part for part in (f"status {status}" if status else "", code) if part)
     if "InvalidRange" in text:
-        return RangeInvalid(f"{key} has no such range of bytes")
+        return StorageError(f"{key} has no such range of bytes")
     if code in _NO_BUCKET:
         return StorageRefused(f"storage refused {operation}: no such bucket as in RETOUCH_STORAGE_URL ({because})")
     if isinstance(error, FileNotFoundError):

@@ -65,7 +65,7 @@ class Storage(Writer):
             return bytes(await result.bytes_async())
 
     async def open(self, key: str, *, span: tuple[int, int] | None = None) -> AsyncIterator[bytes]:
-        """The bytes of the object, or those of a span, its end excluded. Raises ObjectMissing or RangeInvalid."""
+        """The whole object, or a span without its end. Raises ObjectMissing, or StorageError for a bad span."""
         async with self._call("a read", key):
             result = await obstore.get_async(self._store, key, options={"range": span} if span else {})
         return self._chunks(key, result)

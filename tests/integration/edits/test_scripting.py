@@ -12,7 +12,7 @@ from edits.db.acceptance import Idempotency
 from edits.db.admission import Caps
 from edits.db.outcomes import Outcomes
 from edits.db.repository import EditRepository
-from edits.db.sender import BATCH, SCRIPTS, NewerRecord, NotNow, ReplyLost, ScriptRefused, Scripts, Unsent
+from edits.db.sender import BATCH, SCRIPTS, NewerRecord, ReplyLost, ScriptError, ScriptRefused, Scripts, Unsent
 from tests.factories import make_edit
 from tests.integration.edits.core import LEASE, PRICE, Core, Worker, connected, raw
 from tests.parts.patience import LONG
@@ -165,7 +165,7 @@ async def test_a_server_that_takes_no_writes_now_has_refused_nothing(core: Core)
     claim = await core.submitting()
     await core.redis.config_set("min-replicas-to-write", 1)
     try:
-        with pytest.raises(NotNow, match="NOREPLICAS"):
+        with pytest.raises(ScriptError, match="NOREPLICAS"):
             await core.bought(claim)
     finally:
         await core.redis.config_set("min-replicas-to-write", 0)
