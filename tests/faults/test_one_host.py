@@ -105,7 +105,7 @@ def _another_valkey(system: System, before: int) -> bool:
 
 def _storage_is_told_away(system: System) -> bool:
     with system.stack.http(timeout=10) as api:
-        circuits = api.get("/readyz", params={"verbose": "true"}).json()["circuits"]
+        circuits = api.get("/readyz", params={"verbose": "true"}).json()["circuits"] or []  # null while Redis is away
     return "storage" in {circuit["operation"] for circuit in circuits}
 
 

@@ -61,7 +61,9 @@ class Outages:
 
     def told(self) -> set[str]:
         with self.system.stack.http(timeout=10) as api:
-            circuits = api.get("/readyz", params={"verbose": "true"}).json()["circuits"]
+            circuits = (
+                api.get("/readyz", params={"verbose": "true"}).json()["circuits"] or []
+            )  # null while Redis is away
         return {circuit["operation"] for circuit in circuits}
 
     def granted(self, operation: str) -> int:
