@@ -43,19 +43,11 @@ def night(picture: Picture, random: Random) -> Picture:
     return dark
 
 
-def sepia(picture: Picture, _random: Random) -> Picture:
-    return ImageOps.colorize(_gray(picture), black="#20130a", mid="#9a7446", white="#fff1d6")
-
-
 def vignette(picture: Picture, _random: Random) -> Picture:
     """For prompts without a known word: still plainly another picture than before."""
     rich = ImageEnhance.Contrast(_channels(ImageEnhance.Color(picture).enhance(1.35), 1.1, 1.0, 0.88)).enhance(1.12)
     shade = Image.radial_gradient("L").resize(picture.size).point(lambda value: max(value - 110, 0) * 3 // 2)
     return Image.composite(Image.new("RGB", picture.size, (24, 14, 34)), rich, shade)
-
-
-def _gray(picture: Picture) -> Picture:
-    return ImageOps.autocontrast(ImageOps.grayscale(picture), cutoff=1)
 
 
 def _scaled(channel: Picture, factor: float) -> Picture:
@@ -80,11 +72,10 @@ BRUSHES = (
     Brush("night", r"night|midnight|moon|starry", night),
     Brush("warm", r"warm", lambda picture, _: _channels(picture, 1.18, 1.03, 0.8)),
     Brush("cold", r"cold|cool\b|chilly", lambda picture, _: _channels(picture, 0.8, 0.97, 1.2)),
-    Brush("sepia", r"sepia|vintage|antique|old photo", sepia),
     Brush(
         "black and white",
         r"black[ -](?:and|&)[ -]white|b&w|monochrome|gr[ae]yscale|noir",
-        lambda picture, _: _gray(picture).convert("RGB"),
+        lambda picture, _: ImageOps.autocontrast(ImageOps.grayscale(picture), cutoff=1).convert("RGB"),
     ),
     Brush(
         "blur",

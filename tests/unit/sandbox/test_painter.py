@@ -42,7 +42,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     [
         ("make it black and white", ["black and white"]),
         ("a b&w photo", ["black and white"]),
-        ("in SEPIA please", ["sepia"]),
+        ("in MONOCHROME please", ["black and white"]),
         ("let it snow", ["winter"]),
         ("a snowy night", ["winter", "night"]),
         ("blurred background, mirrored", ["blur", "mirror"]),
