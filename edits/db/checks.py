@@ -117,22 +117,19 @@ async def require_usable(redis: Redis, namespace: str) -> None:
 async def refuse_unfit(redis_url: str, namespace: str, *, broker_url: str | None = None) -> None:
     """For a process that starts. Raises RedisUnfit; a server that does not answer yet is waited for later."""
     for setting, url in ((REDIS, redis_url), (BROKER, broker_url)):
-        if url is not None:
-            await _refuse(url, namespace, setting)
-
-
-async def _refuse(url: str, namespace: str, setting: str) -> None:
-    redis = connect(url)
-    try:
-        if setting == REDIS:
-            await require_usable(redis, namespace)
-        else:
-            await access.require(redis, namespace, setting=setting)
-    except RedisUnfit:
-        raise
-    except Unavailable as exc:
-        if isinstance(exc.__cause__, AuthenticationError):
-            raise RedisUnfit(f"{setting}: {exc}") from exc
-        log.warning("redis.not_checked", setting=setting, reason=str(exc))
-    finally:
-        await redis.aclose()
+        if url is None:
+            continue
+        redis = connect(url)
+        try:
+            if setting == REDIS:
+                await require_usable(redis, namespace)
+            else:
+                await access.require(redis, namespace, setting=setting)
+        except RedisUnfit:
+            raise
+        except Unavailable as exc:
+            if isinstance(exc.__cause__, AuthenticationError):
+                raise RedisUnfit(f"{setting}: {exc}") from exc
+            log.warning("redis.not_checked", setting=setting, reason=str(exc))
+        finally:
+            await redis.aclose(close_connection_pool=True)
