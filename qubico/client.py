@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from qubico import account, answers, downloads, schemas
-from qubico.account import LARGEST_PAGE
+from qubico.account import LARGEST_PAGE, Account, HistoryPage
 from qubico.errors import AnswerLost, NotSent, QubicoError, TaskGone, Unavailable, Unreadable, transport_trouble
 from qubico.transport import OverAiohttp, Whole, closed, gated, headers_for, request_to
 
@@ -103,12 +103,12 @@ class QubicoClient:
                 raise TaskGone(f"the provider does not know task {task_id}")
             raise answers.refusal(answer, creating=False)
 
-    async def account(self) -> schemas.Account:
+    async def account(self) -> Account:
         """Free of charge, and refused for a bad key: the way to see whether an account is well again."""
         with self._observed("account"):
             return await self._read("/account/info", account.parse_account)
 
-    async def history(self, *, start: datetime, end: datetime | None = None, page: int = 1) -> schemas.HistoryPage:
+    async def history(self, *, start: datetime, end: datetime | None = None, page: int = 1) -> HistoryPage:
         """One page of the tasks created between two moments (rounded outwards to seconds), in no promised order."""
         if start.tzinfo is None or (end is not None and end.tzinfo is None):
             raise ValueError("history: start and end need a time zone")

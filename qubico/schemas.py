@@ -8,11 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from qubico import prose, reading
-from qubico.account import Account, HistoryPage, HistoryRow
 from qubico.errors import ResultGone, ResultTooLarge, Unreadable
 from qubico.status import TaskStatus
 
-__all__ = ["Account", "HistoryPage", "HistoryRow", "KontextRequest", "Task", "TaskStatus", "error_texts", "parse_task"]
+__all__ = ["KontextRequest", "Task", "TaskStatus", "error_texts", "parse_task"]
 
 MODEL = "Qubico/flux1-dev-advanced"
 TASK_TYPE = "kontext"
