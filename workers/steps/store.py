@@ -11,18 +11,7 @@ from edits.db.claims import Claim, Claims
 from edits.db.clock import boot_time
 from edits.db.fields import Field, Text
 from edits.media import kinds, sniff
-from edits.models import (
-    CostState,
-    Edit,
-    EditResult,
-    EditStatus,
-    ErrorKind,
-    Step,
-    TimelineEvent,
-    Wait,
-    from_ms,
-    to_ms,
-)
+from edits.models import CostState, Edit, EditResult, EditStatus, ErrorKind, Step, TimelineEvent, Wait, from_ms, to_ms
 from edits.storage import layout, manifest
 from edits.storage.backends import ObjectMissing, StorageError, TooLarge
 from qubico import errors
