@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from edits.attempts import Attempt
+from edits.db.clock import ms
 from edits.db.freshness import Completeness, Freshness, Known
 from edits.db.sender import ScriptError
 from edits.models import from_ms, to_ms
@@ -189,6 +190,12 @@ class History:
             raise Unreadable(type(exc).__name__) from exc
         except errors.QubicoError as exc:
             raise Incomplete(type(exc).__name__) from exc
+
+
+def last_arrival(clients: Clients, claimed_at: int) -> int:
+    """The latest arrival at the provider of a create claimed then. Both ms, by the clock of Redis."""
+    leases = clients.settings.leases
+    return claimed_at + ms(leases.send_window + leases.create_timeout)
 
 
 def attempt_of(clients: Clients, task: schemas.Task) -> Attempt | None:

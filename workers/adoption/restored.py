@@ -19,7 +19,7 @@ from edits.errors import Unavailable
 from edits.models import from_ms, made_at, to_ms
 from edits.recovery.restoring import Doubt, Restoring
 from qubico import errors
-from workers.adoption.history import CLOCKS, History, Incomplete, Unreadable, Window
+from workers.adoption.history import CLOCKS, History, Incomplete, Unreadable, Window, last_arrival
 from workers.adoption.matching import Asked, Silent, Verdict, Wanted, compare
 from workers.clients import Clients
 
@@ -90,7 +90,7 @@ class Restored:
         since = max(from_ms(doubt.shut), from_ms(doubt.now) - REMEMBERED)
         recent = (await self.history.look(since)).complete  # proves windows read after it
         settled, sure = doubt.settled, True
-        last = self._last_arrival(doubt)
+        last = last_arrival(self.clients, doubt.shut)
         async for window in self.history.windows(from_ms(settled) - CLOCKS, from_ms(max(last, recent.began)) + CLOCKS):
             await self._take(doubt, window)
             upto = min(to_ms(window.end - CLOCKS), last)
@@ -104,11 +104,6 @@ class Restored:
         """Whether a reading begun after the quiet period shows every create that arrived until then."""
         quiet = ms(self.clients.settings.qubico.unknown_quiet_period)
         return history.began >= min(upto, doubt.shut) + quiet and history.covers(upto)
-
-    def _last_arrival(self, doubt: Doubt) -> int:
-        """The latest arrival (ms) of a create claimed before the check."""
-        leases = self.clients.settings.leases
-        return doubt.shut + ms(leases.send_window + leases.create_timeout)
 
     async def _take(self, doubt: Doubt, window: Window) -> None:
         """Gives each of our unrecorded tasks to its edit."""
@@ -129,7 +124,7 @@ class Restored:
         False if that cannot be decided (yet): a task does not show its input, or an edit with the same input
         is not queued, and may be later.
         """
-        earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(self._last_arrival(doubt)) + CLOCKS
+        earliest, latest = from_ms(doubt.mark) - CLOCKS, from_ms(last_arrival(self.clients, doubt.shut)) + CLOCKS
         by_seed: dict[int | None, list[Silent]] = {}  # avoids comparing all edits with all tasks
         for task in window.silent.values():
             if task.created_at is None or earliest <= task.created_at <= latest:

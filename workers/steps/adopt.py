@@ -19,7 +19,7 @@ from edits.db.sender import ScriptError
 from edits.models import CostState, ErrorKind, Step, Wait, from_ms
 from qubico import errors
 from workers.adoption import matching
-from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of
+from workers.adoption.history import CLOCKS, History, Incomplete, Reading, Unreadable, attempt_of, last_arrival
 from workers.adoption.matching import Asked, Wanted
 from workers.adoption.restored import LOOKS_EVERY, Restored
 from workers.lease import Lease
@@ -108,7 +108,7 @@ class Adopt(StepWork):
         fitting, may_hide_it = silent
         if fitting and await self._take(work, [fitting], how="input"):
             return
-        covered = history.covers(self._latest_arrival(claim.moment(Field.CLAIMED)))
+        covered = history.covers(last_arrival(self.clients, claim.moment(Field.CLAIMED)))
         if claim.may_buy_anew or (not may_hide_it and covered):
             await self._absent(work)
         elif not may_hide_it and self._will_be_covered(claim, history):
@@ -130,19 +130,14 @@ class Adopt(StepWork):
         return matching.task_for(own, wanted.values(), tasks), matching.may_be_among(own, wanted.values(), tasks)
 
     def _wanted(self, edit: Unanswered) -> Wanted:
-        latest = from_ms(self._latest_arrival(edit.claimed_at)) + CLOCKS
+        latest = from_ms(last_arrival(self.clients, edit.claimed_at)) + CLOCKS
         return Wanted(Asked.by_edit(edit.input, edit.sent), earliest=from_ms(edit.claimed_at) - CLOCKS, latest=latest)
-
-    def _latest_arrival(self, claimed_at: int) -> int:
-        """The latest arrival of a create at the provider: ms, by the clock of Redis."""
-        leases = self.clients.settings.leases
-        return claimed_at + ms(leases.send_window + leases.create_timeout)
 
     def _will_be_covered(self, claim: Claim, history: Completeness) -> bool:
         """Whether a later reading may bring the proof."""
         last = claim.moment(Field.CLAIMED) + ms(self._quiet + LOOKS_ON)
         return history.began < last and history.would_cover(
-            self._latest_arrival(claim.moment(Field.CLAIMED)), begun=last
+            last_arrival(self.clients, claim.moment(Field.CLAIMED)), begun=last
         )
 
     async def _take_candidate(self, work: Work) -> bool:
