@@ -95,9 +95,7 @@ def _start(sender: Any, **_: Any) -> None:
     # Unacknowledged messages would be put back after the process has ended, without expiry.
     own = Queue(_own_queue, no_ack=True, auto_delete=True, expires=OWN_QUEUE_LIFE)
     app.amqp.queues.select_add(own)
-    own.exchange = Exchange(
-        ""
-    )  # Celery sets its default one, whose list of queues would keep those of killed processes
+    own.exchange = Exchange("")  # not Celery's default one, whose list of queues keeps those of killed processes
     _engine = Engine(settings, steps, send_link=_send_link, metrics_port=settings.metrics.port, end=_end)
     _engine.start()
 
