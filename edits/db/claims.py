@@ -12,7 +12,7 @@ from edits.db.clock import boot_time, ms
 from edits.db.fields import Field
 from edits.db.records import READ
 from edits.db.scripts import Argument, Script, is_ok, nothing, parsed
-from edits.db.sender import ReplyLost, Scripts, Unsent
+from edits.db.sender import BatchFailed, ReplyLost, ScriptError, ScriptRefused, Scripts
 from edits.db.tokens import LOOKAHEAD
 from edits.db.workers import WorkerRegistry
 from edits.models import Edit, EditInput, Step, TimelineEvent
@@ -220,7 +220,9 @@ class Claimer:
         while True:
             try:
                 return await self.scripts.run(script, nonce=nonce, chain=process, idle=idle, **arguments)
-            except (ReplyLost, Unsent) as exc:
+            except (ScriptRefused, BatchFailed):
+                raise
+            except ScriptError as exc:
                 now = asyncio.get_running_loop().time()
                 if asked_again_until is None and isinstance(exc, ReplyLost):
                     asked_again_until = now + ASKED_AGAIN_FOR.total_seconds()

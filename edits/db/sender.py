@@ -57,7 +57,7 @@ class NewerRecord(ScriptRefused):
     """The edit's record is of a later release: its own processes alone may change it."""
 
 
-class NoMemory(ScriptRefused):
+class NoMemory(ScriptError):
     """Redis uses all the memory it may, and this script is not one of those that run even then."""
 
 
@@ -161,14 +161,13 @@ class Scripts:
         unknown, held = list[_Call](), list[tuple[_Call, Any]]()
         for group in groups:
             try:
-                answer = await connection.read_response(timeout=math.inf)  # the whole batch has a limit
+                # The whole batch has a limit. After LOADING, for which redis-py would disconnect, more replies follow.
+                answer = await connection.read_response(timeout=math.inf, disconnect_on_error=False)
             except NoScriptError:
                 unknown += group
                 continue
             except (ResponseError, BusyLoadingError) as exc:
                 _refuse(group, exc)
-                if isinstance(exc, BusyLoadingError):  # for which redis-py has closed the connection
-                    raise
                 continue
             for call, one in zip(group, answer if group[0].many else [answer], strict=True):
                 if isinstance(one, ResponseError):
@@ -192,13 +191,10 @@ class Scripts:
             call = ("EVALSHA", script.sha, 1, f"{self._namespace}:", argument)
             await connection.send_packed_command(connection.pack_commands([call]), check_health=False)
             try:
-                raw, stepped, seen = await connection.read_response()
+                raw, stepped, seen = await connection.read_response(disconnect_on_error=False)
             except NoScriptError:
                 await self._load(connection)
-            except BusyLoadingError:
-                self._clock.later()
-                raise
-            except ResponseError as exc:  # nothing can be written now: time stands still, and what asks is answered
+            except (ResponseError, BusyLoadingError) as exc:  # nothing can be written now, and time stands still
                 log.warning("script.refused", script=script.name, error=str(exc)[:300])
                 self._clock.later()
                 return
@@ -285,8 +281,10 @@ def _succeed(call: _Call, answer: object) -> None:
         call.answer.set_result(answer)
 
 
-def _fail(calls: Iterable[_Call], error: Exception, *, cause: Exception | None = None) -> None:
+def _fail(calls: Iterable[_Call], error: ScriptError, *, cause: Exception | None = None) -> None:
+    """After a lost reply a call may have happened, whatever the repeated one says, unless its script refuses it."""
     error.__cause__ = cause
     for call in calls:
         if not call.answer.done():
-            call.answer.set_exception(ReplyLost(str(error)) if call.tries and isinstance(error, Unsent) else error)
+            unknown = call.tries and not isinstance(error, ScriptRefused | BatchFailed)
+            call.answer.set_exception(ReplyLost(str(error)) if unknown else error)

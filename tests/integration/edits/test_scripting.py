@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+import redis as redis_sync
 
 from edits import errors
 from edits.db import sender
@@ -206,6 +208,59 @@ async def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_edits(core
     assert proxy.lost == 2 * sender.TRIES + 1
     assert [claim.id for claim in claims] == ids[:2]
     assert all(claim.fence == 1 for claim in claims)
+
+
+def refusing_writes_after_a_loss(proxy: Proxy, port: int, *, calls: int) -> None:
+    """The reply to the next call is lost, and the server takes no writes for so many calls after it."""
+    made = 0
+
+    def forwarding(data: bytes) -> None:
+        nonlocal made
+        made += data.count(b"EVALSHA")
+        if b"EVALSHA" in data and made in {2, 2 + calls}:
+            with redis_sync.Redis(port=port) as client:
+                client.config_set("min-replicas-to-write", int(made == 2))
+
+    proxy.lose, proxy.before_forwarding = 1, forwarding
+
+
+@pytest.fixture
+def refusing(engine_port: int) -> Iterator[int]:
+    yield engine_port
+    with redis_sync.Redis(port=engine_port) as client:
+        client.config_set("min-replicas-to-write", 0)
+
+
+async def test_an_accept_that_is_refused_after_a_lost_reply_is_in_doubt(
+    core: Core, far: Scripts, proxy: Proxy, refusing: int
+):
+    """The first of its calls took the edit; a refusal of the second says nothing of that."""
+    repository = EditRepository(core.redis, namespace=core.namespace, scripts=far)
+    edit = make_edit()
+    refusing_writes_after_a_loss(proxy, refusing, calls=1)
+    with pytest.raises(errors.AcceptUnknown):
+        await repository.accept(edit, None, Caps(10))
+    assert (await core.edit(edit.id)).status == "queued"
+
+
+async def test_a_claim_that_is_refused_after_a_lost_reply_is_asked_for_until_it_is_answered(
+    core: Core, far: Scripts, proxy: Proxy, refusing: int
+):
+    """As while a server that was ended in the middle of a claim loads its data."""
+    ids = [await core.queued() for _ in range(3)]
+    worker = Worker.of(far, core.process.registry.ceilings)
+    refusing_writes_after_a_loss(proxy, refusing, calls=3)
+    claims = (await worker.claims.submit(2, lease=LEASE)).claims
+    assert [claim.id for claim in claims] == ids[:2]
+    assert all(claim.fence == 1 for claim in claims)
+
+
+async def test_a_server_that_loads_its_data_refuses_each_call_of_a_batch(core: Core, far: Scripts, proxy: Proxy):
+    proxy.rewrite = lambda _: b"-LOADING Redis is loading the dataset in memory\r\n" * 3
+    calls = [far.run(raw("read"), ids=[f"edit_{n}"]) for n in range(3)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ScriptError] * 3
+    assert all("LOADING" in str(answer) for answer in answers)
 
 
 async def test_a_whole_batch_whose_replies_were_lost_counts_once(core: Core, far: Scripts, proxy: Proxy):
