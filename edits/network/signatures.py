@@ -12,9 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 Query = dict[str, str]
 """The parameters of an address, their names in lower case."""
 
-
 Ends = Callable[[Query], datetime]
-"""Raises ValueError, LookupError, TypeError or OverflowError for values that are not the scheme's."""
+"""Raises ValueError, LookupError, TypeError, OverflowError or RecursionError for values that are not the scheme's."""
 
 
 def expires_at(address: str) -> datetime | None:
@@ -27,7 +26,7 @@ def expires_at(address: str) -> datetime | None:
 def _ends(query: Query) -> Iterator[datetime]:
     for parameters, ends in SCHEMES.values():
         if query.keys() >= {*parameters.split()}:
-            with suppress(ValueError, LookupError, TypeError, OverflowError):
+            with suppress(ValueError, LookupError, TypeError, OverflowError, RecursionError):
                 yield ends(query)
 
 

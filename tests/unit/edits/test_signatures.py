@@ -20,6 +20,7 @@ ENDS = utc(2026, 1, 15, 9, 20, 11)
 UNIX = str(int(ENDS.timestamp()))
 HEX = f"{int(ENDS.timestamp()):x}"
 SIGNED = "20260115T082011Z"
+NESTED = base64.b64encode(b"[" * 1200).decode()
 
 
 def policy(ends: object = int(UNIX)) -> str:
@@ -122,6 +123,7 @@ def test_no_parameter_alone_is_a_signature(name: str, value: str) -> None:
         pytest.param("CloudFront, custom policy", {"Policy": "nothing"}, None, id="no policy"),
         pytest.param("CloudFront, custom policy", {"Policy": policy("soon")}, None, id="a policy without an end"),
         pytest.param("CloudFront, custom policy", {"Policy": policy([])}, None, id="a policy of another shape"),
+        pytest.param("CloudFront, custom policy", {"Policy": NESTED}, None, id="a policy nested too deeply"),
         pytest.param("Tencent COS", {"q-key-time": "1;1768465211"}, utc(2026, 1, 15, 8, 20, 11),
         id="the key ends first"),
         pytest.param("Tencent COS", {"q-key-time": "1768465211"}, None, id="no span"),
