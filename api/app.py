@@ -51,7 +51,7 @@ OTHER_BYTES: Final = 1024 * 1024
 
 SENT_BY_BROWSERS: Final = (
     "Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Idempotency-Key", "Prefer", "Request-Id",
-    "Range",
+    "Range", "If-Range", "If-None-Match",
 )  # fmt: skip
 SHOWN_TO_BROWSERS: Final = (
     "Request-Id", "Location", "Retry-After", "Idempotent-Replayed", "Preference-Applied", "ETag", "Repr-Digest",
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.api.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "HEAD", "POST"],
             allow_headers=SENT_BY_BROWSERS,
             expose_headers=SHOWN_TO_BROWSERS,
         )

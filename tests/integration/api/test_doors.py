@@ -116,14 +116,19 @@ def test_unknown_parameters_are_refused_everywhere(api: Api) -> None:
 
 def test_browsers_of_named_origins_may_call(start_api: Callable[..., Api]) -> None:
     api = start_api(RETOUCH_API__CORS_ORIGINS="https://app.example.com")
-    for origin, allowed in (("https://app.example.com", True), ("https://evil.example", False)):
+    named = "https://app.example.com"
+    for origin, method, header, status in (
+        (named, "POST", "X-API-Key, Idempotency-Key", 200), (named, "HEAD", "If-None-Match", 200),
+        (named, "GET", "Range, If-Range", 200), ("https://evil.example", "POST", "X-API-Key", 400),
+    ):  # fmt: skip
         asked = {
             "Origin": origin,
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "X-API-Key",
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": header,
         }
         answer = api.client.options("/v1/edits", headers=asked)
-        assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+        assert answer.status_code == status, (origin, method, header)
+        assert (answer.headers.get("access-control-allow-origin") == origin) is (origin == named)
         assert answer.headers["request-id"]
     exposed = api.client.get("/v1/edits", headers={"Origin": "https://app.example.com"}).headers
     assert "Request-Id" in exposed["access-control-expose-headers"]
