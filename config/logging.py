@@ -39,6 +39,7 @@ LIBRARIES = {
     "celery.worker.strategy": logging.WARNING,  # another
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,  # the whole URL of each request
+    "python_multipart": logging.CRITICAL,  # faults of a client's form, which the answer names; they quote the form
     "tornado.access": logging.ERROR,
     "uvicorn.access": logging.ERROR,  # paths hold callback tokens; the API logs each request itself
 }

@@ -54,6 +54,9 @@ def test_no_log_line_holds_a_prompt_a_picture_or_its_address(
             files = {"image": (f"{MARKER}.png", data)}
             statuses.append(client.post("/v1/edits", data={"prompt": MARKER}, files=files).status_code)
         statuses.append(client.post("/v1/edits", content=f'{{"prompt": "{MARKER}').status_code)
+        odd = f"--b\r\nContent-Disposition: form-data; name=prompt\r\nContent-Transfer-Encoding: {MARKER}\r\n\r\nx\r\n"
+        form = {"Content-Type": "multipart/form-data; boundary=b"}
+        statuses.append(client.post("/v1/edits", content=odd, headers=form).status_code)
         edit_id = client.post("/v1/edits", json=bodies(host)[0]).json()["id"]
         with redis_sync.Redis.from_url(redis_url) as redis:  # a record that cannot be read: the last resort logs it
             kept = {"prompt": {"not": MARKER}, "image": MARKER, "seed": MARKER}
