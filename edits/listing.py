@@ -40,17 +40,10 @@ class Filters:
         return [sorted(self.statuses), *times, self.external_id, sorted(self.ids)]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    edits: tuple[Edit, ...]
-    next_before: str | None
-    """The next page holds edits older than this id. None: this is the last page."""
-
-
 async def page(
-    repository: EditRepository, tenant: str, filters: Filters, *, before: str | None = None, limit: int
-) -> Page:
-    """Up to `limit` edits of `tenant`, older than the id `before`. Raises Unavailable."""
+    repository: EditRepository, tenant: str, filters: Filters, *, before: str | None, limit: int
+) -> tuple[list[Edit], str | None]:
+    """Up to `limit` edits of `tenant`, older than the id `before`; and `before` of the next page, or None."""
     size = limit + 1 if filters == Filters() else CHUNK
     found: list[Edit] = []
     scanned = 0
@@ -59,10 +52,10 @@ async def page(
         found += [edit for edit in edits if edit.tenant == tenant and filters.match(edit)]
         scanned += len(ids)
         if len(found) > limit:
-            return Page(tuple(found[:limit]), found[limit - 1].id)
+            return found[:limit], found[limit - 1].id
         if scanned >= SCANNED_AT_MOST and len(ids) == size:
-            return Page(tuple(found), ids[-1])
-    return Page(tuple(found), None)
+            return found, ids[-1]
+    return found, None
 
 
 async def _candidates(

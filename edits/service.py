@@ -47,7 +47,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    edits: tuple[Edit, ...]
+    edits: list[Edit]
     next_cursor: str | None
     since: datetime
     """Every edit accepted since then is listed; of older ones, those that have not ended or ended since then."""
@@ -136,10 +136,10 @@ class EditService:
         """Raises BadCursor for a page mark of another list or tenant, or that we did not make."""
         tenant = principal.tenant
         before = self._unsealed(cursor, tenant, filters) if cursor is not None else None
-        found = await _soon(listing.page(self._repository, tenant, filters, before=before, limit=limit))
-        sealed = json.dumps([found.next_before, _digest(tenant, filters)])
-        following = self._links.seal(_CURSOR, sealed) if found.next_before is not None else None
-        return Listed(found.edits, following, self._clock() - self._settings.edits.hot)
+        edits, last = await _soon(listing.page(self._repository, tenant, filters, before=before, limit=limit))
+        sealed = json.dumps([last, _digest(tenant, filters)])
+        following = self._links.seal(_CURSOR, sealed) if last is not None else None
+        return Listed(edits, following, self._clock() - self._settings.edits.hot)
 
     async def timeline(self, principal: Principal, edit_id: str) -> list[TimelineEvent]:
         edit, events = await self._found(principal, edit_id)

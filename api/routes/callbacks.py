@@ -25,8 +25,6 @@ router = APIRouter(prefix="/v1/callbacks", tags=["callbacks"], dependencies=[Dep
 MAX_BYTES: Final = 1024 * 1024
 _BODY: Final = {"type": "object", "description": "A task of the provider. Only its id and status are read."}
 
-REPEATED_IN: Final = "x-webhook-secret"
-
 
 @router.post(
     "/qubico/{token}",
@@ -42,7 +40,7 @@ async def receive(request: Request, token: str) -> Response:
     """No key is needed: the token in the path was made for one attempt of one edit and is verified first."""
     parts = parts_of(request)
     attempt = parts.service.attempt_of(token)
-    _require_same(token, request.headers.get(REPEATED_IN))
+    _require_same(token, request.headers.get("x-webhook-secret"))
     task = _task(await body.read(request, max_bytes=MAX_BYTES))
     _require_same(token, task.webhook_secret.get_secret_value() if task.webhook_secret else None)
     # An unknown status may be an end.

@@ -125,7 +125,7 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
     )
     listed = await parts.service.page(caller, filters, limit=query.limit, cursor=query.cursor)
     page = PageView(
-        data=[parts.views.listed(edit) for edit in listed.edits],
+        data=[views.edit_view(edit, parts.views.self_link(edit)) for edit in listed.edits],
         next_cursor=listed.next_cursor,
         window=WindowView(from_=listed.since),
     )

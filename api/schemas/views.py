@@ -28,10 +28,6 @@ class Views:
         address = await self.address(edit.result.key) if edit.result else None
         return edit_view(edit, self.self_link(edit), address)
 
-    def listed(self, edit: Edit) -> shown.EditView:
-        """The same without a download address."""
-        return edit_view(edit, self.self_link(edit))
-
     async def address(self, key: str) -> Address:
         """A signed address of the object that needs no key. Raises StorageError."""
         return await self._storage.address(key, expires_in=DOWNLOAD_FOR)
@@ -41,7 +37,7 @@ class Views:
 
 
 def edit_view(edit: Edit, link: str, address: Address | None = None) -> shown.EditView:
-    """`link` is the edit's own; `address`: where its result can be fetched without a key."""
+    """`link` is the edit's own; `address`: where its result can be fetched without a key, null in lists."""
     provider = result = None
     if edit.task_id is not None:
         bought, others = edit.tasks_bought, list(edit.other_task_ids)
