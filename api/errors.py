@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
@@ -91,6 +92,14 @@ FAULTS: dict[str, str] = {
     "enum": "not_allowed",
 }
 
+# Plain words for some of its messages.
+WORDS: dict[str, str] = {
+    "extra_forbidden": "is not a field of an edit",
+    "int_parsing": "must be an integer",
+    "bool_parsing": "must be true or false",
+    "timezone_aware": "needs a time zone, as in 2026-01-15T09:20:11Z",
+}
+
 
 @dataclass(eq=False)
 class Problem(Exception):
@@ -158,11 +167,11 @@ def of_validation(exc: ValidationError) -> Problem:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
     if found[0]["type"] == "json_invalid":
         return Problem("malformed", f"The body is not JSON: {found[0]['msg'].removeprefix('Invalid JSON: ')}")
-    return invalid(*((pointer(*fault["loc"]), _code(fault["type"]), fault["msg"]) for fault in found))
+    return invalid(*((pointer(*fault["loc"]), *_described(fault)) for fault in found))
 
 
 def of_parameters(exc: RequestValidationError) -> Problem:
-    return invalid(*((":".join(map(str, f["loc"][:2])), _code(f["type"]), f["msg"]) for f in exc.errors()))
+    return invalid(*((":".join(map(str, fault["loc"][:2])), *_described(fault)) for fault in exc.errors()))
 
 
 def install(app: FastAPI) -> None:
@@ -204,7 +213,8 @@ def _methods(request: Request) -> str:
     return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
-def _code(pydantic_type: str) -> str:
-    return FAULTS.get(
-        pydantic_type.removeprefix("string_"), "wrong_type" if pydantic_type.endswith("_type") else "invalid"
-    )
+def _described(fault: Mapping[str, Any]) -> tuple[str, str]:
+    """The code and message of a fault that pydantic found."""
+    kind: str = fault["type"]
+    code = FAULTS.get(kind.removeprefix("string_"), "wrong_type" if kind.endswith("_type") else "invalid")
+    return code, WORDS.get(kind, fault["msg"].partition(" after validation")[0])

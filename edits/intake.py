@@ -103,7 +103,7 @@ class Intake:
 
     def _refuse_unreachable(self, address: str) -> None:
         if self._provider_is_public and addresses.is_private(address):
-            message = "the provider is on the internet and cannot fetch an address of this machine or network"
+            message = "the provider cannot fetch this address: it leads to this machine or a private network"
             raise InputRefused(message, code="input_unreachable", pointer=_POINTER)
 
     def _queued(self, edit_id: str, tenant: str, new: NewEdit, upload: Upload | None, ends: datetime | None) -> Edit:

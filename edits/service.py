@@ -159,9 +159,9 @@ class EditService:
         """Raises NotFinished or NotSucceeded."""
         edit = await self.get(principal, edit_id)
         if not edit.status.is_final:
-            raise errors.NotFinished(f"{edit.id} is {edit.status} and has no result yet; wait until it has ended.")
+            raise errors.NotFinished(f"{edit.id} has no result yet: it is {edit.status}. Wait until it has ended.")
         if edit.result is None:
-            raise errors.NotSucceeded(f"{edit.id} is {edit.status} and has no result.")
+            raise errors.NotSucceeded(f"{edit.id} has no result: its status is {edit.status}.")
         return edit.result
 
     async def input_key(self, principal: Principal, edit_id: str) -> str:

@@ -10,6 +10,7 @@ from api.openapi import samples
 from api.openapi.samples import EDIT_ID
 from api.schemas.edits import AddressView, PageView, WindowView
 from api.schemas.operations import HealthView, PartView, ReadyView
+from edits.db.acceptance import reused, unknown
 from edits.errors import InputRefused
 
 _BODY: Final = {"prompt": "make the sky stormy", "image": samples.ADDRESS}
@@ -80,9 +81,9 @@ _DETAILS: Final = {
     "bad_cursor": "This cursor is not valid. Start again without a cursor.",
     "unauthorized": "This key is not valid.",
     "not_found": f"There is no edit {EDIT_ID}.",
-    "not_finished": f"{EDIT_ID} is processing and has no result yet; wait until it has ended.",
-    "not_succeeded": f"{EDIT_ID} is failed and has no result.",
-    "too_late": f"{EDIT_ID} has left the queue; the provider has no cancel.",
+    "not_finished": f"{EDIT_ID} has no result yet: it is processing. Wait until it has ended.",
+    "not_succeeded": f"{EDIT_ID} has no result: its status is failed.",
+    "too_late": f"{EDIT_ID} has left the queue; the provider cannot cancel a task.",
     "retry_edit:too_late": f"{EDIT_ID} did not fail; only a failed edit can be retried.",
     "get_object:gone": "This link has expired. Get the edit for a new one.",
     "get_object:not_found": "This link is not valid.",
@@ -91,11 +92,11 @@ _DETAILS: Final = {
     "gone": f"{EDIT_ID} was deleted on 2024-12-20, when its retention ended.",
     "body_too_large": "The body is larger than 14243157 bytes.",
     "range_not_satisfiable": "The picture has 123456 bytes.",
-    "idempotency_key_reused": "This Idempotency-Key was used for another request. Send a new key.",
-    "tenant_queue_full": "The queue is full: 1000 edits of this tenant are waiting. Send it again later.",
-    "queue_full": "The queue is full: 1000000 edits are waiting. Send it again later.",
+    "idempotency_key_reused": str(reused()),
+    "tenant_queue_full": "The queue is full: 1000 edits of this tenant are waiting. Try again later.",
+    "queue_full": "The queue is full: 1000000 edits are waiting. Try again later.",
     "unavailable": "Redis does not answer.",
-    "accept_unknown": "Redis may have accepted the edit. Send it again with the same Idempotency-Key.",
+    "accept_unknown": str(unknown()),
     "draining": "This process is shutting down. Send the request again.",
 }
 """By code; where one operation has another text, by both."""

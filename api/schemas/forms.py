@@ -56,7 +56,7 @@ class Form:
 
     def too_large(self) -> Problem | InputRefused:
         if self.picture is not None or self.max_text < 0:
-            return Problem("body_too_large", "The fields beside the file are too large.")
+            return Problem("body_too_large", "The form's text fields are too large. Send the picture as a file.")
         message = f"the picture is larger than {self.max_picture} bytes"
         return InputRefused(message, code="image_too_large", pointer="/image")
 

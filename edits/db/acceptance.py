@@ -109,7 +109,9 @@ class Acceptance:
 
 
 def unknown() -> errors.AcceptUnknown:
-    return errors.AcceptUnknown("Redis may have accepted the edit. Send it again with the same Idempotency-Key.")
+    return errors.AcceptUnknown(
+        "Redis may have accepted the edit. Send it again with the same Idempotency-Key, or look for it in the list."
+    )
 
 
 def reused() -> errors.IdempotencyKeyReused:

@@ -131,7 +131,7 @@ class Admission:
 
 
 def no_memory() -> errors.QueueFull:
-    return errors.QueueFull("Redis has no memory for more edits. Send it again later.", retry_after=MEMORY_FREED_AFTER)
+    return errors.QueueFull("Redis has no memory for more edits. Try again later.", retry_after=MEMORY_FREED_AFTER)
 
 
 def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
@@ -140,8 +140,6 @@ def refusal(answer: Verdict, caps: Caps, drain: Drain) -> errors.QueueFull:
         return no_memory()
     of_tenant = answer["outcome"] == "tenant_full"
     cap = (caps.max_of_tenant or 1) if of_tenant else caps.max_queued
-    message = (
-        f"The queue is full: {cap} edits {'of this tenant ' if of_tenant else ''}are waiting. Send it again later."
-    )
+    message = f"The queue is full: {cap} edits {'of this tenant ' if of_tenant else ''}are waiting. Try again later."
     error = errors.TenantQueueFull if of_tenant else errors.QueueFull
     return error(message, retry_after=drain.wait(answer, cap=cap))

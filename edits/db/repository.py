@@ -99,7 +99,7 @@ class EditRepository:
     async def cancel(self, edit_id: str) -> Edit:
         outcome = await self._ask(_CANCEL, id=edit_id)
         if outcome == "too_late":
-            raise errors.TooLate(f"{edit_id} has left the queue; the provider has no cancel.")
+            raise errors.TooLate(f"{edit_id} has left the queue; the provider cannot cancel a task.")
         return await self._changed(edit_id, outcome)
 
     async def retry(self, edit_id: str) -> Edit:

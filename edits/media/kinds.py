@@ -58,4 +58,4 @@ def _name(head: bytes) -> str:
     starting = (
         known for known, starts in _OTHERS.items() if text.startswith(starts) or head.lower().startswith(starts)
     )
-    return next(starting, "another kind of file")
+    return next(starting, "an unknown kind of file")

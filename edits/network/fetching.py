@@ -93,7 +93,7 @@ class Fetcher:
         except PrivateAddress:
             raise _unreachable("the address leads into a private network; such addresses are not fetched") from None
         except _TROUBLE:
-            raise _unreachable("the address does not answer, or not in HTTP") from None
+            raise _unreachable("no valid HTTP response came from the address") from None
 
     async def _read(self, response: httpcore.Response, sent: dict[str, str]) -> bytes:
         if response.status != 200:

@@ -67,7 +67,7 @@ def test_every_way_in_is_refused_and_nothing_is_kept(
     assert f'retouch_limit_used_ratio{{limit="{limit}"}}' in text
     room = api.client.get("/readyz", params={"verbose": ""}).json()["parts"]["room"]
     assert room["status"] == "degraded"
-    assert "Send it again later" in room["detail"]
+    assert "Try again later" in room["detail"]
 
 
 @pytest.mark.parametrize(("setting", "status", "code"), FULL[:2])

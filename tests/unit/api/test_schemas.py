@@ -2,7 +2,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from api import errors
 from api.schemas.parameters import ListQuery
@@ -167,6 +167,23 @@ def test_a_moment_is_written_out_with_its_zone(moment: str) -> None:
     for name in ("created_after", "created_before"):
         with pytest.raises(ValidationError):
             ListQuery.model_validate({name: moment})
+
+
+@pytest.mark.parametrize(
+    ("model", "sent", "message"),
+    [
+        (EditRequest, GOOD | {"colour": "red"}, "is not a field of an edit"),
+        (EditRequest, GOOD | {"metadata": {str(n): "" for n in range(17)}}, "Dictionary should have at most 16 items"),
+        (ListQuery, {"limit": "many"}, "must be an integer"),
+        (ListQuery, {"ids": [",".join("a" * 201)]}, "List should have at most 200 items"),
+        (ListQuery, {"created_after": "2026-01-15T09:20:11"}, "needs a time zone, as in 2026-01-15T09:20:11Z"),
+        (create_model("Switch", on=(bool, ...)), {"on": "maybe"}, "must be true or false"),
+    ],
+)
+def test_a_fault_is_said_in_plain_words(model: type[BaseModel], sent: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        model.model_validate(sent)
+    assert [fault.message for fault in errors.of_validation(refused.value).faults] == [message]
 
 
 @pytest.mark.parametrize("image", ["https://example.com/house.jpg", "data:image/png;base64,AAAA"])

@@ -58,7 +58,7 @@ def test_another_kind_of_file_is_named_in_the_words_of_the_api(tmp_path, content
     ("name", "why"),
     [
         ("absent.png", "no such file"),
-        ("letter.png", "another kind of file, not a PNG, JPEG or"),
+        ("letter.png", "an unknown kind of file, not a PNG, JPEG or"),
         ("empty", "no PNG"),
     ],
 )
