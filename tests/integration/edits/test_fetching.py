@@ -64,9 +64,9 @@ async def test_nobody_there_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     fetcher = Fetcher(max_bytes=CAP, trusted=[("127.0.0.1", port)], resolver=Names())
-    assert "does not answer" in (await refused(fetcher, f"http://127.0.0.1:{port}/a"))[1]
-    assert "does not answer" in (await refused(fetcher, "http://nowhere.example/a"))[1]
-    assert "does not answer" in (await refused(fetcher, f"http://{'x' * 70}.example/a"))[1]
+    assert "no valid HTTP response" in (await refused(fetcher, f"http://127.0.0.1:{port}/a"))[1]
+    assert "no valid HTTP response" in (await refused(fetcher, "http://nowhere.example/a"))[1]
+    assert "no valid HTTP response" in (await refused(fetcher, f"http://{'x' * 70}.example/a"))[1]
 
 
 async def test_letters_of_any_language_are_understood(site: Site) -> None:

@@ -140,12 +140,12 @@ async def test_heads_that_browsers_take_are_taken(sent: bytes) -> None:
             id="one header over the cap"
         ),
         pytest.param(OK + b"X-A: b\r\n" * 9000 + LENGTH + b"\r\n" + PICTURE, "64 KiB", id="many over the cap"),
-        pytest.param(OK + b"X-A: " + b"x" * 10_000_000, "does not answer", id="endless"),
-        pytest.param(OK + LENGTH + b"Content-Length: 7\r\n\r\n" + PICTURE, "does not answer", id="two lengths"),
-        pytest.param(OK + b"Content-Length: -1\r\n\r\n" + PICTURE, "does not answer", id="no length"),
-        pytest.param(OK + b"no header\r\n\r\n" + PICTURE, "does not answer", id="no header"),
-        pytest.param(OK + LENGTH + b"\r\n" + PICTURE[:-1], "does not answer", id="a body cut off"),
-        pytest.param(b"SSH-2.0-x\r\n", "does not answer", id="another protocol"),
+        pytest.param(OK + b"X-A: " + b"x" * 10_000_000, "no valid HTTP response", id="endless"),
+        pytest.param(OK + LENGTH + b"Content-Length: 7\r\n\r\n" + PICTURE, "no valid HTTP response", id="two lengths"),
+        pytest.param(OK + b"Content-Length: -1\r\n\r\n" + PICTURE, "no valid HTTP response", id="no length"),
+        pytest.param(OK + b"no header\r\n\r\n" + PICTURE, "no valid HTTP response", id="no header"),
+        pytest.param(OK + LENGTH + b"\r\n" + PICTURE[:-1], "no valid HTTP response", id="a body cut off"),
+        pytest.param(b"SSH-2.0-x\r\n", "no valid HTTP response", id="another protocol"),
     ],
 )  # fmt: skip
 async def test_other_heads_are_refused(sent: bytes, said: str) -> None:
@@ -204,5 +204,5 @@ async def test_https_is_verified_by_name_and_the_next_ip_address_is_tried(certif
         for host in ("files.example", "FILES.example", "files.example."):
             assert await fetcher.fetch(f"https://{host}:{port}/a.png") == PICTURE
             assert hosts.pop() == f"Host: {host}:{port}".encode()
-        assert "does not answer" in (await refused(fetcher, f"https://other.example:{port}/a.png"))[1]
+        assert "no valid HTTP response" in (await refused(fetcher, f"https://other.example:{port}/a.png"))[1]
     assert hosts == []
