@@ -109,5 +109,7 @@ def never_left(exc: BaseException) -> bool:
 
 
 def _cause(exc: BaseException) -> str:
+    if type(exc) is TimeoutError:  # from asyncio.timeout
+        return "it took too long"
     root = exc.__cause__ or exc
     return prose.shown(f"{type(root).__name__} {root}")

@@ -1,9 +1,10 @@
 """Reads the body of a create as strictly as the provider's Go server does: a wrong JSON type is refused."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic_core import from_json
 
 from qubico.sandbox.wire import BadRequest
 
@@ -80,8 +81,8 @@ def _json(body: bytes) -> dict[str, Any]:
     if not body.strip():
         raise BadRequest("EOF")
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as exc:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as exc:
         raise BadRequest(f"invalid character in request body: {exc}") from exc
     if not isinstance(value, dict):
         kind = KINDS.get(type(value), "null")

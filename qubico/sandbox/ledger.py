@@ -11,7 +11,7 @@ class Ledger:
         self.tasks: list[Task] = []
         self._by_name: dict[str, Task] = {}  # by task id, and by name of the result file
         self._unended: list[Task] = []
-        self._sold = 0  # units of all tasks
+        self._sold = 0  # units of all tasks but those that failed
         self._credit = 0  # units ever paid in
 
     def add(self, task: Task) -> None:
@@ -25,11 +25,15 @@ class Ledger:
         return self._by_name.get(name)
 
     def unended(self, now: float) -> list[Task]:
-        self._unended = [task for task in self._unended if not task.over(now)]
+        over = [task for task in self._unended if task.over(now)]
+        if over:
+            self._sold -= sum(task.price - task.units(now) for task in over)
+            self._unended = [task for task in self._unended if not task.over(now)]
         return self._unended
 
     def charged(self, now: float) -> int:
-        return self._sold - sum(task.price - task.units(now) for task in self.tasks if task.failure)
+        self.unended(now)
+        return self._sold
 
     def balance(self, now: float) -> int:
         return self._credit - self.charged(now)

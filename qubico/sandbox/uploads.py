@@ -4,7 +4,6 @@ At the provider it lies on a host of its own and is free of charge; here it is a
 """
 
 import base64
-import binascii
 import uuid
 from typing import Annotated
 
@@ -64,7 +63,7 @@ def _content(sent: Upload) -> bytes:
         raise BadRequest("the type of the data does not match the file name")
     try:
         return base64.b64decode(data, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise BadRequest("file_data is not base64") from None
 
 

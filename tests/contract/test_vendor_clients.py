@@ -155,6 +155,7 @@ async def test_the_command_line_client_uploads_a_file_and_edits_it(vendor: Vendo
         pytest.param({"file_name": "house.exe", "file_data": "AAAA"}, 400, id="extension"),
         pytest.param({"file_name": "a" * 125 + ".png", "file_data": "AAAA"}, 400, id="long name"),
         pytest.param({"file_name": "house.png", "file_data": "%%%"}, 400, id="no base64"),
+        pytest.param({"file_name": "house.png", "file_data": "\u00e9"}, 400, id="no ASCII"),
         pytest.param({"file_name": "house.png", "file_data": ""}, 400, id="nothing"),
         pytest.param({"file_name": "house.png"}, 400, id="no data"),
         pytest.param(["house.png"], 400, id="no object"),

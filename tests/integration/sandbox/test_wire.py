@@ -150,6 +150,8 @@ async def test_a_bad_input_field_is_refused_and_nothing_bought(
         (b"[]", "json: cannot unmarshal array into Go value of type CreateTask"),
         (b"null", "json: cannot unmarshal null into Go value of type CreateTask"),
         (b"\xff\xfe{}", "invalid character in request body: .*"),
+        (b'{"model": "\\ud800"}', "invalid character in request body: .*"),
+        (b'{"model": NaN}', "invalid character in request body: .*"),
         (b'{"model": "Qubico/flux1-kontext-dev"}', "invalid model"),
         (b'{"model": "Qubico/flux1-dev", "task_type": "kontext"}', "invalid task type"),
         (b'{"model": "Qubico/flux1-dev-advanced", "task_type": "img2img-kontext"}', "invalid task type"),
