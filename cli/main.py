@@ -28,7 +28,7 @@ def _option(text: str, *names: str, **more: Any) -> Any:
 
 Json = Annotated[bool, _option("Print JSON, one object per line.", "--json")]
 EditId = Annotated[str, _argument("ID", "The edit's id, like edit_01J…", callback=arguments.text)]
-AnyEditId = Annotated[str | None, _argument("[ID]", "One edit's id.", callback=arguments.text)]
+AnyEditId = Annotated[str | None, _argument("ID", "One edit's id.", callback=arguments.text)]
 Steps = Annotated[str, typer.Option(help="Steps to run, separated by commas.")]
 
 Images = Annotated[

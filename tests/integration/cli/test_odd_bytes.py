@@ -83,7 +83,7 @@ def ends_well(done, *codes):
 
 
 UNUSABLE = [
-    ("[ID]", ["status", NOT_UTF8]),
+    ("ID", ["status", NOT_UTF8]),
     ("ID", ["cancel", NOT_UTF8]),
     ("ID", ["explain", NOT_UTF8]),
     ("PROMPT", ["edit", PICTURE, NOT_UTF8]),
