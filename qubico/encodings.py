@@ -1,7 +1,8 @@
 """Undoes the `Content-Encoding` of a body, in bounded pieces: a small body may unpack to gigabytes."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any, Final
 
 from qubico.errors import ResultTooLarge
@@ -13,6 +14,9 @@ labels that S3 and its kin keep beside plain bytes; browsers ignore them."""
 
 PIECE_BYTES: Final = 64 * 1024
 
+MOST_LAYERS: Final = 5
+"""As in curl."""
+
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, by its first bytes
 
 
@@ -23,14 +27,16 @@ class EncodingInvalid(ValueError):
 class Unpacker:
     """Feed it each chunk of a body, then `finish`.
 
-    Raises EncodingInvalid, or ResultTooLarge for more than `max_bytes`, packed or unpacked.
+    Raises EncodingInvalid, or ResultTooLarge for more than `max_bytes`, packed, unpacked or in between.
     """
 
     def __init__(self, content_encoding: str, *, max_bytes: int) -> None:
         names = [name.strip().lower() for name in content_encoding.split(",")]
         if unknown := NOT_UNPACKED.intersection(names):
             raise EncodingInvalid(f"the content encoding {min(unknown)} is not supported")
-        self._layers = [_Layer(name) for name in reversed(names) if name in UNPACKED]
+        self._layers = [_Layer(name, self.check) for name in reversed(names) if name in UNPACKED]
+        if len(self._layers) > MOST_LAYERS:
+            raise EncodingInvalid(f"more than {MOST_LAYERS} content encodings are not supported")
         self._max_bytes = max_bytes
         self.received = 0
         self.unpacked = 0
@@ -39,14 +45,17 @@ class Unpacker:
         """Unpacked pieces of at most 64 KiB, or the chunk itself if nothing is packed."""
         self.received += len(chunk)
         self.check(self.received)
-        for piece in _unpacked(chunk, self._layers):
+        pieces: Iterable[bytes] = (chunk,)
+        for layer in self._layers:
+            pieces = chain.from_iterable(map(layer.feed, pieces))
+        for piece in pieces:
             self.unpacked += len(piece)
-            self.check(self.unpacked)
             yield piece
 
     def whole(self, body: bytes) -> bytes:
-        """A whole body, unpacked."""
-        unpacked = b"".join(self.feed(body))
+        """A whole body, unpacked. zlib copies the rest of what it is fed at the end of each member: it gets pieces."""
+        parts = (body[at : at + PIECE_BYTES] for at in range(0, len(body), PIECE_BYTES))
+        unpacked = b"".join(piece for part in parts for piece in self.feed(part))
         self.finish()
         return unpacked
 
@@ -63,12 +72,17 @@ class Unpacker:
 class _Layer:
     """One encoding; a gzip body may have several members, with zeros between them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, check: Callable[[int], None]) -> None:
+        """`check` is called with the number of bytes that are unpacked."""
         self._name = name
+        self._check = check
         self._inflater: Any = None
+        self._members = self._unpacked = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         is_full = False
+        if self._members and self._inflater is None:
+            chunk = chunk.lstrip(b"\0")
         while chunk or is_full:
             inflater = self._inflater = self._inflater or zlib.decompressobj(_window(chunk, self._name))
             try:
@@ -78,7 +92,10 @@ class _Layer:
             chunk, is_full = inflater.unconsumed_tail, len(piece) == PIECE_BYTES
             if inflater.eof:
                 chunk, is_full, self._inflater = inflater.unused_data.lstrip(b"\0"), False, None
+                self._members += 1
             if piece:
+                self._unpacked += len(piece)
+                self._check(self._unpacked)
                 yield piece
 
     def finish(self) -> None:
@@ -87,14 +104,6 @@ class _Layer:
 
     def _invalid(self) -> EncodingInvalid:
         return EncodingInvalid(f"the file is not {self._name}, though its sender says so")
-
-
-def _unpacked(chunk: bytes, layers: Sequence[_Layer]) -> Iterator[bytes]:
-    if not layers:
-        yield chunk
-        return
-    for piece in layers[0].feed(chunk):
-        yield from _unpacked(piece, layers[1:])
 
 
 def _window(start: bytes, name: str) -> int:
