@@ -1,15 +1,14 @@
 """Reads a request's body piece by piece, with a cap on what arrives and on what it decodes to."""
 
 import asyncio
-import gzip
-import io
-import zlib
 from collections.abc import AsyncIterator
 from typing import Final
 
 from fastapi import Request
 
 from api.errors import Problem
+from qubico.encodings import EncodingInvalid, Unpacker
+from qubico.errors import ResultTooLarge
 
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
@@ -25,13 +24,21 @@ def announced(request: Request) -> int:
 
 
 async def pieces(request: Request, *, max_bytes: int) -> AsyncIterator[bytes]:
-    """The body as it comes, decoded. Raises Problem: body_too_large, unsupported_type, or malformed if incomplete."""
-    if announced(request) > max_bytes:
-        raise _too_large(max_bytes)
-    received = _received(request)
-    received = _gunzipped(_capped(received, max_bytes), max_bytes) if _is_gzip(request) else received
-    async for piece in _capped(received, max_bytes):
-        yield piece
+    """The body as it comes, decoded. Raises Problem: body_too_large, unsupported_type, or malformed if incomplete.
+
+    The connection stays open on a refusal: the server discards the rest, so that the sender reads the answer.
+    """
+    unpacker = Unpacker("gzip" if _is_gzip(request) else "", max_bytes=max_bytes)
+    try:
+        unpacker.check(announced(request))
+        async for received in _received(request):
+            for piece in unpacker.feed(received):
+                yield piece
+        unpacker.finish()
+    except EncodingInvalid as exc:
+        raise Problem("malformed", "The body is not complete, valid gzip, although Content-Encoding says so.") from exc
+    except ResultTooLarge as exc:
+        raise Problem("body_too_large", f"The body is larger than {max_bytes} bytes.") from exc
 
 
 async def read(request: Request, *, max_bytes: int) -> bytes:
@@ -72,29 +79,3 @@ async def _received(request: Request) -> AsyncIterator[bytes]:
         if more and request.app.state.parts.live.late:  # the rest would be cut; so far nothing was accepted
             raise Problem("draining", "This process is shutting down. Send the request again.")
         yield message.get("body", b"")
-
-
-async def _capped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """The connection stays open on a refusal: the server discards the rest, so that the sender reads the answer."""
-    total = 0
-    async for piece in pieces:
-        total += len(piece)
-        if total > max_bytes:
-            raise _too_large(max_bytes)
-        yield piece
-
-
-async def _gunzipped(pieces: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """Yields at most one byte more than `max_bytes`."""
-    sent = b"".join([piece async for piece in pieces])
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(sent)) as file:
-            yield file.read(max_bytes + 1)
-    except EOFError as exc:
-        raise Problem("malformed", "The gzip body is incomplete.") from exc
-    except (gzip.BadGzipFile, zlib.error) as exc:
-        raise Problem("malformed", "The body is not valid gzip, although Content-Encoding says so.") from exc
-
-
-def _too_large(max_bytes: int) -> Problem:
-    return Problem("body_too_large", f"The body is larger than {max_bytes} bytes.")

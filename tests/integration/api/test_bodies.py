@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -76,6 +78,20 @@ def test_another_encoding_is_refused_and_says_what_to_send(api: Api, encoding: s
 )
 def test_a_broken_gzip_body_is_malformed(api: Api, content: bytes) -> None:
     assert code_of(sent(api, content, **{"Content-Encoding": "gzip"})) == (400, "malformed")
+
+
+def test_a_body_of_very_many_members_does_not_hold_up_other_calls(api: Api) -> None:
+    """Decoded in one go, these would take the process's only thread for seconds."""
+    members = gzip.compress(b"") * 400_000
+    longest = 0.0
+    with ThreadPoolExecutor(1) as thread:
+        long = thread.submit(sent, api, members, **{"Content-Encoding": "gzip"})
+        while not long.done():
+            began = time.monotonic()
+            assert api.client.get("/healthz").status_code == 200
+            longest = max(longest, time.monotonic() - began)
+    assert code_of(long.result()) == (400, "malformed")
+    assert longest < 1.5
 
 
 @pytest.mark.parametrize("path", ["/v1/edits", "/v1/callbacks/qubico/{token}"])
