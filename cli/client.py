@@ -88,7 +88,7 @@ class Client:
                     await answer.aread()
                     raise refusal(answer)
                 yield answer.aiter_bytes()
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._unreachable(error) from error
 
     async def _call(self, shape: type[_T], method: str, path: str, **request: Any) -> _T:
@@ -103,7 +103,7 @@ class Client:
                 answer = await self._http.request(method, path, **request)
             except httpx.ConnectError as error:  # nothing listens there: fail at once
                 raise self._unreachable(error) from error
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if last:
                     raise self._unreachable(error) from error
             else:
@@ -119,7 +119,7 @@ class Client:
     def _read(self, answer: httpx.Response, shape: type[_T]) -> _T:
         try:
             return TypeAdapter(shape).validate_python(answer.json())  # the json module reads lone surrogates, too
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WorkFailed(f"unexpected answer from {self._url}; check that it is a Retouch API") from error
 
     def _unreachable(self, error: Exception) -> Unreachable:

@@ -130,7 +130,26 @@ def test_a_refusal_that_is_not_ours_is_told_by_its_status():
     assert str(client.refusal(httpx.Response(502, text="<html>"))) == "the server answered 502 Bad Gateway"
 
 
-@pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}'])
+class Garbled(httpx.AsyncByteStream):
+    async def __aiter__(self):
+        yield b"not gzip"
+
+
+async def downloaded(api, edit_id):
+    async with api.result(edit_id) as content:
+        return [chunk async for chunk in content]
+
+
+@pytest.mark.parametrize("call", [Client.edit, downloaded])
+async def test_an_answer_that_cannot_be_decoded_is_no_answer(call):
+    garbled = [httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Garbled()) for _ in range(client.TRIES)]
+    transport, _ = answering(*garbled)
+    async with Client(*SERVER, transport=transport) as api:
+        with pytest.raises(Unreachable, match="Error -3"):
+            await call(api, "edit_1")
+
+
+@pytest.mark.parametrize("content", ["<html>", "[]", '{"id": "edit_1"}', "[" * 200_000], ids=lambda text: text[:9])
 async def test_an_answer_of_another_program_names_the_server(content):
     transport, _ = answering(httpx.Response(200, text=content))
     async with Client(*SERVER, transport=transport) as api:
