@@ -33,16 +33,18 @@ local paced = A.needs[1] and A.needs[1].ceiling and offers[1] or nil
 
 local needed = A.step == 'poll' and $POLLED or nil
 local claims, leased, ids = {}, {}, wanted > 0 and due_in(due, wanted) or {}
--- This chain works on for now, and others need not look.
-if #ids > 0 then redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) end
+for n, id in ipairs(ids) do leased[2 * n - 1], leased[2 * n] = NOW + A.lease, id end
+if #ids > 0 then -- before all else: an edit on which this script fails must not stop the others for ever
+  redis.call('ZADD', due, unpack(leased))
+  redis.call('ZADD', key('idle', A.wakes), NOW + MOMENT, A.chain) -- it works on for now, and others need not look
+end
 for _, id in ipairs(ids) do
   local can, e = pcall(record, id, needed)
   if not can then
-    leased[#leased + 1], leased[#leased + 2] = NOW + LEFT, id
+    redis.call('ZADD', due, NOW + LEFT, id)
   elseif not e or (A.step == 'manifest' and not FINAL[e.st]) or (A.step ~= 'manifest' and e.pl ~= A.step) then
     redis.call('ZREM', due, id)
   else
-    leased[#leased + 1], leased[#leased + 2] = NOW + A.lease, id
     for _, offer in ipairs(A.step == 'store' and offers or {}) do
       local before = e.wt
       if tell_pauses(e, offer.c) == 'lasts' then event(e, 'probe', {operation = offer.c.name}) end
@@ -57,7 +59,6 @@ for _, id in ipairs(ids) do
     }
   end
 end
-if #leased > 0 then redis.call('ZADD', due, unpack(leased)) end
 local half = {}
 for n, offer in ipairs(offers) do
   spend(A.needs[n].name, offer, #claims)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edits.db.claims import IDLE
+from edits.db.sender import ScriptRefused
 from edits.models import CostState, Step, Wait
 from tests.integration.edits.core import LEASE, Core, raw
 
@@ -196,3 +197,14 @@ async def test_a_tenant_without_a_queue_is_skipped(core: Core):
     await core.redis.zadd(core.key("tenants"), {"ghost": -1})
     assert [claim.id for claim in await core.claim_submit()] == [edit_id]
     assert await core.redis.zscore(core.key("tenants"), "ghost") is None
+
+
+async def test_an_edit_on_which_the_script_fails_stops_no_other_for_longer_than_a_lease(core: Core):
+    core.scripts.watching, core.damaged = False, True
+    broken, good = [await core.storing() for _ in range(2)]
+    await core.redis.delete(core.key("x", broken.id))
+    await core.redis.set(core.key("x", broken.id), "not a hash")
+    await core.redis.zadd(core.key("due", "store"), {broken.id: 1, good.id: 2})
+    with pytest.raises(ScriptRefused, match="WRONGTYPE"):
+        await core.claims("store", 1)
+    assert [claim.id for claim in (await core.claims("store", 1)).claims] == [good.id]
