@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
@@ -68,6 +69,8 @@ class Reaper:
         if self._process is None:
             return
         os.close(self._pipe)
+        with contextlib.suppress(ProcessLookupError):  # a stopped reaper would never see the end of its pipe
+            self._process.send_signal(signal.SIGCONT)
         while await self._process.wait() != 0:  # it was killed
             await self.start()
             os.close(self._pipe)

@@ -182,6 +182,14 @@ async def test_the_reaper_is_started_again_when_it_is_killed(tmp_path):
     assert not running(watched.reaper.pid or -1)
 
 
+async def test_a_stopped_reaper_does_not_hold_up_the_end(tmp_path):
+    async with supervisor(tmp_path, part("sleeper", SLEEPS)) as watched:
+        reaper, (sleeper,) = watched.reaper.pid, watched.pids().values()
+        os.kill(reaper, signal.SIGSTOP)
+    assert not running(reaper)
+    assert not running(sleeper)
+
+
 SUPERVISED = """
 import asyncio, os, pathlib, sys
 sys.path.insert(0, sys.argv[1])
