@@ -9,10 +9,14 @@ import sys
 
 from runtime import garbage
 
+INTERRUPTED = 130
+
 
 def main() -> int:
     garbage.hold()
-    from config.celery import STEPS  # noqa: PLC0415 - held first, then loaded
+    from celery.signals import worker_shutting_down  # noqa: PLC0415 - held first, then loaded
+
+    from config.celery import STEPS  # noqa: PLC0415
     from workers.app import app, settings  # noqa: PLC0415
 
     asked = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
@@ -29,8 +33,14 @@ def main() -> int:
         loglevel=settings.log.level,
         quiet=True,  # the log has lines of one kind
     )
+    signals: list[str] = []
+
+    @worker_shutting_down.connect(weak=False)
+    def note(sig: str, **_: object) -> None:
+        signals.append(sig)
+
     worker.start()
-    return int(worker.exitcode or 0)
+    return INTERRUPTED if "SIGINT" in signals else int(worker.exitcode or 0)
 
 
 if __name__ == "__main__":

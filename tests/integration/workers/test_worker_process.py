@@ -58,8 +58,8 @@ async def test_a_terminated_worker_ends_well_and_the_next_one_goes_on(
             assert first.process.wait(90) == 0
             await all_succeed(rounds, ids)
             assert second.has_all_chains()
-            second.process.send_signal(signal.SIGTERM)
-            assert second.process.wait(90) == 0
+            second.process.send_signal(signal.SIGINT)
+            assert second.process.wait(90) == 130
         live = await rounds.redis.zcard(rounds.key("live"))
         assert live == 0
     with redis_sync.Redis.from_url(load(environ, dotenv=None).broker_url) as broker:
