@@ -5,8 +5,6 @@ Written from descriptions of those clients. Time is the sandbox's clock, pushed 
 
 import base64
 import json
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -292,10 +290,3 @@ async def test_history_is_paged_as_it_is_described(vendor: Vendor) -> None:
     assert (await client.call("GET", "/api/open/tasks/histories?model=kling&start_time=&end_time="))["data"] == []
     with pytest.raises(Refused, match="page_size"):
         await client.call("GET", "/api/open/tasks/histories?page_size=101")
-
-
-async def test_the_edge_turns_pythons_own_agent_away_as_the_real_one_does(vendor: Vendor) -> None:
-    request = urllib.request.Request(f"{vendor.sandbox.base_url}/account/info", headers={"X-API-Key": "any"})
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
-    assert (refused.value.code, refused.value.read()) == (403, b"error code: 1010")

@@ -1,5 +1,8 @@
 """Money, history, limits and counts: what an account sees, and what the ledger tells a test."""
 
+import urllib.error
+import urllib.request
+
 import httpx
 import pytest
 
@@ -153,3 +156,10 @@ async def test_reset_forgets_everything(api: Caller, sandbox: Sandbox) -> None:
     sandbox.reset()
     assert sandbox.ledger()["tasks_bought"] == 0
     assert (await api.http.post("/api/v1/task", json=order())).status_code == 200
+
+
+async def test_the_edge_turns_pythons_own_agent_away_as_the_real_one_does(sandbox: Sandbox) -> None:
+    request = urllib.request.Request(f"{sandbox.base_url}/account/info", headers={"X-API-Key": "any"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+    assert (refused.value.code, refused.value.read()) == (403, b"error code: 1010")
