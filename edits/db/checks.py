@@ -119,17 +119,15 @@ async def refuse_unfit(redis_url: str, namespace: str, *, broker_url: str | None
     for setting, url in ((REDIS, redis_url), (BROKER, broker_url)):
         if url is None:
             continue
-        redis = connect(url)
         try:
-            if setting == REDIS:
-                await require_usable(redis, namespace)
-            else:
-                await access.require(redis, namespace, setting=setting)
+            async with connect(url) as redis:
+                if setting == REDIS:
+                    await require_usable(redis, namespace)
+                else:
+                    await access.require(redis, namespace, setting=setting)
         except RedisUnfit:
             raise
         except Unavailable as exc:
             if isinstance(exc.__cause__, AuthenticationError):
                 raise RedisUnfit(f"{setting}: {exc}") from exc
             log.warning("redis.not_checked", setting=setting, reason=str(exc))
-        finally:
-            await redis.aclose(close_connection_pool=True)

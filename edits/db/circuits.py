@@ -36,7 +36,7 @@ class Outage(Frozen):
     """When it is tried again, by one request alone."""
 
     cause: str = ""
-    """What opened it last; \"\" where an older release did."""
+    """What opened it last; "" if unknown."""
 
 
 async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:

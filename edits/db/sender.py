@@ -282,7 +282,7 @@ def _succeed(call: _Call, answer: object) -> None:
 
 
 def _fail(calls: Iterable[_Call], error: ScriptError, *, cause: Exception | None = None) -> None:
-    """After a lost reply a call may have happened, whatever the repeated one says, unless its script refuses it."""
+    """A call whose first reply was lost may have happened: its error is ReplyLost, unless its script refused."""
     error.__cause__ = cause
     for call in calls:
         if not call.answer.done():

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
 --- @include _ends _tasks
 -- Records a fact: the provider has `task` for `attempt` of an edit, whatever its fence or status. A: id, attempt, task,
--- units, status (provider's), due (ms until the first read), how (answer|callback|history|input). Edits without a task take
--- any of theirs, also of an earlier attempt. A later attempt than the recorded one was bought before Redis lost writes: the
--- edit continues with it. Returns taken_over (continues with it), same, late (edit had ended), extra (it has another task),
--- other (task of another edit), missing. Repeatable by task.
+-- units, status (provider's), due (ms until the first read), how (answer|callback|history|input). An edit without
+-- a task takes a task of any of its attempts. A task of a later attempt than the record's was bought before Redis lost
+-- writes: the edit continues with that task. Returns taken_over (continues with it), same, late (edit had ended), extra (it
+-- has another task), other (task of another edit), missing. Repeatable by task.
 local e = record(A.id)
 if not e then return 'missing' end
 local owner = redis.call('GET', key('task', A.task))
