@@ -109,4 +109,4 @@ async def progress_of(settings: Settings) -> AsyncIterator[Progress]:
     try:
         yield Progress(EditRepository(redis, namespace=settings.namespace), storage)
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()

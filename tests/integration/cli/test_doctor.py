@@ -78,7 +78,7 @@ async def test_what_the_workers_find_away_is_told_with_its_cause_and_its_next_pr
         _, findings, _ = await asyncio.to_thread(lambda: diagnosed(tmp_path, **whole))
         outage = (await outages(redis, "retouch"))["download"]
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
     told = of(findings, "circuits")
     assert told["level"] == "warn"
     said = f"download has failed since {outage.since:%H:%M:%S} UTC (Unavailable: no route to the host)"

@@ -39,7 +39,7 @@ async def core(engine_port: int, valkey_port: int) -> AsyncIterator[Core]:
         if not core.damaged and engine_port == valkey_port:
             await core.hold()
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ async def connected(port: int, *, socket_timeout: float = LONG) -> AsyncIterator
     try:
         yield redis
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 def raw(name: str, *, many: bool = False) -> Script[Any]:

@@ -278,4 +278,4 @@ async def test_without_redis_accepting_is_refused_at_once():
         with pytest.raises(RedisError):
             await redis.ping()
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()

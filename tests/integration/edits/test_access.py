@@ -44,7 +44,7 @@ async def user(admin: redis_sync.Redis, engine_port: int) -> AsyncIterator[Calla
 
     yield having
     for redis in made:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 async def refusal(redis: Redis, **options: Any) -> str:

@@ -37,7 +37,7 @@ async def fault_of(url: str) -> str | None:
     try:
         return (await checks.look(redis)).fault
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 async def test_a_server_shows_what_it_is(core: Core):
@@ -76,7 +76,7 @@ async def test_a_replica_is_refused_and_counted_by_its_master(tmp_path: Path):
                 while (await checks.look(redis)).replicas != 1:
                     assert time.monotonic() < until
             finally:
-                await redis.aclose(close_connection_pool=True)
+                await redis.aclose()
 
 
 async def test_a_user_who_may_not_ask_for_the_configuration_is_served_all_the_same(tmp_path: Path):
@@ -88,7 +88,7 @@ async def test_a_user_who_may_not_ask_for_the_configuration_is_served_all_the_sa
         try:
             state = await checks.look(redis)
         finally:
-            await redis.aclose(close_connection_pool=True)
+            await redis.aclose()
         assert (state.fault, state.appendonly, state.appendfsync) == (None, True, None)
 
 

@@ -29,7 +29,7 @@ async def client_of(url: str, *, socket_timeout: float = LONG) -> AsyncIterator[
     try:
         yield redis
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()
 
 
 async def clients_at(redis: Redis) -> int:

@@ -46,7 +46,7 @@ async def repository(primary_port: int) -> AsyncIterator[EditRepository]:
     """It wants one replica."""
     redis = connect(f"redis://127.0.0.1:{primary_port}/0", socket_timeout=LONG)
     yield EditRepository(redis, namespace="t", scripts=Scripts(redis, "t", replicas=1))
-    await redis.aclose(close_connection_pool=True)
+    await redis.aclose()
 
 
 async def online(repository: EditRepository) -> None:

@@ -157,4 +157,4 @@ async def test_without_redis_the_clusters_figures_are_unavailable_and_the_proces
                 await stats.render(repository, scope=scope)
         assert b"retouch_build_info" in await stats.render(repository, scope="process")
     finally:
-        await redis.aclose(close_connection_pool=True)
+        await redis.aclose()

@@ -135,7 +135,7 @@ async def world(valkey_port: int) -> AsyncIterator[World]:
     finally:
         await raw.flushdb()
         await raw.aclose()
-        await client.aclose(close_connection_pool=True)
+        await client.aclose()
 
 
 @pytest.mark.parametrize("broken", BROKEN)

@@ -72,7 +72,7 @@ class World:
 
     def close(self) -> None:
         self.do(self.core.redis.flushdb())
-        self.do(self.core.redis.aclose(close_connection_pool=True))
+        self.do(self.core.redis.aclose())
         self._runner.close()
 
     # Ids and time

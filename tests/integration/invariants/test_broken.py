@@ -29,7 +29,7 @@ async def everything(system: System) -> dict[str, tuple[bytes, int]]:
     names = [name async for name in bare.scan_iter()]
     ttls = {name: await bare.pttl(name) for name in names}
     dumps = {name: await bare.dump(name) for name in names}
-    await bare.aclose(close_connection_pool=True)
+    await bare.aclose()
     return {name: (dump, max(0, ttls[name])) for name, dump in dumps.items() if dump}  # some end by themselves
 
 
