@@ -101,6 +101,7 @@ async def test_an_idle_slice_ends_without_another_claim_and_the_next_link_makes_
         return await rounds.redis.zscore(rounds.key("idle", "poll"), process_of(carrier))
 
     with process(rounds.clients.settings, steps=[Step.POLL], mode="lose") as carrier:
+        await until(carrier.engine.chains[Step.POLL].woken.is_set)  # by the subscription, which comes once
         running = asyncio.create_task(carrier.one(Step.POLL, 1))
         await until(lambda: asleep(rounds, Step.POLL))
         first = await sleeps_until()
