@@ -25,7 +25,7 @@ async def test_whatever_is_broken_is_found(system: System) -> None:
 
 
 async def everything(system: System) -> dict[str, tuple[bytes, int]]:
-    bare = Redis(connection_pool=ConnectionPool.from_url(system.rounds.clients.settings.redis_url or ""))
+    bare = Redis.from_pool(ConnectionPool.from_url(system.rounds.clients.settings.redis_url or ""))
     names = [name async for name in bare.scan_iter()]
     ttls = {name: await bare.pttl(name) for name in names}
     dumps = {name: await bare.dump(name) for name in names}
