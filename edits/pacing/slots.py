@@ -25,20 +25,16 @@ class SlotClock:
     _most: float = float("inf")
     _told: float = 0.0
 
-    def told(self, now: float, *, sent: float, received: float) -> None:
-        """The server's clock showed `now` at some time from `sent` to `received` on ours. All in seconds."""
+    def heard(self, now_ms: int, *, sent: float, received: float) -> float:
+        """The server's clock showed `now_ms` at some time from `sent` to `received` (seconds) on ours.
+
+        Returns the latest time on our clock for that moment.
+        """
+        now = now_ms / 1000
         drifted = DRIFT * max(0.0, received - self._told)
         least = max(self._least - drifted, sent - now - TICK)
         most = min(self._most + drifted, received - now)
         if least > most:  # one of the clocks was set
             least, most = sent - now - TICK, received - now
         self._least, self._most, self._told = least, most, received
-
-    def ours(self, moment: float) -> float:
-        """The latest time on our clock for this server time."""
-        return moment + self._most
-
-    def heard(self, now_ms: int, *, sent: float, received: float) -> float:
-        """Takes the server's time in a response (ms). Returns the latest time on our clock for it."""
-        self.told(now_ms / 1000, sent=sent, received=received)
-        return self.ours(now_ms / 1000)
+        return now + self._most

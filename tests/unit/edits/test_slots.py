@@ -10,10 +10,10 @@ OFFSET = 1000.0
 """Our clock less the server's, in these tests."""
 
 
-def told(clock: SlotClock, at: float, *, asking: float, answering: float) -> None:
-    """At `at` of the server's time, with so many seconds for the way there and back."""
-    stood = int(at * 1000) / 1000
-    clock.told(stood, sent=at + OFFSET - asking, received=at + OFFSET + answering)
+def told(clock: SlotClock, at: float, *, asking: float, answering: float) -> float:
+    """At `at` of the server's time, with so many seconds for the way there and back. Returns the offset it is taken for."""
+    stood = int(at * 1000)
+    return clock.heard(stood, sent=at + OFFSET - asking, received=at + OFFSET + answering) - stood / 1000
 
 
 delays = st.floats(0, 3)
@@ -24,19 +24,16 @@ def test_no_slot_is_before_its_moment(looks: list[tuple[float, float, float]]) -
     clock, at = SlotClock(), 0.0
     for passed, asking, answering in looks:
         at += passed
-        told(clock, at, asking=asking, answering=answering)
-        assert clock.ours(at) - (at + OFFSET) >= -1e-6
+        assert told(clock, at, asking=asking, answering=answering) - OFFSET >= -1e-6
 
 
 def test_one_quick_answer_tells_where_the_slots_of_slow_ones_are() -> None:
     clock = SlotClock()
     told(clock, 1.0, asking=0.001, answering=0.001)
-    told(clock, 2.0, asking=0.001, answering=0.4)
-    assert clock.ours(2.1) - (2.1 + OFFSET) < 0.005
+    assert told(clock, 2.0, asking=0.001, answering=0.4) - OFFSET < 0.005
 
 
 def test_a_clock_that_was_set_is_followed_at_once() -> None:
     clock = SlotClock()
     told(clock, 1.0, asking=0.001, answering=0.001)
-    clock.told(3601.0, sent=OFFSET + 2, received=OFFSET + 2.01)
-    assert clock.ours(3601.5) == pytest.approx(OFFSET + 2.01 + 0.5)
+    assert clock.heard(3_601_000, sent=OFFSET + 2, received=OFFSET + 2.01) == pytest.approx(OFFSET + 2.01)
