@@ -127,10 +127,6 @@ class EditRepository:
     async def outages(self) -> dict[circuits.Operation, circuits.Outage]:
         return await circuits.outages(self.redis, self.namespace)
 
-    async def ping(self) -> None:
-        async with answering():
-            await self.redis.ping()
-
     async def ended(self) -> AsyncIterator[str]:
         """Ids of edits as they end, after one "" that says that listening has begun. Raises Unavailable."""
         try:

@@ -78,7 +78,7 @@ async def test_a_burst_of_reads_waits_for_its_turn(url: str):
         others = await clients_at(redis) - 1
         reads = [repository.newest(edit.tenant, before=None, limit=10) for _ in range(BURST)]
         reads += [repository.get(edit.id) for _ in range(BURST)]
-        found = await asyncio.gather(*reads, *(repository.ping() for _ in range(BURST)))
+        found = await asyncio.gather(*reads, *(repository.gate() for _ in range(BURST)))
         assert found[:BURST] == [[edit.id]] * BURST
         assert {kept.id for kept in found[BURST : 2 * BURST]} == {edit.id}
         assert await clients_at(redis) <= others + MOST

@@ -40,7 +40,7 @@ async def test_without_redis_every_question_is_answered_with_unavailable():
             repository.get("edit_1"), repository.timeline("edit_1"), repository.cancel("edit_1"),
             repository.retry("edit_1"), repository.nudge("edit_1", attempt=1, task_id="t"), repository.gate(),
             repository.newest("default", before=None, limit=1), repository.by_external_id("default", "x"),
-            repository.ping(), anext(repository.ended()),
+            anext(repository.ended()),
         ]  # fmt: skip
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert [type(answer) for answer in answers] == [errors.Unavailable] * len(asked)

@@ -11,7 +11,7 @@ OFFSET = 1000.0
 
 
 def told(clock: SlotClock, at: float, *, asking: float, answering: float) -> float:
-    """At `at` of the server's time, with so many seconds for the way there and back. Returns the offset it is taken for."""
+    """At `at` of the server's time, with so many seconds for the way there and back. Returns the offset."""
     stood = int(at * 1000)
     return clock.heard(stood, sent=at + OFFSET - asking, received=at + OFFSET + answering) - stood / 1000
 
