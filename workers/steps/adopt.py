@@ -102,7 +102,7 @@ class Adopt(StepWork):
     async def _settle(self, work: Work, found: Reading) -> None:
         """A complete reading, begun after the quiet period, shows no task with this attempt's token."""
         claim, history = work.claim, found.complete
-        silent = await work.decide(lambda: self._silent(claim, found))
+        silent = await work.lease.decide(lambda: self._silent(claim, found))
         if silent is None:
             return
         fitting, may_hide_it = silent
@@ -158,7 +158,7 @@ class Adopt(StepWork):
         answers = []
         for task_id in task_ids:
             attempt, bought = work.claim.attempt, self.clients.outcomes.bought
-            answers.append(await work.decide(partial(bought, work.id, attempt=attempt, task_id=task_id, how=how)))
+            answers.append(await work.lease.decide(partial(bought, work.id, attempt=attempt, task_id=task_id, how=how)))
             log.info("edit.adopted", edit_id=work.id, task_id=task_id, how=how, outcome=answers[-1])
         return any(answer != "other" for answer in answers)
 

@@ -56,7 +56,7 @@ class Poll(StepWork):
         pace = await self.clients.paces.of(work.claim.steps)
         age = self._age(work)
         delay = pace.next_look(age, running=_running(task, age))
-        await work.decide(
+        await work.lease.decide(
             lambda: self.clients.outcomes.snooze(
                 work.claim,
                 delay=delay,
@@ -81,7 +81,7 @@ class Poll(StepWork):
     async def _completed(self, work: Work, task: schemas.Task) -> None:
         address = task.image_url or (IN_THE_TASK if task.image_base64 else None)
         if address is not None:
-            await work.decide(
+            await work.lease.decide(
                 lambda: self.clients.outcomes.completed(
                     work.claim,
                     address=address,

@@ -57,7 +57,7 @@ class Store(StepWork):
             if at is None:
                 return
             extension = result.key.rpartition(".")[2]
-            await work.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
+            await work.lease.decide(lambda: self.clients.outcomes.succeed(claim, result, at=at, extension=extension))
             log.info("edit.succeeded", edit_id=claim.id, bytes=result.bytes)
 
     async def _written_before(self, claim: Claim) -> EditResult | None:
@@ -137,7 +137,7 @@ class Store(StepWork):
         None if the lease is over: then nothing is written, and the edit comes back.
         """
         edit = work.claim.edit()
-        told = await work.decide(lambda: self.clients.claims.timeline_until_now(edit.id))
+        told = await work.lease.decide(lambda: self.clients.claims.timeline_until_now(edit.id))
         if told is None:
             return None
         timeline, at = told

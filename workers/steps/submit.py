@@ -71,7 +71,7 @@ class Submit(StepWork):
         address = edit.input.image
         if address is None:
             address = await self._address_of_upload(edit)
-            if not await work.decide(lambda: self.clients.outcomes.intend(work.claim, address=address)):
+            if not await work.lease.decide(lambda: self.clients.outcomes.intend(work.claim, address=address)):
                 return None
         return schemas.KontextRequest(
             prompt=edit.input.prompt,
@@ -146,7 +146,7 @@ class Submit(StepWork):
             case _:
                 cause, lost = type(exc).__name__, self.clients.outcomes.lost
                 await work.unanswered(circuit, exc)
-                await work.decide(lambda: lost(work.claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
+                await work.lease.decide(lambda: lost(work.claim, cause=cause, delay=LOOK_FOR_LOST_AFTER))
 
     async def _ask_account(self) -> None:
         """Submission is paused by a refused account: resumes when the account answers with credit."""

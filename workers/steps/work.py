@@ -1,11 +1,10 @@
 """What a step decides about one claimed edit. A decision that cannot be committed is dropped when the lease ends."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal
 
 from edits import retry
 from edits.db.claims import Claim, Claims
@@ -15,8 +14,6 @@ from qubico import schemas
 from workers.circuits import Circuit
 from workers.clients import Clients
 from workers.lease import Lease
-
-_T = TypeVar("_T")
 
 MOST_COUNTED: Final = 255
 """Failures; every back-off has long reached its longest, and every budget its end."""
@@ -76,9 +73,6 @@ class Work:
     def id(self) -> str:
         return self.claim.id
 
-    async def decide(self, commit: Callable[[], Awaitable[_T]]) -> _T | None:
-        return await self.lease.decide(commit)
-
     async def retry(
         self,
         trouble: Trouble,
@@ -95,7 +89,7 @@ class Work:
             return False
         delay, tries = max(delay, at_least), self.claim.tries + (1 << 8 * trouble if so_far < MOST_COUNTED else 0)
         snooze = self.clients.outcomes.snooze
-        await self.decide(lambda: snooze(self.claim, delay=delay, tries=tries, wait=wait, event=event))
+        await self.lease.decide(lambda: snooze(self.claim, delay=delay, tries=tries, wait=wait, event=event))
         return True
 
     async def put_off(self, step: Step) -> None:
@@ -106,7 +100,7 @@ class Work:
             await self.fail(kind, text, cost=cost, retryable=True, abandon=step is Step.POLL)
 
     async def release(self, why: str, wait: Wait) -> None:
-        await self.decide(lambda: self.clients.outcomes.release(self.claim, why=why, wait=wait))
+        await self.lease.decide(lambda: self.clients.outcomes.release(self.claim, why=why, wait=wait))
 
     async def fail(
         self,
@@ -125,7 +119,7 @@ class Work:
         error = EditError(kind=kind, message=message, retryable=may_retry, provider_code=code)
         status = task.raw_status[:64] if task else None
         fail = self.clients.outcomes.fail
-        await self.decide(lambda: fail(self.claim, error, cost=cost, task_status=status, abandon=abandon))
+        await self.lease.decide(lambda: fail(self.claim, error, cost=cost, task_status=status, abandon=abandon))
 
     async def repurchase_or_fail(
         self,
@@ -146,15 +140,15 @@ class Work:
             await self.fail(kind, message, cost=cost, task=task)
         else:
             rebuy = self.clients.outcomes.rebuy
-            await self.decide(lambda: rebuy(self.claim, kind=kind, automatic=by == "automatic"))
+            await self.lease.decide(lambda: rebuy(self.claim, kind=kind, automatic=by == "automatic"))
 
     async def unanswered(self, circuit: Circuit, exc: Exception, *, at_once: bool = False) -> None:
         """The operation did not answer. `at_once`: nothing could be sent, so one failure opens the circuit."""
-        await self.decide(lambda: circuit.failed(self.id, exc, age=self.lease.age, at_once=at_once))
+        await self.lease.decide(lambda: circuit.failed(self.id, exc, age=self.lease.age, at_once=at_once))
 
     async def throttled(self, circuit: Circuit, exc: Exception, *, after: float | None) -> None:
-        await self.decide(lambda: circuit.refused(self.id, exc, age=self.lease.age, after=after))
+        await self.lease.decide(lambda: circuit.refused(self.id, exc, age=self.lease.age, after=after))
 
     async def account_blocked(self, why: str) -> None:
         """Pauses all submitting until the account can pay again."""
-        await self.decide(lambda: self.clients.limiter.block(why))
+        await self.lease.decide(lambda: self.clients.limiter.block(why))
