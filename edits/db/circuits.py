@@ -23,8 +23,6 @@ class Gate(Frozen):
     """What holds the queue back now; `reason` is None when nothing does."""
 
     reason: Wait | None = None
-    since: datetime | None = None
-    until: datetime | None = None
     message: str = ""
 
 
@@ -55,16 +53,11 @@ async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:
 
 async def gate(redis: Redis, namespace: str) -> Gate:
     """Raises Unavailable."""
-    pipe = redis.pipeline(transaction=False)
-    pipe.hgetall(Key.GATE.of(namespace))
-    pipe.hget(Key.LIMIT.of(namespace, "create"), "until")
     async with answering():
-        state, until = await pipe.execute()
-    if "blocked" in state:
-        since = from_ms(int(state["blocked"]))
-        return Gate(reason=Wait.PROVIDER_ACCOUNT, since=since, message=state.get("message", ""))
-    why = state.get("why")
-    return Gate(reason=Wait(why) if why else None, until=from_ms(int(until)) if until else None)
+        blocked, message, why = await redis.hmget(Key.GATE.of(namespace), "blocked", "message", "why")
+    if blocked:
+        return Gate(reason=Wait.PROVIDER_ACCOUNT, message=str(message or ""))
+    return Gate(reason=Wait(str(why)) if why else None)
 
 
 class Limiter:

@@ -142,11 +142,6 @@ class Report:
     def not_checked(self) -> list[Result]:
         return [result for result in self.results.values() if result.not_checked]
 
-    @property
-    def holds(self) -> bool:
-        """No violation was found in the checked part."""
-        return not self.broken
-
     def count(self, number: int, *rules: str) -> None:
         for rule in rules:
             self.results[rule].checked += number
@@ -160,10 +155,3 @@ class Report:
         result.broken += 1
         if len(result.examples) < EXAMPLES:
             result.examples.append(Example(" ".join(violation.subject).strip().removeprefix("e:"), violation.text))
-
-    def __str__(self) -> str:
-        lines = [
-            f"{result.rule} {example.subject}: {example.said}" for result in self.broken for example in result.examples
-        ]
-        lines += [f"{result.rule} was not checked: {result.not_checked}" for result in self.not_checked]
-        return "\n".join(lines) or "every invariant holds"
