@@ -20,12 +20,15 @@ from cli.errors import WorkFailed
 from cli.local.logs import ServiceLog
 from cli.local.reaper import Reaper
 from cli.local.reaper_process import kill_group
+from edits.retry import Backoff
 
 STARTS_AT_ONCE = max((os.cpu_count() or 1) // 2, 1)  # restarts at once; a start takes one core for a second
 TURN = 3.0  # seconds that a slow start holds up the next one
 LOOK_EVERY = 0.05  # seconds between readiness probes
 LOOKS = 6  # failed health checks after which a service is killed; not a span of time: the machine may sleep
 TIDY_EVERY = 0.5  # seconds between reads of the logs
+RESTART = Backoff(first=0.5, factor=2, most=30)
+CALM = 30.0  # seconds; a service that lived so long is restarted after the first delay again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +45,6 @@ class Service:
     folder: Path | None = None  # where it runs; unset: where we do
 
 
-@dataclass(frozen=True, kw_only=True)
-class Backoff:
-    """Delay before a restart; a service that lived `calm` seconds starts with the first delay again."""
-
-    first: float = 0.5
-    last: float = 30.0
-    calm: float = 30.0
-
-    def after(self, deaths: int) -> float:
-        """Seconds of delay after this many deaths in a row (from 1)."""
-        return min(self.first * 2.0 ** min(deaths - 1, 16), self.last)
-
-
 class Supervisor:
     """`async with Supervisor(…)`: inside, every service has been ready and is kept running; afterwards none runs.
 
@@ -69,7 +59,7 @@ class Supervisor:
         logs: Path,
         say: Callable[[str], None],
         grace: float,
-        backoff: Backoff | None = None,
+        backoff: Backoff = RESTART,
         stall_limit: float = 30.0,
         keep_open: tuple[int, ...] = (),
     ) -> None:
@@ -77,7 +67,7 @@ class Supervisor:
         self._stages = [list(stage) for _, stage in by_order]
         self._logs = {service.name: ServiceLog(logs / f"{service.name}.log") for service in services}
         self._say = say
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff
         self._stall_limit = stall_limit
         self.reaper = Reaper(grace=grace, keep_open=keep_open)
         self._running: dict[str, Process] = {}
@@ -162,8 +152,8 @@ class Supervisor:
             process = self._running[service.name]
             code = await self._end_of(service, process, starts_until=born + service.start_within if deaths else 0.0)
             self.reaper.forget(process.pid)
-            deaths = 1 if time.monotonic() - born > self._backoff.calm else deaths + 1
-            wait = self._backoff.after(deaths)
+            deaths = 1 if time.monotonic() - born > CALM else deaths + 1
+            wait = self._backoff.delay(deaths - 1, lambda: 0.5) or 0.0  # without jitter
             how = f"exit {code}" if code >= 0 else signal.Signals(-code).name
             self._say(f"{service.name} died ({how}); restart in {wait:g} s; see {self._logs[service.name].path}")
             await asyncio.sleep(wait)

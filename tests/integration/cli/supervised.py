@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from cli.local.supervisor import Backoff, Service, Supervisor
+from cli.local.supervisor import Service, Supervisor
+from edits.retry import Backoff
 
 SLEEPS = "import time; time.sleep(60)"
 # Tells its pid and that of a child of its own, and takes no SIGTERM, as a hung program would.
@@ -29,7 +30,7 @@ signal.signal(signal.SIGTERM, end)
 pathlib.Path(sys.argv[2] + "." + sys.argv[1]).touch()
 time.sleep(60)
 """
-QUICK = Backoff(first=0.05, last=0.2, calm=30)
+QUICK = Backoff(first=0.05, factor=2, most=0.2)
 
 
 async def at_once():

@@ -12,7 +12,7 @@ import pytest
 from cli.errors import WorkFailed
 from cli.local import probes
 from cli.local import supervisor as module
-from cli.local.supervisor import Backoff
+from cli.local.supervisor import RESTART
 from tests.integration.cli.supervised import (
     SLEEPS,
     STUBBORN,
@@ -103,8 +103,7 @@ async def test_a_part_that_is_unwell_now_and_then_is_left_alone(tmp_path):
 
 
 def test_the_wait_doubles_up_to_its_limit():
-    backoff = Backoff()
-    assert [backoff.after(deaths) for deaths in (1, 2, 3, 7, 500)] == [0.5, 1.0, 2.0, 30.0, 30.0]
+    assert [RESTART.delay(deaths, lambda: 0.5) for deaths in (0, 1, 2, 6, 499)] == [0.5, 1.0, 2.0, 30.0, 30.0]
 
 
 async def test_a_part_that_cannot_start_ends_the_others_and_shows_its_last_lines(tmp_path):
