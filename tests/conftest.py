@@ -2,7 +2,9 @@
 
 import functools
 import gc
+import os
 import signal
+from pathlib import Path
 
 import pytest
 import structlog
@@ -17,7 +19,9 @@ settings.load_profile("machine")
 _plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
-# Each client would read all root certificates, 20 ms of CPU; tests make thousands of clients.
+# Each process would read all root certificates as it starts, 50 ms of CPU. Tests start hundreds and stay on this host.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "fixtures" / "root.pem")
+# Each client would, too; tests make thousands of clients.
 default.create_ssl_context = functools.cache(default.create_ssl_context)
 
 # A shell starts background jobs with SIGINT ignored; programs that tests start would inherit that.
@@ -26,6 +30,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SLOW = ("tests/faults", "tests/e2e", "tests/integration/workers", "tests/integration/cli")
 """Their files start many processes and wait for them, the first for longest."""
 TAIL = 0.2  # of all files: quick ones, so that no process is left with a slow file while the others have ended
+
+# What is collected stays: looking for garbage in it again and again would be a fifth of the time.
+gc.disable()
 
 pytest_plugins = [
     "tests.parts.valkey", "tests.parts.s3", "tests.parts.azure", "tests.parts.sandbox", "tests.parts.stack",
@@ -36,6 +43,7 @@ pytest_plugins = [
 def pytest_collection_finish() -> None:
     """Thousands of items stay to the end: the garbage collector need not look through them again and again."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
