@@ -32,7 +32,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 STACK = tuple(f"tests/e2e/test_{name}.py" for name in ("edit_command", "guide", "pages", "program", "up"))
 """They share one `retouch up` (the fixture `stack`), so one process runs them all: a further `up` costs 3 s of CPU to
 start, and as much again while it stands idle."""
-SLOW = (STACK, "tests/faults", "tests/e2e", "tests/integration/workers", "tests/integration/cli")
+LONG = tuple(
+    f"tests/integration/workers/test_{name}.py" for name in ("left_alone", "chains", "stalls", "worker_process")
+)
+SLOW = (STACK, "tests/faults", LONG, "tests/e2e", "tests/integration/cli", "tests/integration/workers")
 """Their files start many processes and wait for them, the first for longest."""
 TAIL = 0.2  # of all files: quick ones, so that no process is left with a slow file while the others have ended
 
