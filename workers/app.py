@@ -3,10 +3,12 @@
 celery -A workers.app worker -Q submit,poll,store,adopt,sweep -E
 """
 
+from __future__ import annotations
+
 import asyncio
 import signal
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 import structlog
@@ -20,10 +22,11 @@ from config.celery import FLOWER_HEARTBEAT, SteadyAMQP, celery_config, leave_nei
 from config.errors import SettingsError
 from config.local_stack import load_for_process
 from config.logging import configure
-from edits.db import checks
 from edits.errors import RedisUnfit
 from edits.models import Step
-from workers.engine import Engine
+
+if TYPE_CHECKING:
+    from workers.engine import Engine
 
 log = structlog.get_logger()
 
@@ -85,6 +88,8 @@ def _log(**_: Any) -> None:
 @signals.worker_init.connect
 def _start(sender: Any, **_: Any) -> None:
     """A process runs a chain for each step whose queue it consumes."""
+    from workers.engine import Engine  # noqa: PLC0415 - a third of what Flower, which needs none, takes to start
+
     global _engine  # noqa: PLW0603 - one engine a process, and Celery's signals have no other place for it
     configure(settings)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -107,6 +112,8 @@ def _end(code: int) -> None:
 
 
 def _refuse_unfit_redis() -> None:
+    from edits.db import checks  # noqa: PLC0415 - as with the engine
+
     try:
         # load_for_process saw to it that there is an address
         asyncio.run(checks.refuse_unfit(settings.redis_url or "", settings.namespace, broker_url=settings.broker_url))

@@ -4,6 +4,7 @@ import signal
 import subprocess
 
 import httpx
+import pytest
 
 from tests.parts import stack as parts
 from tests.parts.stack import PICTURE, environment, eventually, listed, program, run_stack, running
@@ -138,3 +139,31 @@ def test_the_demo_edits_a_picture_and_leaves_nothing_running(tmp_path):
     assert [path.name for path in temporary.iterdir() if path.name.startswith("retouch-demo")] == []
     listing = subprocess.run(["ps", "-axwwo", "command="], capture_output=True, text=True, check=True).stdout
     assert str(temporary) not in listing
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("part", ["worker", "api", "flower", "sandbox"])
+def test_each_part_ends_with_0_when_it_is_told_to(stack, part):
+    ports = {f"RETOUCH_{name}__PORT": str(free_port()) for name in ("API", "FLOWER", "SANDBOX", "METRICS")}
+    asked = {"worker": ("METRICS", "/healthz"), "api": ("API", "/healthz"), "flower": ("FLOWER", "/healthcheck")}
+    name, path = asked.get(part, ("SANDBOX", "/sandbox/health"))
+    address = f"http://127.0.0.1:{ports[f'RETOUCH_{name}__PORT']}{path}"
+    started = subprocess.Popen(
+        [*parts.PROGRAM, part],
+        cwd=stack.folder, env={**stack.environ, **ports, "RETOUCH_WORKER__PROCESSES": "1"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        eventually(lambda: _well(address), f"{part} answers")
+        started.terminate()
+        assert started.wait(90) == 0
+    finally:
+        started.kill()
+        started.wait()
+
+
+def _well(address):
+    try:
+        return httpx.get(address, timeout=2, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False

@@ -68,6 +68,8 @@ class Rounds:
     def __post_init__(self) -> None:
         # Jitter 0.5 leaves every delay as its table says. No send slot expires, however slow the machine.
         self.clients = replace(self.clients, jitter=lambda: 0.5, slot_good_for=float("inf"))
+        # One call at a time shares its batch with none, and would wait for it nearly all of the time.
+        self.clients.repository.scripts._gap = 0.0
         self.work = steps_of(self.clients)
 
     @property
@@ -162,9 +164,7 @@ class Rounds:
         await self.redis.incrby(self.key("clock"), round(seconds * 1000))
 
     async def now(self) -> float:
-        seconds, micros = await self.redis.time()
-        ahead = await self.redis.get(self.key("clock"))
-        return float(seconds + micros / 1e6 + int(ahead or 0) / 1000)
+        return _reckoned(await self.redis.time(), await self.redis.get(self.key("clock")))
 
     async def edit(self, edit_id: str) -> Edit:
         edit = await self.clients.repository.get(edit_id)
@@ -183,12 +183,15 @@ class Rounds:
         """The edit's place. Fails if it is in several, or in another than its record names."""
         sets = {"queue": self.key("q", "default"), "final": self.key("retention")}
         sets |= {name: self.key("due", name) for name in ("submit", "adopt", "poll", "store")}
-        scores = {name: await self.redis.zscore(key, edit_id) for name, key in sets.items()}
-        places = {name: score for name, score in scores.items() if score is not None}
-        record = await self.fields(edit_id)
+        async with self.redis.pipeline() as asking:  # each round begins here: one answer, not nine
+            for key in sets.values():
+                asking.zscore(key, edit_id)
+            asking.hgetall(self.key("e", edit_id)).time().get(self.key("clock"))
+            *scores, record, time_there, ahead = await asking.execute()
+        places = {name: score for name, score in zip(sets, scores, strict=True) if score is not None}
         assert list(places) == [record["pl"]], places
         ((name, score),) = places.items()
-        return Place(name, score / 1000 - await self.now(), (score - int(record["up"])) / 1000)
+        return Place(name, score / 1000 - _reckoned(time_there, ahead), (score - int(record["up"])) / 1000)
 
     async def abandoned(self) -> list[str]:
         found: list[str] = await self.redis.zrange(self.key("abandoned"), 0, -1)
@@ -214,3 +217,9 @@ class Rounds:
         folder = layout.edit_folder(edit_id)
         found = [info.key async for info in self.clients.storage.list(folder)]
         return sorted(key.removeprefix(f"{folder}/") for key in found)
+
+
+def _reckoned(time_there: tuple[int, int], ahead: str | None) -> float:
+    """Seconds since 1970, from TIME and by how many milliseconds a test has moved the clock ahead."""
+    seconds, micros = time_there
+    return float(seconds + micros / 1e6 + int(ahead or 0) / 1000)
