@@ -83,7 +83,10 @@ class RunningStack:
 
     def pid_of(self, words: str) -> int:
         """The service whose command contains these words."""
-        return next(pid for pid, command in self.part_pids().items() if words in command)
+        parts = self.part_pids()
+        found = [pid for pid, command in parts.items() if words in command]
+        assert found, f"no {words} among {parts}; `up` said:\n{self.said()}"
+        return found[0]
 
     def said(self) -> str:
         """The output of `up` so far."""
