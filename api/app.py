@@ -43,11 +43,8 @@ from runtime import garbage, watchdog
 
 VERSION: Final = "0.1.0"
 ROUTERS: Final = (edits.router, pictures.edits, pictures.objects, callbacks.router, operations.router, docs.router)
-REDIS_CONNECTIONS: Final = 64
-"""Scripts share one connection; the others are for lists and for waiting calls."""
-
-OTHER_BYTES: Final = 1024 * 1024
-"""Bytes of a body beside the picture in base64. Each route that reads a body has a cap of its own, below this one."""
+REDIS_CONNECTIONS: Final = 64  # scripts share one connection; the others are for lists and for waiting calls
+OTHER_BYTES: Final = 1024 * 1024  # of a body beside the picture in base64; each route has a lower cap of its own
 
 SENT_BY_BROWSERS: Final = (
     "Authorization", "X-API-Key", "Content-Type", "Content-Encoding", "Idempotency-Key", "Prefer", "Request-Id",

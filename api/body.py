@@ -13,8 +13,7 @@ from qubico.errors import ResultTooLarge
 JSON: Final = "application/json"
 FORM: Final = "multipart/form-data"
 
-STALLED: Final = 30
-"""Seconds without a byte, after which the request is refused."""
+STALLED: Final = 30  # seconds without a byte, after which the request is refused
 
 
 def announced(request: Request) -> int:

@@ -20,8 +20,7 @@ from edits.storage.backends import ObjectMissing, StorageError
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN = 100
-"""Most faults listed in one answer."""
+SHOWN = 100  # most faults listed in one answer
 
 
 class FieldProblem(BaseModel, frozen=True):

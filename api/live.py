@@ -16,11 +16,8 @@ from edits.models import Edit
 
 log = structlog.get_logger()
 
-UNHEARD: Final = 1.0
-"""Seconds between reads while the subscription is down, and between attempts to restore it."""
-
-HEARD: Final = 10.0
-"""Seconds between reads while it is up: pub/sub may lose messages."""
+UNHEARD: Final = 1.0  # seconds between reads while the subscription is down, and between attempts to restore it
+HEARD: Final = 10.0  # seconds between reads while it is up: pub/sub may lose messages
 
 
 class Live:

@@ -16,8 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 
 HEADER: Final = b"request-id"
 MOST_HEADERS: Final = 100
-MOST_HEAD_BYTES: Final = 32 * 1024
-"""Of address and headers together; a proxy before us usually takes less."""
+MOST_HEAD_BYTES: Final = 32 * 1024  # of address and headers together; a proxy before us usually takes less
 
 _KEPT: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 """A sent id that is safe in a header and a log line: printable ASCII without spaces."""

@@ -19,8 +19,7 @@ class Protocol(HttpToolsProtocol):
     """A head must arrive within `head_within` seconds of its first byte; a new connection must send one in time."""
 
     head_within: ClassVar[float] = 20.0
-    linger: ClassVar[float] = 3.0
-    """Seconds that an idle connection stays open when the process ends."""
+    linger: ClassVar[float] = 3.0  # seconds that an idle connection stays open when the process ends
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

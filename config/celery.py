@@ -18,8 +18,7 @@ from config.settings import Settings
 # Each step has a queue of its name, and one task: `retouch.<step>`.
 STEPS = ("submit", "poll", "store", "adopt", "sweep")
 
-FLOWER_HEARTBEAT = 10.0
-"""Seconds between a worker's heartbeat events. Only Flower reads them; Celery's default is 2."""
+FLOWER_HEARTBEAT = 10.0  # seconds between a worker's heartbeat events. Only Flower reads them; Celery's default is 2.
 
 
 class SteadyConnection(Connection):

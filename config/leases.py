@@ -1,4 +1,4 @@
-"""The one table of leases and timeouts: a lease is longer than all waits of its holder together (a test adds them up)."""
+"""The one table of leases and timeouts: each lease outlasts all waits of its holder together; a test adds them up."""
 
 from __future__ import annotations
 

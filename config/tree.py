@@ -232,5 +232,4 @@ def _walk(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[Entry]
             yield Entry(variable, here, types[name], field.default, shown, field.description or "")
 
 
-ENTRIES = tuple(_walk(Settings))
-"""Every setting, in the order of the tree."""
+ENTRIES = tuple(_walk(Settings))  # every setting, in the order of the tree

@@ -4,8 +4,7 @@
 class EditsError(Exception):
     """`str()` may be shown to the caller: it holds no secret and says what to do."""
 
-    code: str
-    """The API's problem code."""
+    code: str  # the API's problem code
 
 
 class NotFound(EditsError):

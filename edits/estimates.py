@@ -12,8 +12,7 @@ from edits.db.keys import Key
 from edits.db.repository import EditRepository
 from edits.models import Priority, Wait
 
-KNOWN_AFTER: Final = 10
-"""Completed provider runs needed for an estimate."""
+KNOWN_AFTER: Final = 10  # completed provider runs needed for an estimate
 
 _AT_PROVIDER: Final = (Wait.SUBMIT, Wait.PROVIDER_QUEUE, Wait.PROVIDER_RUN, Wait.NOTICE)
 _AFTER_QUEUE: Final = (*_AT_PROVIDER, Wait.COPY)
@@ -31,11 +30,8 @@ class Eta:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    position: int
-    """In the queue of its tenant, from 1."""
-
-    eta: Eta | None
-    """None while too few runs are known, or submission is paused."""
+    position: int  # in the queue of its tenant, from 1
+    eta: Eta | None  # None while too few runs are known, or submission is paused
 
 
 async def estimate(repository: EditRepository, *, tenant: str, priority: Priority, ceilings: Ceilings) -> Estimate:

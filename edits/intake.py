@@ -20,11 +20,8 @@ from edits.storage.uploads import Upload, Uploads
 
 SEEDS_BELOW: Final = 2**31
 
-FETCHED_WITHIN: Final = timedelta(seconds=10)
-"""How long a signed address must work after the submission: the provider fetches the picture a little later."""
-
-LOOK_AHEAD: Final = timedelta(days=7)
-"""An address that works for longer counts as unlimited: `expires_in` is at most this long, too."""
+FETCHED_WITHIN: Final = timedelta(seconds=10)  # from the submission; a signed address must work so long
+LOOK_AHEAD: Final = timedelta(days=7)  # an address that works for longer counts as unlimited; `expires_in` is no longer
 
 _POINTER: Final = "/image"
 
@@ -34,12 +31,8 @@ class NewEdit:
     """A requested edit; its fields are already checked one by one."""
 
     prompt: str = field(repr=False)  # neither prompt nor picture may reach a log
-    image: str | bytes = field(repr=False)
-    """An address, a data URI, or a file's bytes."""
-
-    copy: bool = False
-    """We fetch and store the picture at once; otherwise the provider fetches it."""
-
+    image: str | bytes = field(repr=False)  # an address, a data URI, or a file's bytes
+    copy: bool = False  # we fetch and store the picture at once; otherwise the provider fetches it
     width: int | None = None
     height: int | None = None
     steps: int = DEFAULT_STEPS

@@ -10,11 +10,8 @@ from edits.db.repository import EditRepository
 from edits.models import Edit, EditStatus, to_ms
 
 CHUNK = 200
-SCANNED_AT_MOST = 2000
-"""Records read for one page. If few edits match, pages may be short or empty and still have a next one."""
-
-CLOCKS_APART_MS = 300_000
-"""An id holds the clock of the API process, `created_at` that of Redis. They may differ by this much."""
+SCANNED_AT_MOST = 2000  # records read for one page; where few match it may be short or empty, with a next one
+CLOCKS_APART_MS = 300_000  # between an id's clock, the API process's, and `created_at`, that of Redis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +20,7 @@ class Filters:
     created_after: datetime | None = None
     created_before: datetime | None = None
     external_id: str | None = None
-    ids: frozenset[str] = frozenset()
-    """As they are stored (`models.read_id`)."""
+    ids: frozenset[str] = frozenset()  # as they are stored (`models.read_id`)
 
     def match(self, edit: Edit) -> bool:
         return (

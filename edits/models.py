@@ -8,14 +8,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field
 from ulid import ULID
 
-_ID: Final = re.compile("edit_[0-6][0-9A-HJKMNP-TV-Z]{25}")
-"""A ULID that begins with 7 may lie after the year 9999, which `datetime` cannot hold."""
-
-UNITS_PER_USD = 10_000_000
-"""Provider units in a dollar: inferred from two vendor pages that show a price in both (2026-11)."""
-
-PRICE_UNITS = 200_000
-"""One Kontext task, 0.02 USD (vendor's example, 2025-06); the price a task really shows replaces it."""
+_ID: Final = re.compile("edit_[0-6][0-9A-HJKMNP-TV-Z]{25}")  # a ULID from 7 on may be after the year 9999
+UNITS_PER_USD = 10_000_000  # provider units in a dollar, by two vendor pages that show a price in both (2026-11)
+PRICE_UNITS = 200_000  # one Kontext task, 0.02 USD (vendor's example, 2025-06), until a task shows its price
 
 
 class Step(StrEnum):

@@ -15,8 +15,7 @@ class Scope(StrEnum):
 class Principal:
     tenant: str
     scopes: frozenset[Scope]
-    key_id: str
-    """Names the API key, for logs; it is not the key."""
+    key_id: str  # names the API key, for logs; it is not the key
 
 
 OPERATOR: Final = Principal(tenant="default", scopes=frozenset(Scope), key_id="admin")

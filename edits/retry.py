@@ -37,8 +37,7 @@ NO_ADDRESS: Final = Backoff(first=2, factor=1, most=2, tries=1)  # completed wit
 BROKEN: Final = Backoff(first=5, factor=2, most=60, tries=5)  # an error of our own: 5 + 10 + 20 + 40 + 60 s
 ADOPT: Final = Backoff(first=2, factor=1.5, most=15)  # looks for a lost answer's task
 
-FILE_LIFE: Final = timedelta(days=3)
-"""How long the provider keeps a result (its storage page, 2025-08)."""
+FILE_LIFE: Final = timedelta(days=3)  # how long the provider keeps a result (its storage page, 2025-08)
 
 
 def buys_again(

@@ -29,8 +29,7 @@ from edits.storage.links import LinkInvalid, Links
 from edits.storage.store import Storage
 from edits.storage.uploads import Upload, Uploads
 
-ANSWER_WITHIN = 1.5
-"""Seconds for Redis, all calls and tries together: with Redis away the API answers within two."""
+ANSWER_WITHIN = 1.5  # seconds for Redis, all calls and tries together: with Redis away the API answers within two
 
 _CURSOR = "page of a list"
 
@@ -39,9 +38,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    edit: Edit
-    """As it would be accepted; or as it is now, where the idempotency key stands for one already."""
-
+    edit: Edit  # as it would be accepted; or as it is now, where the idempotency key stands for one already
     estimate: Estimate
 
 
@@ -49,8 +46,7 @@ class Checked:
 class Listed:
     edits: list[Edit]
     next_cursor: str | None
-    since: datetime
-    """Every edit accepted since then is listed; of older ones, those that have not ended or ended since then."""
+    since: datetime  # every edit accepted since then is listed; of older ones, those not ended by then
 
 
 class EditService:

@@ -22,8 +22,7 @@ class HistoryRow(NamedTuple):
 class HistoryPage(NamedTuple):
     rows: tuple[HistoryRow, ...]
     total: int | None
-    unreadable: int
-    """Rows without a task id: a scan with such a row has not seen everything."""
+    unreadable: int  # rows without a task id: a scan with such a row has not seen everything
 
 
 class Account(NamedTuple):

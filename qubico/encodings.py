@@ -14,8 +14,7 @@ labels that S3 and its kin keep beside plain bytes; browsers ignore them."""
 
 PIECE_BYTES: Final = 64 * 1024
 
-MOST_LAYERS: Final = 5
-"""As in curl."""
+MOST_LAYERS: Final = 5  # as in curl
 
 _ANY_ZLIB: Final = 32 + zlib.MAX_WBITS  # gzip or zlib, by its first bytes
 

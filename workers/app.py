@@ -50,8 +50,7 @@ if _IS_FLOWER:
 _engine: Engine | None = None
 
 
-_own_queue = f"process.{uuid4().hex}"
-"""Of this process alone: the links of its chains."""
+_own_queue = f"process.{uuid4().hex}"  # of this process alone: the links of its chains
 
 
 def _send_link(step: Step, number: int) -> bool:

@@ -46,13 +46,9 @@ class Chain:
     work: StepWork
     permits: Permits
     watch: Watch
-    number: int = 1
-    """Of the link that runs or is expected."""
-
+    number: int = 1  # of the link that runs or is expected
     running: bool = False
-    sent_at: float = float("-inf")
-    """The loop's time at which the link was sent last, or became due to be sent."""
-
+    sent_at: float = float("-inf")  # the loop's time at which the link was sent last, or became due to be sent
     woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

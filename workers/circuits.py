@@ -17,8 +17,7 @@ from edits.db.sender import ScriptError
 from edits.db.tokens import CircuitOpen, RequestTokens
 from qubico import errors
 
-IN_A_ROW: Final = 5
-"""Consecutive failures that count as an outage."""
+IN_A_ROW: Final = 5  # consecutive failures that count as an outage
 
 
 @dataclass(slots=True)
@@ -33,8 +32,7 @@ class Circuit:
     probes: set[str] = field(default_factory=set)
     failures: int = 0
     failing_since: float = 0.0
-    opened_at: float = float("-inf")
-    """Boot time (s) of its last opening that this process knows."""
+    opened_at: float = float("-inf")  # boot time (s) of its last opening that this process knows
 
     def note(self, claims: Claims) -> None:
         if self.operation in claims.half:

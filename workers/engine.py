@@ -47,9 +47,7 @@ class Engine:
     steps: list[Step]
     send_link: Callable[[Step, int], bool]
     metrics_port: int | None = None
-    end: Callable[[int], None] = lambda _code: None
-    """Ends the process with this exit code, as a signal would."""
-
+    end: Callable[[int], None] = lambda _code: None  # ends the process with this exit code, as a signal would
     stopping: bool = False
     chains: dict[Step, Chain] = field(default_factory=dict)
     permits: Permits = field(default_factory=Permits)

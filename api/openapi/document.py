@@ -15,8 +15,7 @@ from api.schemas.requests import EditRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
-CLOSED: Final = "/v1/edits"
-"""Calls under this path need a key."""
+CLOSED: Final = "/v1/edits"  # calls under this path need a key
 
 _REF: Final = "#/components/schemas/{model}"
 _FORM: Final = "EditForm"

@@ -12,8 +12,7 @@ from edits.storage.store import Address
 
 EDIT_ID: Final = "edit_01JD3Q9V6T0000000000000000"
 REQUEST_ID: Final = "req_043d10d61688580070c2b5dd"
-PATH: Final = {"edit_id": EDIT_ID, "token": "ZKi0gv9i…", "filename": "result.png"}
-"""Examples of path parameters."""
+PATH: Final = {"edit_id": EDIT_ID, "token": "ZKi0gv9i…", "filename": "result.png"}  # examples of path parameters
 
 HOST: Final = "https://retouch.example.com"
 ADDRESS: Final = "https://example.com/house.jpg"

@@ -31,19 +31,13 @@ router = APIRouter(
     prefix="/v1/edits", tags=["edits"], dependencies=[Depends(auth.principal), Depends(known_parameters)]
 )
 
-OTHER_FIELDS: Final = 256 * 1024
-"""Bytes of a body beside the picture: twice the longest prompt and metadata, all characters escaped."""
-
-SHORT: Final = 16 * 1024
-"""Bytes. Reading a body up to this long costs less than checking the queue first; one with a picture is longer."""
-
-_OF_ONE: Final = ("unauthorized", "not_found", "gone", "invalid", "unavailable")
-"""Codes of every call that concerns one edit."""
+OTHER_FIELDS: Final = 256 * 1024  # bytes beside the picture: twice the longest prompt and metadata, all escaped
+SHORT: Final = 16 * 1024  # bytes; reading a body up to this long costs less than checking the queue first
+_OF_ONE: Final = ("unauthorized", "not_found", "gone", "invalid", "unavailable")  # of each call about one edit
 
 TIMELINE: Final = TypeAdapter(list[EventView])
 
-_SAME: Final = EditRequest.model_fields.keys() - {"image", "image_fetch"}
-"""Fields that have the same name in `NewEdit`."""
+_SAME: Final = EditRequest.model_fields.keys() - {"image", "image_fetch"}  # fields that have the same name in `NewEdit`
 
 
 class _Direct(APIRoute):

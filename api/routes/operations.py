@@ -38,8 +38,7 @@ Scope = Annotated[
     Query(description="`cluster` metrics are the same in every process: scrape one. Default: both."),
 ]
 
-LOOK_FOR: Final = 1.5
-"""Seconds for each part: the whole answer takes less than two."""
+LOOK_FOR: Final = 1.5  # seconds for each part: the whole answer takes less than two
 
 
 @router.get("/healthz", **described("is_alive", "Check liveness", HealthView, "invalid"))

@@ -17,8 +17,7 @@ from api.schemas.requests import EditRequest
 from edits.errors import InputRefused
 
 PICTURE: Final = "image"
-FILE: Final = "data:,"
-"""Stands for the file among the fields."""
+FILE: Final = "data:,"  # stands for the file among the fields
 
 INTEGERS: Final = frozenset({"width", "height", "steps", "seed", "expires_in"})
 OBJECTS: Final = frozenset({"metadata"})
@@ -30,9 +29,7 @@ _INTEGER: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 @dataclass(slots=True)
 class Form:
     max_picture: int
-    max_text: int
-    """Bytes that the other fields may still take."""
-
+    max_text: int  # bytes that the other fields may still take
     values: dict[str, Any] = field(default_factory=dict)
     picture: bytes | None = None
     complete: bool = False

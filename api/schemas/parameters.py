@@ -13,8 +13,7 @@ from pydantic_core import PydanticCustomError
 from api.errors import invalid
 from edits.models import EditStatus, read_id
 
-LONGEST_WAIT: Final = 55
-"""Seconds; below the 60 after which many proxies give up."""
+LONGEST_WAIT: Final = 55  # seconds; below the 60 after which many proxies give up
 
 _WAIT: Final = re.compile(r"wait(?:\s*=\s*(?:\"(\d{1,9})\"|(\d{1,9})))?\s*(?:;.*)?", re.IGNORECASE)
 _KEY: Final = re.compile(r"[\x20-\x7e]{1,255}")

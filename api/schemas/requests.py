@@ -11,12 +11,10 @@ from edits.models import DEFAULT_STEPS, Priority
 from edits.network import addresses
 
 MAX_AREA = 1_048_576
-MAX_SEED = 2**53 - 1
-"""The largest integer that every JSON reader keeps exactly."""
+MAX_SEED = 2**53 - 1  # the largest integer that every JSON reader keeps exactly
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Mc", "Me", "Mn", "Zl", "Zp", "Zs"})
-_FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols without a visible glyph."""
+_FILLERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # letters and symbols without a visible glyph
 
 
 def _visible(text: str) -> str:
@@ -40,8 +38,7 @@ def _or_default(value: Any) -> Any:
 
 
 _T = TypeVar("_T")
-OrDefault = Annotated[_T | None, BeforeValidator(_or_default)]
-"""A field with a default for which null stands."""
+OrDefault = Annotated[_T | None, BeforeValidator(_or_default)]  # a field with a default for which null stands
 
 Side = Annotated[int, Field(ge=128, le=2048, multiple_of=8)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]

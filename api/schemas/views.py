@@ -14,8 +14,7 @@ from edits.storage.store import Address, Storage
 DOWNLOAD_FOR: Final = timedelta(hours=1)
 _CENT: Final = Decimal("0.01")
 _SAME: Final = (shown.EditView.model_fields.keys() & Edit.model_fields.keys()) - {"input", "result", "error"}
-_SAME_INPUT: Final = shown.InputView.model_fields.keys() - {"image"}
-"""Fields that a record and its view share."""
+_SAME_INPUT: Final = shown.InputView.model_fields.keys() - {"image"}  # fields that a record and its view share
 
 
 class Views:

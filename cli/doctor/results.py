@@ -4,8 +4,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Final, NamedTuple
 
-ANSWER_WITHIN: Final = 4.0
-"""Seconds for one request of a check."""
+ANSWER_WITHIN: Final = 4.0  # seconds for one request of a check
 
 
 class Level(StrEnum):

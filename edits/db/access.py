@@ -15,8 +15,7 @@ from edits.db.keys import Key
 from edits.db.trouble import code_of
 from edits.errors import RedisUnfit
 
-MARKER: Final = "retouch 1"
-"""This program, and the format of its keys."""
+MARKER: Final = "retouch 1"  # this program, and the format of its keys
 
 RIGHTS: Final = "+@read +@write +@pubsub +@scripting +@transaction +@connection -@admin -@dangerous +info +time +wait"
 """Of every process, for the records and for the broker (docs/operations.md)."""

@@ -15,8 +15,7 @@ Operation = Literal["create", "read", "history", "download", "storage"]
 OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
 FIRST_BACKOFF: Final = timedelta(seconds=1)
 MOST_BACKOFF: Final = timedelta(seconds=30)
-MOST_REFUSED: Final = timedelta(seconds=4)
-"""Longest back-off after a 429: the provider is up, so a probe every few seconds is no burden."""
+MOST_REFUSED: Final = timedelta(seconds=4)  # longest back-off after a 429: a probe every few seconds is no burden
 
 
 class Gate(Frozen):
@@ -30,11 +29,8 @@ class Outage(Frozen):
     """The open circuit of an operation."""
 
     since: datetime
-    probe_at: datetime
-    """When it is tried again, by one request alone."""
-
-    cause: str = ""
-    """What opened it last; "" if unknown."""
+    probe_at: datetime  # when it is tried again, by one request alone
+    cause: str = ""  # what opened it last; "" if unknown
 
 
 async def outages(redis: Redis, namespace: str) -> dict[Operation, Outage]:

@@ -49,8 +49,7 @@ class Claim:
     fields: dict[str, str]  # the record as in records.py
     text: str  # its input, where the step needs it
     long: dict[str, str]
-    send_at: float = 0.0
-    """The moment of its slot, as `boot_time` counts, of one to submit."""
+    send_at: float = 0.0  # the moment of its slot, as `boot_time` counts, of one to submit
 
     @property
     def fence(self) -> int:

@@ -16,14 +16,9 @@ from edits.db.constants import UNSEEN
 
 log = structlog.get_logger()
 
-EVERY: Final = 2.5
-"""Seconds between two looks of a process that has something to ask; half of `UNSEEN`."""
-
-SURE_WITHIN: Final = 1.0
-"""Longest read of the clock in seconds: the moment of a slower one is unknown."""
-
-SLACK: Final = 2.0, 0.001
-"""Seconds, and share of the time between two looks, by which honest clocks may differ."""
+EVERY: Final = 2.5  # seconds between two looks of a process that has something to ask; half of `UNSEEN`
+SURE_WITHIN: Final = 1.0  # longest read of the clock in seconds: the moment of a slower one is unknown
+SLACK: Final = 2.0, 0.001  # seconds, and share of the time between two looks, by which honest clocks may differ
 
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # the first goes on while the machine sleeps
 

@@ -6,20 +6,14 @@ from typing import Final
 from edits.db import fields
 from edits.models import FINAL
 
-FORMAT: Final = 1
-"""Of the records that are written here; a record without `fm` has format 1 (docs/decisions)."""
-
-HORIZON: Final = 3600 * 1000
-"""Milliseconds; a score further ahead than any snooze means that the clock was set back."""
-
-UNSEEN: Final = 5000
-"""Milliseconds that the server's clock is trusted for while no process looks at it; the margin of every lease."""
+FORMAT: Final = 1  # of the records that are written here; a record without `fm` has format 1 (docs/decisions)
+HORIZON: Final = 3600 * 1000  # milliseconds; a score further ahead than any snooze means that the clock was set back
+UNSEEN: Final = 5000  # ms for which the clock of the server is trusted while nobody looks; the margin of every lease
 
 WAIT_BUCKETS: Final = (50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 3600000)
 """Upper bounds of the histograms in `stats`: ms."""
 
-SERVERS: Final = 16
-"""Servers whose last number is kept (_served.lua)."""
+SERVERS: Final = 16  # servers whose last number is kept (_served.lua)
 
 _SHARED: Final[dict[str, int | Collection[int | str]]] = {
     "FORMAT": FORMAT, "HORIZON": HORIZON, "UNSEEN": UNSEEN, "WAIT_BUCKETS": WAIT_BUCKETS, "SERVERS": SERVERS,

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
-Argument: TypeAlias = "str | int | float | Sequence[Argument] | Mapping[str, Argument] | None"
-"""None: not sent."""
+Argument: TypeAlias = "str | int | float | Sequence[Argument] | Mapping[str, Argument] | None"  # None: not sent
 
 T = TypeVar("T")
 
@@ -17,14 +16,9 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Script(Generic[T]):
     name: str
-    read: Callable[[Any], T]
-    """From the reply: a text, a whole number, None, or a list of these."""
-
-    op: str | None = None
-    """Which of its operations, for a script that has several."""
-
-    many: bool = False
-    """It takes a list of arguments and returns a list of replies: calls that wait together are one call of Redis."""
+    read: Callable[[Any], T]  # from the reply: a text, a whole number, None, or a list of these
+    op: str | None = None  # which of its operations, for a script that has several
+    many: bool = False  # it takes a list of arguments: calls that wait together are one call of Redis
 
 
 def is_ok(reply: Any) -> bool:

@@ -12,11 +12,8 @@ from edits.db.scripts import Script
 from edits.db.sender import Scripts
 from edits.pacing.slots import SlotClock
 
-LOOKAHEAD: Final = timedelta(milliseconds=200)
-"""How far ahead time slots are given out."""
-
-NEW_SLOT_WITHIN: Final = timedelta(seconds=1)
-"""The same for a create that missed its slot: the new one stands behind all that are given out."""
+LOOKAHEAD: Final = timedelta(milliseconds=200)  # how far ahead time slots are given out
+NEW_SLOT_WITHIN: Final = timedelta(seconds=1)  # the same for a create that missed its slot; its new one is the last
 
 
 _TOKENS: Final[Script[tuple[str, int, int]]] = Script("tokens", tuple)

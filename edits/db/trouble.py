@@ -28,8 +28,7 @@ _STRIPPED: Final = {
 """Errors of redis-py that no longer hold that word."""
 
 
-_WITHIN_SCRIPT: Final = ("ACL failure", "user executing the script")
-"""How newer and older servers deny a command of a script."""
+_WITHIN_SCRIPT: Final = ("ACL failure", "user executing the script")  # how servers deny a command of a script
 
 
 def code_of(exc: BaseException) -> str | None:

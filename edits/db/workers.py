@@ -18,8 +18,7 @@ from edits.db.sender import Scripts
 from edits.models import Step
 
 HEARTBEAT: Final = timedelta(seconds=2)
-LIVES: Final = timedelta(seconds=7)
-"""A process without a heartbeat for so long is dead: three heartbeats and a margin."""
+LIVES: Final = timedelta(seconds=7)  # a process without a heartbeat for so long is dead: three heartbeats and a margin
 
 _HEARTBEAT: Final[Script[dict[str, Any]]] = Script("heartbeat", parsed)
 

@@ -67,10 +67,8 @@ class _Checker:
     deep: bool
     patience: float
     report: Report = field(default_factory=Report)
-    suspected: dict[Check, list[Violation]] = field(default_factory=dict)
-    """By the check that is repeated for them."""
-    longest: dict[str, float] = field(default_factory=dict)
-    """ms for which an edit may be due in each set."""
+    suspected: dict[Check, list[Violation]] = field(default_factory=dict)  # by the check that is repeated for them
+    longest: dict[str, float] = field(default_factory=dict)  # ms for which an edit may be due in each set
     ceiling: int = 0
 
     @property

@@ -21,8 +21,7 @@ _VERSION: Final = (
     Field.FENCE, Field.UPDATED, Field.LAST_EVENT, Field.STATUS, Field.PLACE, Field.NUDGES, Field.TASKS_BOUGHT
 )  # fmt: skip
 
-Subject = tuple[str, str]
-"""A key without its namespace, and a member of it; of a key itself the member is empty."""
+Subject = tuple[str, str]  # a key without its namespace, and a member of it; of a key itself the member is empty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +34,16 @@ class Facts:
     record: dict[str, str]
     texts: dict[str, str]
     input: str | None = None
-    there: float | None = None
-    """Score of the member; of a key, ms until it expires (-1: never, -2: it is gone)."""
+    there: float | None = None  # score of the member; of a key, ms until it expires (-1: never, -2: it is gone)
     now: int  # ms, by the clock of the scripts
-    longest: Mapping[str, float] = field(default_factory=dict)
-    """ms for which an edit may be due in a set while a worker has it."""
+    longest: Mapping[str, float] = field(default_factory=dict)  # ms for which an edit may be due in a set while in work
     timeline: str | None = None
     scores: dict[str, float] = field(default_factory=dict)
     """In queue, index, ext, retention, expiring and the due-sets; in tenants, the score of its tenant."""
     owners: dict[str, str] = field(default_factory=dict)
     """Each task that the record names as bought → the edit that the task's key names."""
     abandoned: dict[str, float] = field(default_factory=dict)
-    idempotency: tuple[str, int] | None = None
-    """Value of its idempotency key and ms until that expires (-1: never). None: it names no key."""
+    idempotency: tuple[str, int] | None = None  # value of its key and ms until it expires (-1: never)
 
     @property
     def subject(self) -> Subject:

@@ -20,8 +20,7 @@ from edits.storage import layout, manifest
 from edits.storage.backends import ObjectMissing
 from edits.storage.store import Storage
 
-MOST_READ: Final = 2000
-"""Tasks read one by one, each for a read token."""
+MOST_READ: Final = 2000  # tasks read one by one, each for a read token
 
 
 class HistoryUnreadable(Exception):

@@ -131,8 +131,7 @@ class Result:
 @dataclass(slots=True)
 class Report:
     results: dict[str, Result] = field(default_factory=lambda: {name: Result(name) for name in RULES})
-    figures: Counter[str] = field(default_factory=Counter)
-    """Edits, tasks bought, edits submitted and repurchases, over the stored records."""
+    figures: Counter[str] = field(default_factory=Counter)  # edits, tasks bought, submitted, repurchases
 
     @property
     def broken(self) -> list[Result]:

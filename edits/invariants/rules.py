@@ -12,8 +12,7 @@ from edits.errors import NewerFormat
 from edits.invariants.facts import DUE_SETS, Facts
 from edits.models import FINAL, TimelineEvent, Wait, to_ms
 
-PACKED_VALUE: Final = 64
-"""Bytes; one longer value turns the whole hash into a hashtable."""
+PACKED_VALUE: Final = 64  # bytes; one longer value turns the whole hash into a hashtable
 
 PLACES: Final = {
     "queued": {"queue"}, "submitting": {"submit", "adopt"}, "processing": {"poll"}, "storing": {"store"},
@@ -25,14 +24,9 @@ SETS: Final = {"queue": "queue", "submit": "submit", "adopt": "adopt", "poll": "
                "retention": "final"}  # fmt: skip
 """Set → the place of the edits in it."""
 
-AFTER_THE_END: Final = frozenset({"extra_task", "task_ended"})
-"""Events of an edit that waits for nothing."""
-
-BUYS_AGAIN: Final = frozenset({"bought_again", "retried"})
-"""Events that allow one more purchase."""
-
-GAP: Final = 0.01
-"""Share of an edit's life that its timeline may miss."""
+AFTER_THE_END: Final = frozenset({"extra_task", "task_ended"})  # events of an edit that waits for nothing
+BUYS_AGAIN: Final = frozenset({"bought_again", "retried"})  # events that allow one more purchase
+GAP: Final = 0.01  # share of an edit's life that its timeline may miss
 
 
 Rule = Callable[[Facts], Iterator[str]]
@@ -197,8 +191,7 @@ AGREES: Final[dict[str, Callable[[Facts], bool]]] = {
 }
 """Whether a record agrees with being in a set."""
 
-ZSETS: Final = frozenset({*AGREES, Key.ABANDONED})
-"""Kinds of keys whose members name edits or tasks."""
+ZSETS: Final = frozenset({*AGREES, Key.ABANDONED})  # kinds of keys whose members name edits or tasks
 
 RULES: Final[dict[str, dict[str, Rule]]] = {
     Key.RECORD: {

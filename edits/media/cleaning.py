@@ -14,14 +14,9 @@ from edits.media.kinds import PictureInvalid
 from edits.media.sniff import PictureInfo, inspect, sniff
 from edits.media.stripping import Bare, stripped
 
-LOSSLESS_UP_TO: Final = 4_000_000
-"""Pixels. A larger PNG would take seconds to write: it becomes a JPEG."""
-
-JPEG_QUALITIES: Final = (95, 85, 75)
-"""The first that fits under the cap: a camera's own may be lower than the best."""
-
-LONGEST_SIDE: Final = 65_500
-"""Pixels: the longest side of a JPEG."""
+LOSSLESS_UP_TO: Final = 4_000_000  # pixels. A larger PNG would take seconds to write: it becomes a JPEG.
+JPEG_QUALITIES: Final = (95, 85, 75)  # the first that fits under the cap: a camera's own may be lower than the best
+LONGEST_SIDE: Final = 65_500  # pixels: the longest side of a JPEG
 
 _Turn = Image.Transpose
 _TURNS: Final = {
@@ -36,8 +31,7 @@ _TURNS: Final = {
 """Turns and flips by their EXIF orientation."""
 
 _KEPT_MODES: Final = frozenset({"RGB", "L", "P", "1"})
-_PNG_DEPTH_AT: Final = 24
-"""Offset of the bits a sample in a PNG; Pillow's mode does not tell them."""
+_PNG_DEPTH_AT: Final = 24  # offset of the bits a sample in a PNG; Pillow's mode does not tell them
 
 
 def clean(data: bytes, *, max_bytes: int) -> tuple[PictureInfo, bytes]:

@@ -7,8 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from edits.media.kinds import CONTENT_TYPES, PictureInvalid
 
-LONGEST_HEAD: Final = 1024
-"""Most characters before the comma: a type, and parameters such as a file name."""
+LONGEST_HEAD: Final = 1024  # most characters before the comma: a type, and parameters such as a file name
 
 _TYPES: Final = {kind: kind for kind in CONTENT_TYPES.values()} | {"image/jpg": "image/jpeg"}
 _HEAD: Final = re.compile(r"data:([^,]*),", re.IGNORECASE)

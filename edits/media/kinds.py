@@ -2,13 +2,11 @@
 
 from typing import Final
 
-CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
-"""By extension."""
+CONTENT_TYPES: Final = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}  # by extension
 
 PNG_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 
-KIND_BYTES: Final = 64
-"""First bytes that show a file's kind."""
+KIND_BYTES: Final = 64  # first bytes that show a file's kind
 
 _HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _OTHERS: Final = {

@@ -11,16 +11,13 @@ from typing import Final
 
 from edits.media.kinds import CONTENT_TYPES, PictureInvalid, kind_of
 
-MAX_PIXELS: Final = 40_000_000
-"""A phone's best camera makes fewer; decoded, they take 160 MB."""
+MAX_PIXELS: Final = 40_000_000  # a phone's best camera makes fewer; decoded, they take 160 MB
 
 PNG_END: Final = b"\0\0\0\0IEND\xaeB`\x82"
 JPEG_END: Final = b"\xff\xd9"
 JPEG_SCAN: Final = 0xDA
-JPEG_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})
-"""Baseline, extended and progressive: what browsers show."""
-_HEAD_MOST: Final = 1 << 20
-"""Bytes of a streamed file within which its size must be found."""
+JPEG_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2})  # baseline, extended and progressive: what browsers show
+_HEAD_MOST: Final = 1 << 20  # bytes of a streamed file within which its size must be found
 _MOST_SEGMENTS: Final = 4096
 _JPEG_MARKER: Final = re.compile(rb"\xff+([\xc0-\xcf\xd9-\xfe])")
 """Stray bytes before it are passed over, as decoders do; restarts and the start have no length."""
@@ -40,11 +37,9 @@ class PictureInfo:
 @dataclass(frozen=True, slots=True)
 class Sniffed:
     info: PictureInfo
-    body: int = 0
-    """Offset in bytes; the end mark of a whole file follows it."""
+    body: int = 0  # offset in bytes; the end mark of a whole file follows it
     end_mark: bytes = b""
-    length: int = 0
-    """Bytes that a whole file has at least."""
+    length: int = 0  # bytes that a whole file has at least
 
 
 class Sniffer:

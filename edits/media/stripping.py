@@ -13,38 +13,29 @@ from typing import Final
 from edits.media.kinds import PNG_MAGIC, PictureInvalid
 from edits.media.sniff import JPEG_END, JPEG_FRAMES, PNG_END, jpeg_segments
 
-MOST_PARTS: Final = 65_536
-"""Chunks of one file. No program writes nearly as many, and each takes some microseconds."""
-MOST_SCANS: Final = 64
-"""Encoders write a dozen. Each takes a decoder over the whole picture again, however few its bytes are."""
+MOST_PARTS: Final = 65_536  # chunks of one file. No program writes nearly as many, and each takes some microseconds.
+MOST_SCANS: Final = 64  # encoders write a dozen; each takes a decoder over the whole picture again
 
 _EXIF_MOST: Final = 1 << 20
-_PROFILE_OPENED: Final = 1 << 20
-"""Bytes of an unpacked colour profile up to which Pillow reads a PNG."""
+_PROFILE_OPENED: Final = 1 << 20  # bytes of an unpacked colour profile up to which Pillow reads a PNG
 _PROFILE_MOST: Final = 4 << 20
 _PNG_PIXELS: Final = (b"IHDR", b"PLTE", b"IDAT")
 _PNG_COLOURS: Final = (b"sRGB", b"gAMA", b"cHRM", b"cICP", b"sBIT")
 _PNG_COLOUR_MOST: Final = 64
-_PNG_CLEAR: Final = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}
-"""Bytes of tRNS, by colour type."""
+_PNG_CLEAR: Final = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}  # bytes of tRNS, by colour type
 _WEBP_KEPT: Final = (b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L")
 _WEBP_PIXELS: Final = {b"ANMF", b"VP8 ", b"VP8L"}
-_WEBP_NOTES: Final = 0x0C
-"""Flags that announce EXIF and XMP."""
-_WEBP_SLACK: Final = 8
-"""Bytes by which some writers count too much: the padding, or the header itself."""
+_WEBP_NOTES: Final = 0x0C  # flags that announce EXIF and XMP
+_WEBP_SLACK: Final = 8  # bytes by which some writers count too much: the padding, or the header itself
 
 
 @dataclass(slots=True)
 class Bare:
     data: bytes = b""
     exif: bytes = b""
-    profile: bytes = b""
-    """A colour profile that had to be taken out of `data`."""
-    clear: tuple[int, ...] = ()
-    """The samples that a PNG without a palette calls transparent, at the depth of the file."""
-    is_open: bool = False
-    """The file lacks its end mark: the decoder must check that its pixels are whole."""
+    profile: bytes = b""  # a colour profile that had to be taken out of `data`
+    clear: tuple[int, ...] = ()  # the samples that a PNG without a palette calls transparent, at the depth of the file
+    is_open: bool = False  # the file lacks its end mark: the decoder must check that its pixels are whole
 
 
 def stripped(data: bytes, extension: str) -> Bare:

@@ -21,14 +21,9 @@ from qubico.encodings import EncodingInvalid, Unpacker
 from qubico.errors import ResultTooLarge
 
 MOST_REDIRECTS: Final = 5
-AT_ONCE: Final = 32
-"""Pictures that one process fetches at a time: each may take its cap of bytes in memory."""
-
-WITHIN: Final = timedelta(seconds=15)
-"""For all of a fetch, redirects included: the sender is waiting for the answer."""
-
-MOST_HEADER_BYTES: Final = 64 * 1024
-"""Of one answer. h11 stops reading a little later, at 100 KiB."""
+AT_ONCE: Final = 32  # pictures that one process fetches at a time: each may take its cap of bytes in memory
+WITHIN: Final = timedelta(seconds=15)  # for all of a fetch, redirects included: the sender is waiting for the answer
+MOST_HEADER_BYTES: Final = 64 * 1024  # of one answer. h11 stops reading a little later, at 100 KiB.
 
 _SLOT_WITHIN: Final = 5  # seconds
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

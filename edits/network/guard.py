@@ -17,8 +17,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses, in the order to try them. Raises OSError or ValueError for an unknown name."""
 
-CONNECT_WITHIN: Final = 5.0
-"""Seconds for one IP address, after which the next one is tried."""
+CONNECT_WITHIN: Final = 5.0  # seconds for one IP address, after which the next one is tried
 
 _REFUSED: Final = tuple(
     ipaddress.ip_network(network)

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-Query = dict[str, str]
-"""The parameters of an address, their names in lower case."""
+Query = dict[str, str]  # the parameters of an address, their names in lower case
 
 Ends = Callable[[Query], datetime]
 """Raises ValueError, LookupError, TypeError, OverflowError or RecursionError for values that are not the scheme's."""

@@ -11,8 +11,7 @@ from typing import Final, Self
 RATIO: Final = 1.01  # between the bounds of buckets
 LOWEST: Final = 0.05  # seconds; below is the first bucket
 BUCKETS: Final = 1200  # up to two hours
-BOUNDS: Final = tuple(LOWEST * RATIO**i for i in range(BUCKETS))
-"""Upper bounds of the buckets, seconds."""
+BOUNDS: Final = tuple(LOWEST * RATIO**i for i in range(BUCKETS))  # upper bounds of the buckets, seconds
 
 GUESS_SPREAD: Final = 1.0  # of the log of times, while nothing was seen
 GUESS_WEIGHT: Final = 0.5  # a broad guess counts as so many times seen
@@ -49,14 +48,9 @@ class Times:
     """Shares of all in each bucket. The others are of the bounds that `begin` gives, and one longer."""
 
     shares: tuple[float, ...]
-    ended: tuple[float, ...]
-    """Share that has ended by then."""
-
-    sums: tuple[float, ...]
-    """Of the times of what has ended by then, in shares; at last the mean."""
-
-    squares: tuple[float, ...]
-    """Of the squares of those times."""
+    ended: tuple[float, ...]  # share that has ended by then
+    sums: tuple[float, ...]  # of the times of what has ended by then, in shares; at last the mean
+    squares: tuple[float, ...]  # of the squares of those times
 
     @classmethod
     def of(cls, masses: Sequence[float]) -> Self:

@@ -52,12 +52,8 @@ class Pace:
 
     waits: Times
     runs: Times
-    called_back: float = 0.0
-    """Share of ends reported by callbacks."""
-
-    throttle: float = 1.0
-    """Throttle factor of all gaps; above 1 while the read limit delays reads."""
-
+    called_back: float = 0.0  # share of ends reported by callbacks
+    throttle: float = 1.0  # throttle factor of all gaps; above 1 while the read limit delays reads
     _poll_times: dict[tuple[int | None, int], PollTimes] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod

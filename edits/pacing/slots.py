@@ -6,11 +6,8 @@ The server's time lies between request and response; each response narrows the o
 from dataclasses import dataclass
 from typing import Final
 
-DRIFT: Final = 0.001
-"""Seconds a second by which the two clocks may drift apart."""
-
-TICK: Final = 0.001
-"""The server's time comes in whole milliseconds, rounded down."""
+DRIFT: Final = 0.001  # seconds a second by which the two clocks may drift apart
+TICK: Final = 0.001  # the server's time comes in whole milliseconds, rounded down
 
 GOOD_FOR: Final = 0.05
 """Seconds after its moment in which a slot may be used. Later creates would bunch with the next: providers take a burst

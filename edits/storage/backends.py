@@ -40,8 +40,7 @@ _RETRY: "Final[RetryConfig]" = {
 
 _NO_BUCKET: Final = {"NoSuchBucket", "InvalidBucketName", "ContainerNotFound"}
 
-_CREDENTIALS_HOST: Final = "169.254.169.254"
-"""The client requests keys here when the environment holds none."""
+_CREDENTIALS_HOST: Final = "169.254.169.254"  # the client requests keys here when the environment holds none
 
 
 class StorageError(Exception):

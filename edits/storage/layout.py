@@ -7,8 +7,7 @@ from ulid import ULID
 
 from edits.media import kinds
 
-CONTENT_TYPES: Final = kinds.CONTENT_TYPES | {"json": "application/json"}
-"""By extension: a folder stores no content types."""
+CONTENT_TYPES: Final = kinds.CONTENT_TYPES | {"json": "application/json"}  # by extension
 
 LONGEST_KEY: Final = 512
 

@@ -7,11 +7,8 @@ import hmac
 import math
 from datetime import datetime
 
-_MAC_BYTES = 18
-"""144 bits, and no padding in base64."""
-
-_LONGEST = 4096
-"""Characters. Longer tokens are refused unread: none of ours comes near."""
+_MAC_BYTES = 18  # 144 bits, and no padding in base64
+_LONGEST = 4096  # characters. Longer tokens are refused unread: none of ours comes near.
 
 _OBJECT = "object link"
 

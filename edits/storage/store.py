@@ -20,16 +20,12 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 * 1024
 
-DELETE_AT_ONCE: Final = 1000
-"""S3's own limit for one request."""
-
-DELETES_AT_ONCE: Final = 16
-"""For stores that delete one object a request."""
+DELETE_AT_ONCE: Final = 1000  # S3's own limit for one request
+DELETES_AT_ONCE: Final = 16  # for stores that delete one object a request
 
 PATIENCE: Final = timedelta(seconds=15)
 
-LONGEST_LINK: Final = timedelta(days=7)
-"""S3's own limit."""
+LONGEST_LINK: Final = timedelta(days=7)  # S3's own limit
 
 
 class ObjectInfo(NamedTuple):

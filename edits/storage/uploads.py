@@ -14,8 +14,7 @@ from edits.storage import layout
 from edits.storage.backends import StorageError
 from edits.storage.store import Storage
 
-OPENED_AT_ONCE: Final = 2
-"""Pictures that one process decodes at a time. Re-encoding the largest takes 170 MiB (JPEG) to 620 MiB (WebP)."""
+OPENED_AT_ONCE: Final = 2  # decoded at a time by one process; the largest takes 170 MiB (JPEG) to 620 MiB (WebP)
 
 _POINTER: Final = "/image"
 _A_MOMENT: Final = timedelta(minutes=1)
@@ -25,12 +24,8 @@ _A_MOMENT: Final = timedelta(minutes=1)
 class Upload:
     key: str
     content_type: str
-    sha256: str
-    """Of the bytes as sent; the stored bytes may differ (cleaning.py)."""
-
-    size: tuple[int, int]
-    """Width and height: the allowed output size nearest to its own shape."""
-
+    sha256: str  # of the bytes as sent; the stored bytes may differ (cleaning.py)
+    size: tuple[int, int]  # width and height: the allowed output size nearest to its own shape
     data: bytes = field(repr=False)
 
     @property

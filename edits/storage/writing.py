@@ -16,8 +16,7 @@ from edits.storage.backends import NoETag, StorageError, StorageUnavailable, Sto
 if TYPE_CHECKING:
     from obstore import Attributes
 
-PART_BYTES: Final = 5 * 1024 * 1024
-"""The smallest part S3 takes. An object up to this size is written in one request."""
+PART_BYTES: Final = 5 * 1024 * 1024  # the smallest part S3 takes. An object up to this size is written in one request.
 
 PARTS_AT_ONCE: Final = 2
 

@@ -23,9 +23,7 @@ class SendSlot:
     clients: Clients
     claim: Claim
     lease: Lease
-    put_back: tuple[str, Wait] | None = None
-    """Why it must not be sent any more, and its wait then; None: it may."""
-
+    put_back: tuple[str, Wait] | None = None  # why it must not be sent any more, and its wait then; None: it may
     _at: float = field(init=False)
 
     def __post_init__(self) -> None:

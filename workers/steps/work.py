@@ -15,8 +15,7 @@ from workers.circuits import Circuit
 from workers.clients import Clients
 from workers.lease import Lease
 
-MOST_COUNTED: Final = 255
-"""Failures; every back-off has long reached its longest, and every budget its end."""
+MOST_COUNTED: Final = 255  # failures; every back-off has long reached its longest, and every budget its end
 
 BROKEN: Final = {
     Step.POLL: (ErrorKind.INTERNAL, CostState.CHARGED),
