@@ -47,7 +47,7 @@ class _Direct(APIRoute):
         if scope["method"] not in (self.methods or ()) or scope["query_string"]:
             await super().handle(scope, receive, send)
             return
-        response: Response = await self.endpoint(Request(scope, receive, send))
+        response: Response = await self.endpoint(Request(scope, receive, send), **scope["path_params"])
         await response(scope, receive, send)
 
 
@@ -126,12 +126,19 @@ async def index(request: Request, caller: Caller, query: Annotated[ListQuery, Qu
     return as_json(page)
 
 
-@router.get(
-    "/{edit_id}", **described("get_edit", "Get an edit", EditView, *_OF_ONE, openapi_extra={"parameters": [PREFER]})
-)
-async def show(request: Request, caller: Caller, edit_id: str) -> Response:
+async def show(request: Request, edit_id: str) -> Response:
+    caller = await auth.principal(request)
     edit = await parts_of(request).service.get(caller, edit_id)
     return await _shown(request, caller, edit, {}, unfinished=200)
+
+
+router.add_api_route(
+    "/{edit_id}",
+    show,
+    methods=["GET"],
+    route_class_override=_Direct,
+    **described("get_edit", "Get an edit", EditView, *_OF_ONE, openapi_extra={"parameters": [PREFER]}),
+)
 
 
 @router.get(
