@@ -85,8 +85,8 @@ def become_primary(server: Server) -> None:
 
 
 def become_cluster(server: Server) -> None:
-    """A cluster whose slots nobody serves."""
-    server.restart("--cluster-enabled", "yes")
+    """A cluster whose slots nobody serves. Its second port, by default its first and 10000, may be taken."""
+    server.restart("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
 
 
 def leave_cluster(server: Server) -> None:
